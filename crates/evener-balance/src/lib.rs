@@ -1,0 +1,1 @@
+//! Schedulers, health and leases: who gets the next request, and who may.

@@ -1,0 +1,1 @@
+//! The data plane: sockets, shards, exchanges, sessions, checks.

@@ -1,0 +1,1 @@
+//! Wire formats as sans-IO state machines: bytes in, events out.

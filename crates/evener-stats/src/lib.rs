@@ -1,0 +1,1 @@
+//! Layout of the counters over memory that someone else has mapped.
