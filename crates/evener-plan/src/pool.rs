@@ -254,7 +254,8 @@ pub struct PoolTimeouts {
 pub struct PoolTls {
     /// Whether the server's certificate is verified.
     pub verify: bool,
-    /// Id of the secret with the authorities (PEM) to verify against; `None` is the system's.
+    /// Id of the secret with the authorities (PEM) to verify against; `None` is the secret
+    /// `system`, the system's own.
     pub ca: Option<String>,
     /// Name to verify and send as SNI; `None` is the server's `host`.
     pub server_name: Option<String>,
