@@ -1,0 +1,312 @@
+//! The servers of one pool under one plan: picks, leases, outcomes, checks, people's words.
+//!
+//! Rules kept here:
+//! - What happened goes to `health` first; the schedulers hear what became of it.
+//! - A success costs one relaxed load, unless failures are pending.
+//! - The last server that takes traffic is never ejected.
+//!
+//! Not known here: who asks, and what is done with a transition.
+
+mod facts;
+
+pub use facts::{Facts, Seed};
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use evener_plan::{Admin, Initial, Pool};
+
+use crate::health::{Health, Rules, Transition};
+use crate::lease::Lease;
+use crate::outcome::{Cause, Outcome, Verdict};
+use crate::roster::{House, Picked, Roster};
+use crate::server::{ServerState, Standing};
+use crate::tried::Tried;
+
+/// The servers of one pool under one plan. Indexes are those of the plan's `servers`.
+pub struct Group {
+    name: Box<str>,
+    rules: Rules,
+    roster: Arc<Roster>,
+}
+
+/// When a group is born, which decides about servers that no check has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// With the first plan of a worker: `initial` says whether they take traffic.
+    Start,
+    /// Later: they wait for one pass of their checks.
+    Reload,
+}
+
+/// Why nobody was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoServer {
+    /// The pool has no servers.
+    #[error("the pool has no servers")]
+    Empty,
+    /// No server takes traffic.
+    #[error("no server of the pool takes traffic")]
+    NoneUp,
+    /// Those that take traffic were all tried.
+    #[error("every server that takes traffic was tried")]
+    AllTried,
+}
+
+impl Group {
+    /// The group of a pool. Servers of `previous` (the same pool under the plan before) that stay
+    /// keep their leases, health, ejection and, where their weight is the same, their place in
+    /// the schedule. People's words in the plan apply.
+    pub fn new(pool: &Pool, previous: Option<&Group>, birth: Birth, now: u64) -> Group {
+        let rules = Rules::of(pool);
+        let before = previous.map(|group| &group.roster);
+        let stay = before.filter(|roster| roster.seats_pool(pool));
+        let roster = match stay {
+            Some(roster) => roster.clone(),
+            None => {
+                let house = before.map_or_else(House::new, |roster| roster.house().clone());
+                let states = states(pool, &rules, before.map(|roster| &**roster), birth, now);
+                Roster::new(pool, states, house, before.map(|roster| &**roster))
+            }
+        };
+        Group { name: pool.name.as_str().into(), rules, roster }
+    }
+
+    /// The plan of this group begins to serve: its rules and people's words apply to the servers
+    /// it shares with the group before. Gives what changed, by index.
+    pub fn adopt(&self, pool: &Pool, now: u64) -> Vec<(usize, Transition)> {
+        let admins = pool.servers.iter().map(|server| server.admin);
+        let seats = self.roster.seats().iter().zip(admins).enumerate();
+        let mut changes = Vec::new();
+        for (index, (seat, admin)) in seats {
+            let (rules, said) = seat.state.change(|health| {
+                let rules = health.on_rules(&self.rules, now);
+                (rules, health.on_admin(admin, now))
+            });
+            if rules.is_some() || said.is_some() {
+                self.roster.spread(index);
+            }
+            changes.extend(rules.into_iter().chain(said).map(|change| (index, change)));
+        }
+        self.plan_trials();
+        changes
+    }
+
+    /// The pool's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Servers, whatever their state.
+    pub fn len(&self) -> usize {
+        self.roster.seats().len()
+    }
+
+    /// Whether the pool has no servers.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A server. `None` past the last.
+    pub fn server(&self, index: usize) -> Option<&Arc<ServerState>> {
+        self.roster.seats().get(index).map(|seat| &seat.state)
+    }
+
+    /// Index of the server with this id.
+    pub fn index_of(&self, id: &str) -> Option<usize> {
+        self.roster.index_of(id)
+    }
+
+    /// Servers that take traffic.
+    pub fn counts_up(&self) -> usize {
+        self.roster.up()
+    }
+
+    /// Picks a server that was not tried: in the lowest tier that has one, by the pool's
+    /// scheduler.
+    ///
+    /// # Errors
+    /// [`NoServer`] says why there is none.
+    pub fn pick(&self, tried: &Tried, now: u64) -> Result<Lease, NoServer> {
+        if now >= self.roster.house().next_trial.load(Ordering::Relaxed) {
+            self.open_trials(now);
+        }
+        let Some(Picked { index, was_trial }) = self.roster.pick(tried) else {
+            return Err(self.why_none());
+        };
+        let lease = Lease::of_begun(self.roster.clone(), index);
+        let state = self.roster.state(index);
+        if was_trial || state.is_watched() {
+            state.change(|health| health.on_pick(&self.rules, now));
+            if was_trial {
+                self.plan_trials();
+            }
+        }
+        Ok(lease)
+    }
+
+    /// How the try that a lease was for has ended (or is certain to end). Call it once per lease,
+    /// before the lease is dropped.
+    pub fn report(&self, lease: &Lease, outcome: Outcome, now: u64) -> Option<Transition> {
+        match outcome.verdict() {
+            Verdict::Nothing => None,
+            Verdict::Works if !lease.server().is_watched() => None,
+            Verdict::Works => self.change(lease.roster(), lease.index(), |health| {
+                health.on_success(&self.rules, now)
+            }),
+            Verdict::Fails(cause) => self.on_failure(lease, cause, now),
+        }
+    }
+
+    /// A result of the pool's check with index `check`; an error says what was wrong.
+    pub fn on_check(
+        &self,
+        index: usize,
+        check: usize,
+        result: Result<(), Arc<str>>,
+        now: u64,
+    ) -> Option<Transition> {
+        self.server(index)?;
+        self.change(&self.roster, index, |health| health.on_check(&self.rules, check, result, now))
+    }
+
+    /// The result of the TCP check that was due by [`Group::readmit_at`].
+    pub fn on_readmit(
+        &self,
+        index: usize,
+        result: Result<(), Arc<str>>,
+        now: u64,
+    ) -> Option<Transition> {
+        self.server(index)?;
+        self.change(&self.roster, index, |health| health.on_readmit(&self.rules, result, now))
+    }
+
+    /// When an ejected server is due for a TCP check (`passive.readmit: tcp`); `None` if it is not
+    /// ejected, is in maintenance, or comes back by a request.
+    pub fn readmit_at(&self, index: usize) -> Option<u64> {
+        self.server(index)?.health().readmit_at(&self.rules)
+    }
+
+    /// People's word.
+    pub fn on_admin(&self, index: usize, admin: Admin, now: u64) -> Option<Transition> {
+        self.server(index)?;
+        self.change(&self.roster, index, |health| health.on_admin(admin, now))
+    }
+
+    /// Takes what an earlier worker knew of a server; before any traffic. Unknown ids are the
+    /// caller's to drop.
+    pub fn seed(&self, index: usize, seed: &Seed) {
+        if let Some(state) = self.server(index) {
+            state.change(|health| {
+                health.seed(seed.health, seed.ejected_until, seed.changed, &seed.reason);
+            });
+            self.roster.spread(index);
+            self.plan_trials();
+        }
+    }
+
+    /// What is known of a server, for people and for the next worker.
+    pub fn facts(&self, index: usize) -> Option<Facts> {
+        let seat = self.roster.seats().get(index)?;
+        Some(Facts::of(&seat.state, seat.weight, seat.tier_number))
+    }
+
+    fn on_failure(&self, lease: &Lease, cause: Cause, now: u64) -> Option<Transition> {
+        let (roster, index) = (lease.roster(), lease.index());
+        let allowed = self.rules.passive.as_ref().map_or(0, |passive| passive.fails);
+        if allowed == 0 {
+            return None;
+        }
+        let _deciding = roster.house().decide();
+        let spare = roster.has_spare(index);
+        roster.on_failure(index, allowed);
+        self.change(roster, index, |health| {
+            health.on_failure(&self.rules, cause, roster.state(index).address(), spare, now)
+        })
+    }
+
+    /// Changes a server's health and lets the schedulers know.
+    fn change(
+        &self,
+        roster: &Roster,
+        index: usize,
+        f: impl FnOnce(&mut Health) -> Option<Transition>,
+    ) -> Option<Transition> {
+        let state = roster.state(index);
+        let before = state.standing();
+        let transition = state.change(f);
+        if state.standing() != before {
+            roster.spread(index);
+            self.plan_trials();
+        }
+        transition
+    }
+
+    /// Lets a request through to each ejected server whose time has come.
+    fn open_trials(&self, now: u64) {
+        for (index, seat) in self.roster.seats().iter().enumerate() {
+            if seat.state.change(|health| health.on_time(&self.rules, now)) {
+                self.roster.spread(index);
+            }
+        }
+        self.plan_trials();
+    }
+
+    /// Finds out when the next trial is due.
+    fn plan_trials(&self) {
+        let by_request = self.rules.passive.as_ref();
+        let by_request =
+            by_request.is_some_and(|passive| passive.readmit == evener_plan::Readmit::Request);
+        let due = |seat: &crate::roster::Seat| seat.state.health().trial_at(&self.rules);
+        let next = match by_request {
+            true => self.roster.seats().iter().filter_map(due).min(),
+            false => None,
+        };
+        let next_trial = &self.roster.house().next_trial;
+        next_trial.store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn why_none(&self) -> NoServer {
+        let takes =
+            |seat: &crate::roster::Seat| seat.weight > 0 && seat.state.standing() != Standing::Out;
+        match self.roster.seats() {
+            [] => NoServer::Empty,
+            seats if seats.iter().any(takes) => NoServer::AllTried,
+            _ => NoServer::NoneUp,
+        }
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("name", &self.name)
+            .field("servers", &self.len())
+            .field("up", &self.counts_up())
+            .finish()
+    }
+}
+
+/// The states of the pool's servers: those that stay, and new ones.
+fn states(
+    pool: &Pool,
+    rules: &Rules,
+    before: Option<&Roster>,
+    birth: Birth,
+    now: u64,
+) -> Vec<Arc<ServerState>> {
+    let admitted = birth == Birth::Start && pool.initial == Initial::Up;
+    let state = |server: &evener_plan::Server| {
+        let old = before.and_then(|roster| Some(roster.state(roster.index_of(&server.id)?)));
+        match old.filter(|old| **old.address() == *server.address) {
+            Some(old) => old.clone(),
+            None => {
+                let health = Health::new(rules, server.admin, admitted, now);
+                Arc::new(ServerState::new(&server.id, &server.address, health))
+            }
+        }
+    };
+    pool.servers.iter().map(state).collect()
+}

@@ -1,0 +1,8 @@
+//! The schedulers, one file each.
+
+mod nginx_least_conn;
+mod nginx_round_robin;
+mod smooth;
+
+pub(crate) use nginx_least_conn::NginxLeastConn;
+pub(crate) use nginx_round_robin::NginxRoundRobin;
