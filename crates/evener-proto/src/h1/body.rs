@@ -1,0 +1,87 @@
+//! Walks a body of any length kind to its end: one machine for both directions.
+//!
+//! Rules kept here: never a byte beyond the message; a body that ends early is told apart from one
+//! that ends (`on_eof`).
+
+use crate::h1::chunked::{Chunked, Sender};
+use crate::h1::framing::BodyLength;
+use crate::{Malformed, Progress};
+
+/// A decoder for one body.
+#[derive(Debug, Clone)]
+pub struct BodyDecoder(State);
+
+#[derive(Debug, Clone)]
+enum State {
+    Exact(u64),
+    Chunked(Chunked),
+    UntilClose { ended: bool },
+}
+
+impl BodyDecoder {
+    /// A decoder at the start of a body of that length, sent by `sender`.
+    pub fn new(length: BodyLength, sender: Sender) -> Self {
+        BodyDecoder(match length {
+            BodyLength::None => State::Exact(0),
+            BodyLength::Exact(n) => State::Exact(n),
+            BodyLength::Chunked => State::Chunked(Chunked::new(sender)),
+            BodyLength::UntilClose => State::UntilClose { ended: false },
+        })
+    }
+
+    /// Whether the body has ended. True from the start for an empty one.
+    pub fn is_done(&self) -> bool {
+        match &self.0 {
+            State::Exact(left) => *left == 0,
+            State::Chunked(chunked) => chunked.is_done(),
+            State::UntilClose { ended } => *ended,
+        }
+    }
+
+    /// Takes in `buf`. The payload is at `Progress::data`; bytes from `Progress::consumed` on
+    /// belong to the next message and are untouched.
+    ///
+    /// # Errors
+    /// Only chunked bodies can be malformed; the connection must close, visibly.
+    #[inline]
+    pub fn decode(&mut self, buf: &mut [u8]) -> Result<Progress, Malformed> {
+        let taken = match &mut self.0 {
+            State::Chunked(chunked) => return chunked.decode(buf),
+            State::UntilClose { ended: true } => 0,
+            State::UntilClose { ended: false } => buf.len(),
+            State::Exact(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
+                *left -= taken as u64;
+                taken
+            }
+        };
+        Ok(Progress { consumed: taken, data: 0..taken, done: self.is_done() })
+    }
+
+    /// Bytes that may be moved without looking at them (splice), and so past `decode`: all that is
+    /// left of an exact body, no bound for one that ends with its connection, 0 for chunks.
+    pub fn opaque(&self) -> u64 {
+        match &self.0 {
+            State::Exact(left) => *left,
+            State::Chunked(_) | State::UntilClose { ended: true } => 0,
+            State::UntilClose { ended: false } => u64::MAX,
+        }
+    }
+
+    /// Says that `moved` bytes went past `decode`; at most `opaque()` count.
+    pub fn on_moved(&mut self, moved: u64) {
+        if let State::Exact(left) = &mut self.0 {
+            *left = left.saturating_sub(moved);
+        }
+    }
+
+    /// The sender has closed. True: the body is whole. False: it was cut, and whoever receives it
+    /// must be able to tell.
+    #[must_use]
+    pub fn on_eof(&mut self) -> bool {
+        if let State::UntilClose { ended } = &mut self.0 {
+            *ended = true;
+        }
+        self.is_done()
+    }
+}

@@ -1,0 +1,338 @@
+//! Takes chunks apart, in place, and writes the head of one (RFC 9112 §7.1).
+//!
+//! Rules kept here:
+//! - Any split works; no byte is looked at twice; the payload ends up as one run, and the first
+//!   piece of a run is never moved.
+//! - CRLF only, 1 to 16 hex digits, extensions are checked and dropped. Blanks after the size are
+//!   borne from servers, not from clients.
+//! - Trailers are checked and dropped: forwarding them needs a recipient that asked (RFC 9110
+//!   §6.5.1), and `TE` ends at us. A trailer that names a field of framing, routing or identity is
+//!   an offence even so, since its sender hoped that somebody merges it.
+//! - What is not payload is bounded: extensions by an account (precedent: Go's
+//!   net/http/internal/chunked.go), trailers by size.
+//!
+//! Not known here: limits on a body's size.
+
+use std::ops::Range;
+
+use crate::bytes::{is_blank, is_token};
+use crate::h1::field::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names, classify};
+use crate::{Malformed, Progress};
+
+/// The end of a chunked body without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Who sends the chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// A client: no leniency.
+    Client,
+    /// A server: blanks between size and line end are let through (living servers pad).
+    Server,
+}
+
+/// Bytes of chunk lines that may be overdrawn. Each chunk pays in `PER_CHUNK` and twice its size.
+const OVERDRAFT: i64 = 16 << 10;
+/// A size line of 16 digits without extensions costs nothing.
+const PER_CHUNK: i64 = 20;
+/// Bytes of all trailers together.
+const MAX_TRAILERS: u32 = 8 << 10;
+/// As much of a trailer's name as is kept to know it; the longest known name has 17 bytes.
+const NAME_KEPT: usize = 20;
+
+/// Names that may not stand in trailers (RFC 9110 §6.5.1).
+const FORBIDDEN: Names = IDENTITY.with(FRAMING).with(HOP_BY_HOP).with(Names::of(&[
+    Name::Host,
+    Name::Lookalike,
+    Name::Expect,
+    Name::Authorization,
+    Name::MaxForwards,
+    Name::Proxy,
+    Name::Http2Settings,
+]));
+
+/// A decoder for one body.
+#[derive(Debug, Clone)]
+pub struct Chunked {
+    state: State,
+    sender: Sender,
+    /// Size being read, or payload bytes still to come of this chunk.
+    left: u64,
+    /// Overhead not yet paid for; see `OVERDRAFT`.
+    owed: i64,
+    trailers: u32,
+    name: [u8; NAME_KEPT],
+    name_len: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Digits read so far.
+    Size(u8),
+    /// Blanks after the size.
+    Pad,
+    Extension(Extension),
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    LastLf,
+    Done,
+}
+
+/// `;` name [ `=` token or quoted string ], blanks allowed around each (RFC 9112 §7.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    BeforeName,
+    Name,
+    AfterName,
+    BeforeValue,
+    Token,
+    Quoted,
+    QuotedPair,
+    AfterValue,
+}
+
+impl Chunked {
+    /// A decoder at the start of a body.
+    pub fn new(sender: Sender) -> Self {
+        Chunked {
+            state: State::Size(0),
+            sender,
+            left: 0,
+            owed: 0,
+            trailers: 0,
+            name: [0; NAME_KEPT],
+            name_len: 0,
+        }
+    }
+
+    /// Whether the body has ended.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Takes in `buf`, whose payload becomes one run at `Progress::data`. All of `buf` is consumed
+    /// unless the body ends in it.
+    ///
+    /// # Errors
+    /// The first offence. Payload of the same call is lost, and the decoder must not be used on.
+    pub fn decode(&mut self, buf: &mut [u8]) -> Result<Progress, Malformed> {
+        let mut at = 0;
+        let mut data: Range<usize> = 0..0;
+        while self.state != State::Done && at < buf.len() {
+            if self.state == State::Data {
+                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len() - at);
+                self.take(here);
+                append(buf, &mut data, at, here);
+                at += here;
+            } else if let Some(&b) = buf.get(at) {
+                self.state = self.step(b)?;
+                at += 1;
+            }
+        }
+        Ok(Progress { consumed: at, data, done: self.is_done() })
+    }
+
+    fn take(&mut self, here: usize) {
+        self.left -= here as u64;
+        if self.left == 0 {
+            self.state = State::DataCr;
+        }
+    }
+
+    /// One byte outside payload.
+    fn step(&mut self, b: u8) -> Result<State, Malformed> {
+        match self.state {
+            State::Size(digits) => self.size(b, digits),
+            State::Pad => self.pad(b),
+            State::Extension(at) => self.extension(b, at),
+            State::SizeLf => self.size_end(b),
+            State::DataCr => expect(b, b'\r', State::DataLf, Malformed::ChunkEnd),
+            State::DataLf => expect(b, b'\n', State::Size(0), Malformed::ChunkEnd),
+            State::TrailerStart | State::TrailerName => self.trailer_name(b),
+            State::TrailerValue => self.trailer_value(b),
+            State::TrailerLf => expect(b, b'\n', State::TrailerStart, Malformed::TrailerInvalid),
+            State::LastLf => expect(b, b'\n', State::Done, Malformed::TrailerInvalid),
+            State::Data | State::Done => Ok(self.state),
+        }
+    }
+
+    fn size(&mut self, b: u8, digits: u8) -> Result<State, Malformed> {
+        self.owe()?;
+        let digit = match b {
+            b'0'..=b'9' => b - b'0',
+            b'a'..=b'f' => b - b'a' + 10,
+            b'A'..=b'F' => b - b'A' + 10,
+            _ if digits == 0 => return Err(Malformed::ChunkSize),
+            _ => return self.size_over(b),
+        };
+        if digits == 16 {
+            return Err(Malformed::ChunkSize);
+        }
+        let before = if digits == 0 { 0 } else { self.left };
+        self.left = (before << 4) | u64::from(digit);
+        Ok(State::Size(digits + 1))
+    }
+
+    fn size_over(&self, b: u8) -> Result<State, Malformed> {
+        match b {
+            b'\r' => Ok(State::SizeLf),
+            b';' => Ok(State::Extension(Extension::BeforeName)),
+            b if is_blank(b) => Ok(State::Pad),
+            b'\n' => Err(Malformed::ChunkLine),
+            _ => Err(Malformed::ChunkSize),
+        }
+    }
+
+    fn pad(&mut self, b: u8) -> Result<State, Malformed> {
+        self.owe()?;
+        match b {
+            b if is_blank(b) => Ok(State::Pad),
+            b';' => Ok(State::Extension(Extension::BeforeName)),
+            b'\r' if self.sender == Sender::Server => Ok(State::SizeLf),
+            b'\n' => Err(Malformed::ChunkLine),
+            _ => Err(Malformed::ChunkSize),
+        }
+    }
+
+    fn extension(&mut self, b: u8, at: Extension) -> Result<State, Malformed> {
+        use Extension::*;
+        self.owe()?;
+        let next = match (at, b) {
+            (BeforeName, _) if is_blank(b) => BeforeName,
+            (BeforeName | Name, _) if is_token(b) => Name,
+            (Name | AfterName, b'=') => BeforeValue,
+            (Name | AfterName, _) if is_blank(b) => AfterName,
+            (BeforeValue, _) if is_blank(b) => BeforeValue,
+            (BeforeValue, b'"') => Quoted,
+            (BeforeValue | Token, _) if is_token(b) => Token,
+            (Quoted, b'"') => AfterValue,
+            (Quoted, b'\\') => QuotedPair,
+            (Quoted | QuotedPair, _) if b == b'\t' || (b >= b' ' && b != 0x7f) => Quoted,
+            (Token | AfterValue, _) if is_blank(b) => AfterValue,
+            (Name | AfterName | Token | AfterValue, b';') => BeforeName,
+            (Name | AfterName | Token | AfterValue, b'\r') => return Ok(State::SizeLf),
+            (_, b'\n') => return Err(Malformed::ChunkLine),
+            _ => return Err(Malformed::ChunkExtension),
+        };
+        Ok(State::Extension(next))
+    }
+
+    /// One more byte of a size line. The chunk it belongs to has not paid yet.
+    fn owe(&mut self) -> Result<(), Malformed> {
+        self.owed += 1;
+        if self.owed > OVERDRAFT + PER_CHUNK { Err(Malformed::ChunkOverhead) } else { Ok(()) }
+    }
+
+    fn size_end(&mut self, b: u8) -> Result<State, Malformed> {
+        if b != b'\n' {
+            return Err(Malformed::ChunkLine);
+        }
+        let paid = i64::try_from(self.left).unwrap_or(i64::MAX).saturating_mul(2);
+        self.owed = self.owed.saturating_sub(PER_CHUNK).saturating_sub(paid).max(0);
+        Ok(if self.left == 0 { State::TrailerStart } else { State::Data })
+    }
+
+    fn trailer_name(&mut self, b: u8) -> Result<State, Malformed> {
+        self.trailer_byte()?;
+        match b {
+            b'\r' if self.state == State::TrailerStart => return Ok(State::LastLf),
+            b':' if self.state == State::TrailerName => return self.trailer_named(),
+            b if is_token(b) => {}
+            _ => return Err(Malformed::TrailerInvalid),
+        }
+        if self.state == State::TrailerStart {
+            self.name_len = 0;
+        }
+        if let Some(slot) = self.name.get_mut(self.name_len as usize) {
+            *slot = b;
+            self.name_len += 1;
+        }
+        Ok(State::TrailerName)
+    }
+
+    fn trailer_named(&self) -> Result<State, Malformed> {
+        let kept = self.name.get(..self.name_len as usize).unwrap_or_default();
+        match FORBIDDEN.has(classify(kept)) {
+            true => Err(Malformed::TrailerForbidden),
+            false => Ok(State::TrailerValue),
+        }
+    }
+
+    fn trailer_value(&mut self, b: u8) -> Result<State, Malformed> {
+        self.trailer_byte()?;
+        match b {
+            b'\r' => Ok(State::TrailerLf),
+            b if b == b'\t' || (b >= b' ' && b != 0x7f) => Ok(State::TrailerValue),
+            _ => Err(Malformed::TrailerInvalid),
+        }
+    }
+
+    fn trailer_byte(&mut self) -> Result<(), Malformed> {
+        self.trailers += 1;
+        if self.trailers > MAX_TRAILERS { Err(Malformed::TrailerTooLarge) } else { Ok(()) }
+    }
+}
+
+fn expect(b: u8, wanted: u8, next: State, offence: Malformed) -> Result<State, Malformed> {
+    if b == wanted { Ok(next) } else { Err(offence) }
+}
+
+/// Adds `len` bytes at `at` to the run of payload, moving them down to it if something lies
+/// between.
+fn append(buf: &mut [u8], run: &mut Range<usize>, at: usize, len: usize) {
+    if run.start == run.end {
+        *run = at..at + len;
+        return;
+    }
+    if run.end != at {
+        buf.copy_within(at..at + len, run.end);
+    }
+    run.end += len;
+}
+
+/// The head of a chunk, in storage of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkHeader {
+    text: [u8; 18],
+    start: u8,
+}
+
+impl ChunkHeader {
+    /// The head of a chunk of `len` bytes, which must not be 0 (that would be the last chunk). The
+    /// chunk's data must be followed by CRLF.
+    pub fn new(len: usize) -> Self {
+        debug_assert!(len > 0, "an empty chunk would end the body");
+        let mut text = [0; 18];
+        let mut start = text.len();
+        let mut left = len;
+        for (i, slot) in text.iter_mut().enumerate().rev() {
+            *slot = match i {
+                17 => b'\n',
+                16 => b'\r',
+                _ => hex_digit(&mut left),
+            };
+            start = i;
+            if i < 16 && left == 0 {
+                break;
+            }
+        }
+        ChunkHeader { text, start: start as u8 }
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(self.start as usize..).unwrap_or_default()
+    }
+}
+
+fn hex_digit(left: &mut usize) -> u8 {
+    let digit = (*left & 15) as u8;
+    *left >>= 4;
+    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
+}

@@ -1,0 +1,90 @@
+//! Cuts a head into complete lines as its bytes arrive.
+//!
+//! Rules kept here:
+//! - Every byte is searched once, however the bytes were split: the place reached is remembered.
+//! - A line ends with CRLF and lies within the limit, or it is an offence; both are decided by
+//!   offsets alone, so that a head seen whole and one seen byte by byte end alike.
+//!
+//! Not known here: what a line means.
+
+use crate::Malformed;
+
+/// What a head may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a head, from the first byte of the message to the end of the empty line.
+    pub max_head: usize,
+    /// Field lines of a head.
+    pub max_fields: usize,
+}
+
+impl Default for Limits {
+    /// CONFIG.md's `http.max_head` and `http.max_fields`.
+    fn default() -> Self {
+        Limits { max_head: 64 << 10, max_fields: 100 }
+    }
+}
+
+/// One complete line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    /// Its first byte.
+    pub start: usize,
+    /// One past its last byte, without the line's end.
+    pub end: usize,
+    /// First byte of the next line.
+    pub next: usize,
+}
+
+/// Where a scan over a growing buffer stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lines {
+    start: usize,
+    scanned: usize,
+}
+
+/// Which line ends are lines' ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// CRLF, as HTTP has it.
+    Crlf,
+    /// LF with or without a CR, as CGI has it (RFC 3875 §6.3.4).
+    Any,
+}
+
+impl Lines {
+    /// Starts over, at offset 0.
+    pub fn clear(&mut self) {
+        *self = Lines::default();
+    }
+
+    /// The next complete line of `buf`, whose bytes before the place reached must not have changed
+    /// their offsets. `None`: more bytes are needed.
+    ///
+    /// # Errors
+    /// `HeadTooLarge` when the line does not end within `max` bytes; `BareLf`.
+    #[inline]
+    pub fn next(
+        &mut self,
+        buf: &[u8],
+        max: usize,
+        ending: Ending,
+    ) -> Result<Option<Line>, Malformed> {
+        let within = buf.get(self.scanned..buf.len().min(max)).unwrap_or_default();
+        let Some(found) = memchr::memchr(b'\n', within) else {
+            self.scanned = self.scanned.max(buf.len().min(max));
+            return if buf.len() >= max { Err(Malformed::HeadTooLarge) } else { Ok(None) };
+        };
+        let newline = self.scanned + found;
+        let crlf = newline > self.start && buf.get(newline - 1) == Some(&b'\r');
+        let end = match (crlf, ending) {
+            (true, _) => newline - 1,
+            (false, Ending::Any) => newline,
+            (false, Ending::Crlf) => return Err(Malformed::BareLf),
+        };
+        let line = Line { start: self.start, end, next: newline + 1 };
+        self.start = line.next;
+        self.scanned = line.next;
+        Ok(Some(line))
+    }
+}

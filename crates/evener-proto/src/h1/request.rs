@@ -1,0 +1,295 @@
+//! Reads the head of a request where it lies, as its bytes arrive.
+//!
+//! Rules kept here:
+//! - RFC 9112 §3 and SECURITY.md: a line is judged as soon as it is complete, so that the offence
+//!   does not depend on how the bytes were split.
+//! - The host a request is for is settled here, once: an absolute target's authority, else `Host`.
+//! - CONNECT and TRACE are refused, `*` belongs to OPTIONS, a fragment to nobody.
+//!
+//! Not known here: the body's length (`framing`), what goes on (`forward`).
+
+use crate::bytes::{control_offence, is_target, is_token};
+use crate::h1::field::{Fields, Name};
+use crate::h1::host::Authority;
+use crate::h1::lines::{Ending, Limits, Line, Lines};
+use crate::h1::{Version, framing};
+use crate::{Malformed, Span};
+
+/// Methods that a proxy treats differently from others. Names are case-sensitive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "each is the method of that name")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Options,
+    Patch,
+    /// Any other token of at most 32 bytes.
+    #[default]
+    Other,
+}
+
+impl Method {
+    /// Whether repeating it does no harm (RFC 9110 §9.2.2). Of an unknown method nothing is known.
+    pub fn is_idempotent(self) -> bool {
+        !matches!(self, Method::Post | Method::Patch | Method::Other)
+    }
+}
+
+/// How a target is written (RFC 9112 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// `/path?query`
+    #[default]
+    Origin,
+    /// `http://host/path?query`
+    Absolute,
+    /// `*`, for OPTIONS
+    Asterisk,
+}
+
+/// A complete request head: places in the buffer it was read from.
+#[derive(Debug, Clone, Default)]
+pub struct RequestHead {
+    /// The method, for decisions.
+    pub method: Method,
+    /// The method as sent, for logs.
+    pub method_text: Span,
+    /// The whole target as sent.
+    pub target: Span,
+    /// How the target is written.
+    pub form: Form,
+    /// The target's path. Empty for `*` and for an absolute target without one (it means `/`).
+    pub path: Span,
+    /// The target's query without its `?`.
+    pub query: Option<Span>,
+    /// Version spoken by the client.
+    pub version: Version,
+    /// Whom the request is for. Empty `text`: HTTP/1.0 and no host named.
+    pub authority: Authority,
+    /// The field lines.
+    pub fields: Fields,
+    /// The request line with its CRLF; what stood before it was an empty line.
+    pub line: Span,
+    /// Where the field lines end: the place of the head's last CRLF.
+    pub fields_end: u32,
+    /// Length of the head in the buffer, a skipped empty line and the last CRLF included.
+    pub len: usize,
+}
+
+impl RequestHead {
+    /// Whether the client would send another request on this connection (RFC 9112 §9.3).
+    pub fn keep_alive(&self) -> bool {
+        framing::keep_alive(self.version, self.fields.connection())
+    }
+
+    fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = RequestHead { fields, ..RequestHead::default() };
+    }
+}
+
+/// Reads request heads; keeps its storage from one to the next.
+#[derive(Debug, Default)]
+pub struct RequestParser {
+    head: RequestHead,
+    lines: Lines,
+    skipped: bool,
+}
+
+impl RequestParser {
+    /// A parser for one connection, or for a pool of them.
+    pub fn new() -> Self {
+        RequestParser::default()
+    }
+
+    /// The head read last; meaningful after `parse` gave its length.
+    pub fn head(&self) -> &RequestHead {
+        &self.head
+    }
+
+    /// Forgets the head and starts at offset 0 of the next buffer. Allocates and frees nothing.
+    pub fn clear(&mut self) {
+        self.head.clear();
+        self.lines.clear();
+        self.skipped = false;
+    }
+
+    /// Reads on. `buf` begins with the message's first byte and has grown (or stayed) since the
+    /// last call; it may have moved in memory. The head's length once it is complete, `None` while
+    /// more bytes are needed. Call `clear` before the next message.
+    ///
+    /// # Errors
+    /// The first offence, by line. The parser must be cleared.
+    #[inline]
+    pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, Malformed> {
+        while let Some(line) = self.next_line(buf, limits)? {
+            if line.start == line.end && !self.head.line.is_empty() {
+                return self.finish(buf, line).map(Some);
+            }
+            if !self.head.line.is_empty() {
+                self.head.fields.push(buf, line, limits.max_fields)?;
+            } else if line.start < line.end {
+                self.request_line(buf, line)?;
+            } else if self.skipped {
+                return Err(Malformed::EmptyLine);
+            } else {
+                self.skipped = true;
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn next_line(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<Line>, Malformed> {
+        self.lines.next(buf, limits.max_head, Ending::Crlf).map_err(|offence| match offence {
+            Malformed::HeadTooLarge if self.head.line.is_empty() => Malformed::TargetTooLong,
+            other => other,
+        })
+    }
+
+    #[inline]
+    fn request_line(&mut self, buf: &[u8], line: Line) -> Result<(), Malformed> {
+        let text = buf.get(line.start..line.end).unwrap_or_default();
+        let method_len = text.iter().position(|&b| !is_token(b)).unwrap_or(text.len());
+        let (method, rest) = text.split_at_checked(method_len).unwrap_or_default();
+        let [b' ', rest @ ..] = rest else { return Err(method_offence(method, rest)) };
+        if method.is_empty() || method.len() > MAX_METHOD {
+            return Err(method_offence(method, b" "));
+        }
+        let target_len = rest.iter().position(|&b| !is_target(b)).unwrap_or(rest.len());
+        let (target, rest) = rest.split_at_checked(target_len).unwrap_or_default();
+        let version = match rest {
+            [b' ', version @ ..] if !target.is_empty() => Version::read(version),
+            _ => return Err(target_offence(rest)),
+        };
+        self.head.version = version.map_err(|offence| version_offence(offence, rest))?;
+        self.head.method = method_of(method)?;
+        let at = line.start + method_len + 1;
+        self.head.method_text = Span::new(line.start, line.start + method_len);
+        self.head.target = Span::new(at, at + target_len);
+        self.head.line = Span::new(line.start, line.next);
+        self.target(buf)
+    }
+
+    /// Tells the form of the target and splits it.
+    #[inline]
+    fn target(&mut self, buf: &[u8]) -> Result<(), Malformed> {
+        let start = self.head.target.start as usize;
+        let target = self.head.target.of(buf);
+        match target {
+            [b'/', ..] => self.split_path(start, target),
+            b"*" if self.head.method == Method::Options => self.head.form = Form::Asterisk,
+            _ => return self.absolute(buf, start, target),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn absolute(&mut self, buf: &[u8], start: usize, target: &[u8]) -> Result<(), Malformed> {
+        let scheme = [&b"http://"[..], b"https://"]
+            .into_iter()
+            .find(|s| target.get(..s.len()).is_some_and(|t| t.eq_ignore_ascii_case(s)))
+            .ok_or(Malformed::BadTarget)?;
+        let rest = target.get(scheme.len()..).unwrap_or_default();
+        let len = rest.iter().position(|&b| b == b'/' || b == b'?').unwrap_or(rest.len());
+        let at = start + scheme.len();
+        self.head.form = Form::Absolute;
+        self.head.authority = Authority::read(buf, Span::new(at, at + len))?;
+        self.split_path(at + len, rest.get(len..).unwrap_or_default());
+        Ok(())
+    }
+
+    #[inline]
+    fn split_path(&mut self, start: usize, text: &[u8]) {
+        let end = start + text.len();
+        match memchr::memchr(b'?', text) {
+            None => self.head.path = Span::new(start, end),
+            Some(mark) => {
+                self.head.path = Span::new(start, start + mark);
+                self.head.query = Some(Span::new(start + mark + 1, end));
+            }
+        }
+    }
+
+    #[inline]
+    fn finish(&mut self, buf: &[u8], empty: Line) -> Result<usize, Malformed> {
+        self.head.fields.finish(buf)?;
+        self.settle_host(buf)?;
+        self.head.fields_end = Span::new(empty.start, empty.next).start;
+        self.head.len = empty.next;
+        Ok(empty.next)
+    }
+
+    /// RFC 9112 §3.2: exactly one `Host` on HTTP/1.1, valid even where an absolute target
+    /// overrules it. An empty value counts as none.
+    #[inline]
+    fn settle_host(&mut self, buf: &[u8]) -> Result<(), Malformed> {
+        if self.head.fields.repeats(Name::Host) {
+            return Err(Malformed::HostTwice);
+        }
+        let host = self.head.fields.find(Name::Host).map(|f| f.value);
+        let Some(value) = host.filter(|value| !value.is_empty()) else {
+            let needed = self.head.version == Version::Http11;
+            return if needed { Err(Malformed::HostMissing) } else { Ok(()) };
+        };
+        let named = Authority::read(buf, value)?;
+        if self.head.form != Form::Absolute {
+            self.head.authority = named;
+        }
+        Ok(())
+    }
+}
+
+/// Longest method; the longest registered one has 17 bytes (UPDATEREDIRECTREF).
+const MAX_METHOD: usize = 32;
+
+#[inline]
+fn method_of(method: &[u8]) -> Result<Method, Malformed> {
+    Ok(match method {
+        b"GET" => Method::Get,
+        b"HEAD" => Method::Head,
+        b"POST" => Method::Post,
+        b"PUT" => Method::Put,
+        b"DELETE" => Method::Delete,
+        b"OPTIONS" => Method::Options,
+        b"PATCH" => Method::Patch,
+        b"CONNECT" => return Err(Malformed::ConnectRefused),
+        b"TRACE" => return Err(Malformed::TraceRefused),
+        _ => Method::Other,
+    })
+}
+
+#[cold]
+fn method_offence(method: &[u8], rest: &[u8]) -> Malformed {
+    match rest.first() {
+        Some(&b) if b != b'\t' && (b < b' ' || b == 0x7f) => control_offence(b),
+        Some(b' ') if method.len() > MAX_METHOD => Malformed::MethodTooLong,
+        None | Some(b' ' | b'\t') => Malformed::RequestLine,
+        Some(_) => Malformed::BadMethod,
+    }
+}
+
+#[cold]
+fn target_offence(rest: &[u8]) -> Malformed {
+    match rest.first() {
+        Some(b'#') => Malformed::Fragment,
+        Some(&b) if b != b'\t' && (b < b' ' || b == 0x7f) => control_offence(b),
+        _ => Malformed::RequestLine,
+    }
+}
+
+/// A third part that is no version may be a control byte's doing, or one part too many.
+#[cold]
+fn version_offence(offence: Malformed, rest: &[u8]) -> Malformed {
+    let control = rest.iter().find(|&&b| b != b'\t' && (b < b' ' || b == 0x7f));
+    let parts = rest.iter().filter(|&&b| b == b' ' || b == b'\t').count();
+    match control {
+        Some(&b) => control_offence(b),
+        None if parts > 1 => Malformed::RequestLine,
+        None => offence,
+    }
+}
