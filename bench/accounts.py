@@ -1,0 +1,79 @@
+"""Read from /proc what a tree of processes has used: processor time and memory.
+
+Rules kept here:
+- The whole tree counts: every process below the first, every thread of each.
+- Time is what the scheduler booked (schedstat's first field, nanoseconds on a core), not ticks.
+- A process that came or went between two readings is an error: its time would be lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+class TreeChanged(Exception):
+    """A process of the measured tree came or went while it was measured."""
+
+
+def tree(root: int, proc: Path = PROC) -> list[int]:
+    """The process and all that descend from it, in order of their ids."""
+    parents = {int(entry.name): _parent(entry) for entry in proc.iterdir() if entry.name.isdigit()}
+    found = {root}
+    while True:
+        grown = found | {pid for pid, parent in parents.items() if parent in found}
+        if grown == found:
+            return sorted(found)
+        found = grown
+
+
+def _parent(entry: Path) -> int:
+    try:
+        # The name in brackets may hold anything, so the fields are counted from its end.
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Nanoseconds on a core so far, per process."""
+
+    on_cpu: dict[int, int]
+
+    def since(self, before: Reading) -> float:
+        """Microseconds of the whole tree between two readings.
+
+        Raises:
+            TreeChanged: The two readings are not of the same processes.
+        """
+        if self.on_cpu.keys() != before.on_cpu.keys():
+            raise TreeChanged(f"processes were {set(before.on_cpu)} and became {set(self.on_cpu)}")
+        return sum(self.on_cpu[pid] - before.on_cpu[pid] for pid in self.on_cpu) / 1000
+
+
+def processor_time(root: int, proc: Path = PROC) -> Reading:
+    """What the tree has used until now."""
+    return Reading({pid: _on_cpu(proc / str(pid)) for pid in tree(root, proc)})
+
+
+def _on_cpu(process: Path) -> int:
+    total = 0
+    for thread in (process / "task").iterdir():
+        try:
+            total += int((thread / "schedstat").read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread that ended while we looked
+    return total
+
+
+def resident_kib(root: int, proc: Path = PROC) -> int:
+    """Resident memory of the tree, pages shared by several counted once (Pss)."""
+    total = 0
+    for pid in tree(root, proc):
+        for line in (proc / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total

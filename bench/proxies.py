@@ -1,0 +1,128 @@
+"""The programs under test: how each is started, and which version it is.
+
+Rules kept here:
+- Each has one configuration file in this folder, filled in by the stage; nothing else tunes it.
+- Each runs on the proxy core alone, and is reached by ports of its own.
+Not known here: what is asked of it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.machine import MachineError, Running, start
+from bench.rows import Row, Way
+from bench.stage import HERE, Stage, fill
+
+NAMES = ("nginx", "haproxy", "evener", "relay")
+RIVALS = ("nginx", "haproxy")
+ROOT = HERE.parent
+INSTALLED = ROOT / ".venv" / "bin" / "evener"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy that runs."""
+
+    name: str
+    running: Running
+    ports: Mapping[Way, int]
+
+
+def start_proxy(name: str, stage: Stage, rows: Collection[Row], evener: str) -> Proxy:
+    """Starts one of NAMES and returns once it accepts.
+
+    Args:
+        rows: What it will be asked; the plan for a bare engine holds only their listeners.
+        evener: How Evener is started. `{config}` is its YAML file, `{plan}` its plan as JSON,
+            `{secrets}` the JSON with the plan's secrets.
+
+    Raises:
+        MachineError: It did not start; the message has its last words.
+    """
+    values = stage.for_proxy(name)
+    ways = {row.way for row in rows} | {Way.HTTP}
+    command = _command(name, stage, values, ways, evener)
+    running = start(name, command, stage.proxy_core, Path(values["BENCH_DIR"]))
+    ports = {way: int(values[way.value]) for way in Way}
+    try:
+        for way in ways:
+            if name != "relay" or way is Way.HTTP:
+                running.wait_for_port(ports[way])
+    except MachineError:
+        running.stop()
+        raise
+    return Proxy(name, running, ports)
+
+
+def _command(
+    name: str, stage: Stage, values: Mapping[str, str], ways: Collection[Way], evener: str
+) -> list[str]:
+    own = values["BENCH_DIR"]
+    match name:
+        case "nginx":
+            return ["nginx", "-c", str(fill(HERE / "nginx.conf", values)), "-p", own]
+        case "haproxy":
+            return ["haproxy", "-db", "-f", str(fill(HERE / "haproxy.cfg", values))]
+        case "relay":
+            origins = [values[f"BENCH_ORIGIN{n}"] for n in (1, 2, 3)]
+            return [stage.program("relay"), values["BENCH_HTTP"], *origins]
+        case _:
+            return _evener_command(stage, values, ways, evener)
+
+
+def _evener_command(
+    stage: Stage, values: Mapping[str, str], ways: Collection[Way], evener: str
+) -> list[str]:
+    files = {
+        "config": fill(HERE / "evener.yaml", values),
+        "plan": fill(HERE / "plan.json", values),
+        "secrets": stage.directory / "secrets.json",
+    }
+    plan = json.loads(files["plan"].read_text())
+    files["plan"].write_text(json.dumps(only_listeners(plan, {values[way.value] for way in ways})))
+    return [word.format(**files) for word in shlex.split(evener)]
+
+
+def only_listeners(plan: dict[str, object], ports: Collection[str]) -> dict[str, object]:
+    """The plan without the listeners on other ports, so that a part of an engine can be run."""
+    listeners = plan["listeners"]
+    assert isinstance(listeners, list)
+    kept = [one for one in listeners if one["bind"][0].rpartition(":")[2] in ports]
+    return {**plan, "listeners": kept}
+
+
+def default_evener() -> str:
+    """How the installed Evener is started.
+
+    Raises:
+        MachineError: It is not installed.
+    """
+    if not INSTALLED.exists():
+        raise MachineError("Evener is not built yet: make setup (or bench others: --only nginx,haproxy)")
+    return f"{INSTALLED} run {{config}}"
+
+
+def version(name: str, evener: str) -> str:
+    """What the program calls itself, in a few words."""
+    match name:
+        case "nginx":
+            return _first_line(["nginx", "-v"]).rpartition("/")[2]
+        case "haproxy":
+            return _first_line(["haproxy", "-v"]).split()[2]
+        case "relay":
+            return "bench/relay.c"
+        case _:
+            if shlex.split(evener)[0] == str(INSTALLED):
+                return _first_line([str(INSTALLED), "--version"])
+            return Path(shlex.split(evener)[0]).name
+
+
+def _first_line(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return (done.stdout + done.stderr).splitlines()[0]
