@@ -22,6 +22,7 @@
 
 mod bytes;
 mod error;
+pub mod fastcgi;
 pub mod h1;
 mod span;
 

@@ -9,10 +9,16 @@ use crate::bytes::{check_value, is_token};
 
 /// Begins an HTTP/1.1 answer in `out`.
 pub fn status_line(status: u16, out: &mut Vec<u8>) {
+    status_line_with(status, b"", out);
+}
+
+/// As `status_line`, with a checked reason of somebody else's where there is one.
+pub(crate) fn status_line_with(status: u16, given: &[u8], out: &mut Vec<u8>) {
+    let reason = if given.is_empty() { reason(status).as_bytes() } else { given };
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
     out.push(b' ');
-    out.extend_from_slice(reason(status).as_bytes());
+    out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
 }
 
