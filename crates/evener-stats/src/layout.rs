@@ -19,6 +19,7 @@
 //! - While a record changes owner its state is 0; a reader that sees another state after than
 //!   before drops what it read.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::StatsError;
@@ -43,6 +44,11 @@ pub(crate) fn add(word: &AtomicU64, n: u64) {
 
 /// A number that changes whenever the meaning of a segment's words does (FNV-1a over the lists).
 pub fn layout_hash() -> u64 {
+    static HASH: LazyLock<u64> = LazyLock::new(hash_families);
+    *HASH
+}
+
+fn hash_families() -> u64 {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     hash.eat(include_str!("layout.rs").lines().take_while(|line| line.starts_with("//!")));
     for family in FAMILIES {

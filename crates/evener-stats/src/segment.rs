@@ -119,7 +119,7 @@ impl<'m> Segment<'m> {
     pub fn release(&mut self, oldest: u64) {
         let free = &mut self.free;
         self.entries.retain(|_, entry| {
-            let gone = entry.retired.is_some_and(|retired| retired < oldest);
+            let gone = entry.retired.is_some_and(|retired| retired <= oldest);
             if gone {
                 free.push(entry.place);
             }
