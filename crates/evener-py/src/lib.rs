@@ -1,1 +1,13 @@
 //! The one door between Python and Rust: converts, releases the GIL, maps errors.
+
+mod text;
+
+use pyo3::prelude::*;
+
+/// The module `evener._engine`; each part registers itself.
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    text::register(module)?;
+    Ok(())
+}

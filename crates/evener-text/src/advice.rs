@@ -1,0 +1,60 @@
+//! Advice for texts that YAML itself trips over.
+//!
+//! Most such texts are values that begin with a character YAML keeps for itself (`*.example`,
+//! `[::]:80`, `{host}/x`, `@home`). The parser often notices only further on; here the beginning
+//! of such a value is looked for on the line of the error, to point there.
+
+use saphyr_parser::ScanError;
+
+use crate::{Cause, Place, TextError};
+
+/// Characters that mean something to YAML at the start of a value.
+const SPECIAL: &str = "*&[{!%@`";
+
+/// The parser's error as ours.
+pub(crate) fn syntax(text: &str, error: &ScanError) -> TextError {
+    let marker = error.marker();
+    let place = Place { line: marker.line().max(1), column: marker.col() + 1 };
+    let cause = match error.info().contains("unknown anchor") {
+        true => Cause::UnknownAnchor,
+        false => Cause::Syntax(error.info().to_owned()),
+    };
+    let line = text.lines().nth(place.line - 1).unwrap_or_default();
+    if line.trim_start_matches(' ').starts_with('\t') {
+        return TextError { place, cause, hint: Some("indent with spaces, not tabs".to_owned()) };
+    }
+    match special_before(line, place.column) {
+        Some((column, character)) => {
+            let hint = format!(
+                "a value that begins with `{character}` is text only in quotes: put it in quotes"
+            );
+            TextError { place: Place { column, ..place }, cause, hint: Some(hint) }
+        }
+        None => TextError { place, cause, hint: None },
+    }
+}
+
+/// The last value on the line that begins with a special character at or before the column.
+fn special_before(line: &str, column: usize) -> Option<(usize, char)> {
+    let mut found = None;
+    let mut begins = true;
+    let mut quote = None;
+    let mut before = ' ';
+    for (index, character) in line.chars().enumerate().take(column) {
+        if quote.is_some() {
+            quote = quote.filter(|open| *open != character);
+        } else if begins && SPECIAL.contains(character) {
+            found = Some((index + 1, character));
+            begins = matches!(character, '[' | '{');
+        } else if begins && matches!(character, '"' | '\'') {
+            quote = Some(character);
+            begins = false;
+        } else if character == ' ' {
+            begins = begins || matches!(before, ':' | '-' | ',');
+        } else {
+            begins = matches!(character, ',');
+        }
+        before = character;
+    }
+    found
+}
