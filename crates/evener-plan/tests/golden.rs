@@ -1,0 +1,26 @@
+//! The golden plans, which Python's compile writes, are plans; and writing them back loses nothing.
+
+use std::fs;
+use std::path::Path;
+
+use evener_plan::Plan;
+
+#[test]
+fn every_golden_plan_is_read_and_written_back_whole() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
+    let mut seen = 0;
+    for entry in fs::read_dir(&folder).expect("the golden folder stands beside the tests") {
+        let path = entry.expect("a folder's entry is readable").path();
+        if !path.to_string_lossy().ends_with(".plan.json") {
+            continue;
+        }
+        seen += 1;
+        let text = fs::read(&path).expect("a golden file is readable");
+        let plan =
+            Plan::from_json(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let written: serde_json::Value = serde_json::from_str(&plan.to_json()).expect("JSON");
+        let golden: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        assert_eq!(written, golden, "{}", path.display());
+    }
+    assert!(seen > 0, "no golden plans in {}", folder.display());
+}

@@ -1,0 +1,115 @@
+"""Listeners: their part of the plan, and the sockets that have to be made for them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from evener.compile.routes import redirect_all, routes
+from evener.compile.secrets import Secrets
+from evener.config import Config, ConfigError, Problem
+from evener.config.addresses import ServerAddress
+from evener.config.schema import UNIX_MODE, Bind, Listener
+
+
+class Socket(NamedTuple):
+    """A socket to listen on.
+
+    Attributes:
+        address: as in the plan's `bind`.
+        listener: whose it is.
+        mode: permission bits of a unix socket.
+        group: group of a unix socket; None leaves it.
+        optional: left out without an error where no IPv6 socket can be made.
+    """
+
+    address: str
+    listener: str
+    mode: int
+    group: str | None
+    optional: bool
+
+
+def listener(
+    name: str, listener: Listener, sockets: list[str], secrets: Secrets
+) -> dict[str, Any]:
+    """A listener of the plan."""
+    times = listener.timeouts
+    return {
+        "name": name,
+        "bind": sockets,
+        "protocol": listener.protocol,
+        "tls": _tls(name, listener, secrets),
+        "http": {
+            "max_head": listener.http.max_head,
+            "max_fields": listener.http.max_fields,
+            "max_body": listener.http.max_body,
+        },
+        "trusted_proxies": list(listener.trusted_proxies),
+        "timeouts": {
+            "tls": times.tls,
+            "head": times.head,
+            "body": times.body,
+            "send": times.send,
+            "idle": times.idle,
+            "tunnel_idle": times.tunnel.idle,
+            "tunnel_max": times.tunnel.max,
+            "min_rate": times.min_rate or 0,
+        },
+        "connections": listener.limits.connections,
+        "redirect": redirect_all(listener.redirect),
+        "routes": routes(listener.routes),
+        "pool": listener.pool,
+    }
+
+
+def sockets(config: Config, *, ipv6: bool) -> dict[str, list[Socket]]:
+    """The sockets of each listener.
+
+    Raises:
+        ConfigError: an address is listened on twice; both places are named.
+    """
+    first: dict[str, str] = {}
+    problems: list[Problem] = []
+    made: dict[str, list[Socket]] = {}
+    for name, listener in config.settings.listeners.items():
+        made[name] = []
+        for index, bind in enumerate(listener.bind):
+            path = f"listeners.{name}.bind" + (f"[{index}]" if len(listener.bind) > 1 else "")
+            place = config.place("listeners", name, "bind", index)
+            for address in _addresses(bind, ipv6=ipv6):
+                if address in first:
+                    hint = f"it is listened on first at {first[address]}"
+                    got = f"`{address}` twice"
+                    problems.append(Problem(place, path, got, "each address once", hint))
+                    continue
+                first[address] = f"{place}, {path}"
+                mode = int(bind.mode or UNIX_MODE, 8)
+                optional = bind.address.kind == "all" and address.startswith("[")
+                made[name].append(Socket(address, name, mode, bind.group, optional))
+    if problems:
+        raise ConfigError(problems)
+    return made
+
+
+def _addresses(bind: Bind, *, ipv6: bool) -> list[str]:
+    address = bind.address
+    if address.kind != "all":
+        return [str(ServerAddress(*address))]
+    both = [f"0.0.0.0:{address.port}", f"[::]:{address.port}"]
+    return both if ipv6 else both[:1]
+
+
+def _tls(name: str, listener: Listener, secrets: Secrets) -> dict[str, Any] | None:
+    if listener.tls is None:
+        return None
+    where = f"listeners.{name}.tls.certificates"
+    return {
+        "certificates": [
+            secrets.add(
+                certificate.cert, certificate.key_, key=True, where=f"{where}[{index}]"
+            )
+            for index, certificate in enumerate(listener.tls.certificates)
+        ],
+        "min_version": listener.tls.min_version,
+        "alpn": ["http/1.1"] if listener.protocol == "http" else [],
+    }

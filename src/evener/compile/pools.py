@@ -1,0 +1,157 @@
+"""Pools: their part of the plan; host names become the servers they resolve to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evener.compile.fastcgi import parameters
+from evener.compile.secrets import Secrets
+from evener.config.addresses import ServerAddress, canonical_ip
+from evener.config.schema import Check, Pool, Server
+
+LOCALHOST = "127.0.0.1"
+
+
+class Resolution:
+    """What host names resolve to, and which did not."""
+
+    def __init__(self, resolve: Mapping[str, Sequence[str]]) -> None:
+        self._resolve = resolve
+        self.names: dict[str, None] = {}
+        self.warnings: list[str] = []
+
+    def addresses(self, host: str, where: str) -> Sequence[str]:
+        """The addresses of a name; none is a warning, never an error."""
+        if host.lower() == "localhost":
+            return [LOCALHOST]
+        self.names[host] = None
+        found = self._resolve.get(host, ())
+        if not found:
+            self.warnings.append(f"{where}: `{host}` does not resolve, so it has no server yet")
+        return list(dict.fromkeys(map(canonical_ip, found)))
+
+
+def pool(name: str, pool: Pool, resolution: Resolution, secrets: Secrets) -> dict[str, Any]:
+    """A pool of the plan."""
+    encrypted = pool.tls is not None or pool.protocol == "https"
+    path = f"pools.{name}"
+    return {
+        "name": name,
+        "protocol": "fastcgi" if pool.protocol == "fastcgi" else "http",
+        "tls": _tls(path, pool, secrets) if encrypted else None,
+        "scheduler": {"name": f"{pool.scheduler.as_}/{pool.scheduler.name}"},
+        "servers": _servers(path, pool, 443 if encrypted else 80, resolution),
+        "checks": [_check(check) for check in pool.check],
+        "passive": None
+        if pool.passive is None
+        else {
+            "fails": pool.passive.fails,
+            "within": pool.passive.within,
+            "out": pool.passive.out,
+            "readmit": pool.passive.readmit,
+        },
+        "initial": pool.initial,
+        "retry": {"attempts": pool.retry.attempts, "on": [_cause(word) for word in pool.retry.on]},
+        "keepalive": {
+            "idle": pool.keepalive.idle or 0,
+            "per_shard": pool.keepalive.per_shard,
+            "max_age": pool.keepalive.max_age,
+        },
+        "timeouts": {
+            "connect": pool.timeouts.connect,
+            "send": pool.timeouts.send,
+            "response": pool.timeouts.response,
+            "receive": pool.timeouts.receive,
+        },
+        "params": parameters(pool.params) if pool.protocol == "fastcgi" else {},
+    }
+
+
+def _servers(path: str, pool: Pool, port: int, resolution: Resolution) -> list[dict[str, Any]]:
+    servers: dict[str, dict[str, Any]] = {}
+    for index, server in enumerate(pool.servers):
+        for made in _server(f"{path}.servers[{index}]", server, port, resolution):
+            # Names written twice, or two that meet in one address, are one server with one id.
+            servers.setdefault(made["id"], made)
+    return list(servers.values())
+
+
+def _server(
+    path: str, server: Server, port: int, resolution: Resolution
+) -> list[dict[str, Any]]:
+    address = server.address
+    if address.kind != "name":
+        whole = address if address.port or address.kind == "unix" else address._replace(port=port)
+        host = "localhost" if address.kind == "unix" else address.host
+        return [_made(server, server.id or str(whole), str(whole), host)]
+    made = []
+    for ip in resolution.addresses(address.host, path):
+        kind = "ip6" if ":" in ip else "ip4"
+        whole = ServerAddress(kind, ip, address.port or port)
+        name = f"{server.id or address.host}@{whole}"
+        made.append(_made(server, name, str(whole), address.host))
+    return made
+
+
+def _made(server: Server, name: str, address: str, host: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "address": address,
+        "host": host,
+        "weight": server.weight,
+        "tier": server.tier,
+        "admin": server.admin,
+        "params": server.params,
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "kind": {"tcp": {}} if check.http is None else {"http": _request(check)},
+        "every": check.every,
+        "timeout": check.timeout,
+        "rise": check.rise,
+        "fall": check.fall,
+        "fast": check.fast,
+        "down": check.down,
+        "jitter": check.jitter / 100,
+        "port": check.port,
+    }
+
+
+def _request(check: Check) -> dict[str, Any]:
+    return {
+        "path": check.http,
+        "method": check.method,
+        "host": check.host,
+        "headers": check.headers,
+        "expect": {
+            "status": [list(pair) for pair in check.expect.status],
+            "body": check.expect.body,
+            "header": check.expect.header,
+        },
+    }
+
+
+def _cause(word: str) -> Any:
+    return {"status": int(word)} if word.isdigit() else word
+
+
+def _tls(path: str, pool: Pool, secrets: Secrets) -> dict[str, Any]:
+    tls = pool.tls
+    if tls is None:
+        from evener.config.kinds import Section
+        from evener.config.schema import PoolTls
+
+        tls = PoolTls(**Section(PoolTls, "tls").defaults)
+    client = tls.client
+    where = f"{path}.tls"
+    return {
+        "verify": tls.verify,
+        "ca": tls.ca and secrets.add(tls.ca, key=False, where=f"{where}.ca"),
+        "server_name": tls.server_name,
+        "client": client
+        and secrets.add(client.cert, client.key_, key=True, where=f"{where}.client"),
+        "min_version": tls.min_version,
+    }

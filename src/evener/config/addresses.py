@@ -1,0 +1,201 @@
+"""Addresses: of servers, of listeners, and networks.
+
+Rules kept here:
+- Nothing is resolved: a host name stays a name, its addresses come in when a plan is compiled.
+- An address is held in one form, so that two spellings of it are seen to be the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from evener.config.model import Reject, ScalarType
+
+_IPV4 = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+_SPLIT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([^:]*))?")
+
+
+class ServerAddress(NamedTuple):
+    """Where a server is. `host` is an IP address, a name, or the path of a unix socket.
+
+    `kind` is `ip4`, `ip6`, `name` or `unix`; `port` is None when it was left out.
+    """
+
+    kind: str
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        if self.kind == "unix":
+            return f"unix:{self.host}"
+        host = f"[{self.host}]" if self.kind == "ip6" else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+
+class ServerAddressType(ScalarType):
+    """`10.0.0.1:80`, `[2001:db8::1]:80`, `web1:8000`, `unix:/run/app.sock`; the port may be left out."""
+
+    expected = "an address such as 10.0.0.1:80, web1:8000, [2001:db8::1]:80 or unix:/path"
+    example = "10.0.0.1:80"
+
+    def parse(self, text: str) -> ServerAddress:
+        if text.startswith("unix:"):
+            return ServerAddress("unix", _unix_path(text), None)
+        _no_url(text)
+        host, port = _split(text)
+        if not host:
+            if port is None:
+                raise Reject
+            return ServerAddress("ip4", "127.0.0.1", port)
+        kind, host = _host(host, text)
+        return ServerAddress(kind, host, port)
+
+
+class BindAddress(NamedTuple):
+    """Where a listener listens. `host` empty is every address of the machine."""
+
+    kind: str
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        return str(ServerAddress(*self)) if self.kind != "all" else f":{self.port}"
+
+
+class BindAddressType(ScalarType):
+    """`:80`, `0.0.0.0:80`, `[::1]:80`, `localhost:80`, `unix:/path`."""
+
+    expected = "an address with a port, such as :80, 127.0.0.1:80, [::1]:80 or unix:/path"
+    example = ":80"
+
+    def parse(self, text: str) -> BindAddress:
+        if text.startswith("unix:"):
+            return BindAddress("unix", _unix_path(text), None)
+        if text.startswith("fd:"):
+            raise Reject("`fd:` is planned but not built yet")
+        if text.isdigit():
+            raise Reject(f'write `":{text}"`')
+        _no_url(text)
+        host, port = _split(text)
+        if port is None:
+            raise Reject(f'write the port: `"{text}:80"`')
+        if host in ("", "*"):
+            return BindAddress("all", "", port)
+        kind, host = _host(host, text)
+        if kind == "name":
+            if host.lower() != "localhost":
+                raise Reject("listeners are bound to addresses, not to names")
+            kind, host = "ip4", "127.0.0.1"
+        return BindAddress(kind, host, port)
+
+
+class Network(ScalarType):
+    """A network or a single address, in CIDR form, or the word `unix`."""
+
+    expected = "a network such as 10.0.0.0/8 or 2001:db8::/32, an address, or `unix`"
+    example = "10.0.0.0/8"
+
+    def parse(self, text: str) -> str:
+        if text == "unix":
+            return text
+        import ipaddress  # 3 ms of start-up, spent only where networks are written
+
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise Reject from None
+        if "/" in text and str(network.network_address) != canonical_ip(text.partition("/")[0]):
+            raise Reject(f"bits beyond the prefix are set: write `{network}`")
+        return str(network)
+
+
+def canonical_ip(text: str) -> str:
+    """The one spelling of an IP address.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    if _IPV4.fullmatch(text):
+        return text
+    import ipaddress  # 3 ms of start-up, spent only where IPv6 is written
+
+    return str(ipaddress.ip_address(text))
+
+
+def _unix_path(text: str) -> str:
+    path = text.removeprefix("unix:")
+    if not path.startswith("/"):
+        raise Reject(f"write an absolute path: `unix:/{path}`")
+    # sockaddr_un holds 108 bytes with the closing zero (linux/un.h).
+    if len(path.encode()) > 107 or "\0" in path:
+        raise Reject("the path of a unix socket has at most 107 bytes")
+    return path
+
+
+def _no_url(text: str) -> None:
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return
+    plain = rest.partition("/")[0]
+    tail = " and `protocol: https` in the pool" if scheme == "https" else ""
+    raise Reject(f"write `{plain}`{tail}", "an address without scheme and path")
+
+
+def _split(text: str) -> tuple[str, int | None]:
+    match = _SPLIT.fullmatch(text)
+    if match is None:
+        hint = f"write IPv6 addresses in brackets: `[{text}]`" if text.count(":") > 1 else ""
+        raise Reject(hint)
+    host, port = match.group(1), match.group(2)
+    if port is None:
+        return host, None
+    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+        raise Reject("a port is a number from 1 to 65535")
+    return host, int(port)
+
+
+def _host(host: str, text: str) -> tuple[str, str]:
+    match = _IPV4.fullmatch(host)
+    if match is not None:
+        if any(int(part) > 255 or (part[0] == "0" and part != "0") for part in match.groups()):
+            raise Reject("each part of an IPv4 address is a number from 0 to 255")
+        return "ip4", host
+    if host.startswith("["):
+        return "ip6", _ipv6(host[1:-1])
+    if not _NAME.fullmatch(host) or ".." in host or host.replace(".", "").isdigit():
+        raise Reject
+    return "name", host
+
+
+def _ipv6(text: str) -> str:
+    import ipaddress  # 3 ms of start-up, spent only where IPv6 is written
+
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        raise Reject(expected="an IPv6 address in the brackets") from None
+    if address.scope_id:
+        raise Reject("addresses with a zone (`%eth0`) are not built yet")
+    return str(address)
+
+
+SERVER_ADDRESS = ServerAddressType()
+BIND_ADDRESS = BindAddressType()
+NETWORK = Network()
+
+
+class ServerId(ScalarType):
+    """A name of a server: what `evener server drain POOL/ID` takes."""
+
+    expected = "a name of letters, digits and `_.:@/[]-`, at most 255 characters"
+    _FORM = re.compile(r"[A-Za-z0-9_.:@/\[\]-]{1,255}")
+
+    def parse(self, text: str) -> Any:
+        if not self._FORM.fullmatch(text):
+            raise Reject
+        return text
+
+
+SERVER_ID = ServerId()

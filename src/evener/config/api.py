@@ -1,0 +1,199 @@
+"""`Config`: a configuration from a file, a text or a tree built in Python, read and judged.
+
+Rules kept here:
+- Nothing is wrong silently: whoever asks for settings of a wrong configuration gets all problems.
+- A Config never changes; a reload makes another one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from evener.config import defaults
+from evener.config.environment import UnknownVariable, escape, expand
+from evener.config.errors import ConfigError, Place, Problem
+from evener.config.node import Node, Scalar, from_python
+from evener.config.node import Mapping as MappingNode
+from evener.config.node import Sequence as SequenceNode
+from evener.config.report import Report
+from evener.config.rules import judge
+from evener.config.schema import ROOT, Root
+
+
+class Config:
+    """A configuration.
+
+    Example:
+        >>> config = Config({"listeners": {"web": {"bind": ":8080", "pool": "app"}},
+        ...                  "pools": {"app": ["10.0.0.1:8000"]}})
+        >>> config.summary()
+        '1 listener, 1 pool, 1 server'
+    """
+
+    def __init__(
+        self, tree: Mapping[str, Any], *, env: Mapping[str, str] | None = None
+    ) -> None:
+        """A configuration from a tree of dicts, lists, texts, numbers and bools.
+
+        Args:
+            tree: the same keys and forms as in a file.
+            env: what `${NAME}` reads; the process's environment by default.
+
+        Raises:
+            TypeError: something in the tree is none of these.
+        """
+        report = Report()
+        node = from_python(tree)
+        _expand(node, os.environ if env is None else env, report)
+        self._set(node, report)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, env: Mapping[str, str] | None = None) -> Config:
+        """A configuration from a file and what it includes.
+
+        Raises:
+            ConfigError: a file can't be read or is not YAML.
+        """
+        from evener.config.files import load
+
+        report = Report()
+        node = load(os.fspath(path), os.environ if env is None else env, report)
+        return cls._of(node, report)
+
+    @classmethod
+    def parse(
+        cls, text: str, *, file: str = "(text)", env: Mapping[str, str] | None = None
+    ) -> Config:
+        """A configuration from a text; `file` is its name in errors. It includes nothing.
+
+        Raises:
+            ConfigError: the text is not YAML.
+        """
+        from evener.config.text import parse
+
+        report = Report()
+        node = parse(text, file, os.environ if env is None else env, report)
+        return cls._of(MappingNode({}, file, 1, 1) if node is None else node, report)
+
+    @classmethod
+    def quick(cls, bind: str | Sequence[str], servers: Sequence[str]) -> Config:
+        """One listener in front of one pool: the smallest useful configuration.
+
+        Args:
+            bind: where to listen, such as ":8080".
+            servers: where to send requests; ":8000" alone is 127.0.0.1:8000.
+        """
+        bound = bind if isinstance(bind, str) else list(bind)
+        listener = {"bind": bound, "pool": "app"}
+        return cls({"listeners": {"web": listener}, "pools": {"app": list(servers)}}, env={})
+
+    @property
+    def settings(self) -> Root:
+        """The typed tree, every key in long form with its default.
+
+        Raises:
+            ConfigError: something is wrong; it has all problems.
+        """
+        root, problems = self._judged
+        if problems:
+            raise ConfigError(problems)
+        return root
+
+    def check(self) -> None:
+        """Does nothing when all is right.
+
+        Raises:
+            ConfigError: something is wrong; it has all problems.
+        """
+        _ = self.settings
+
+    def problems(self) -> tuple[Problem, ...]:
+        """All that is wrong, in the order of the files."""
+        return self._judged[1]
+
+    def summary(self) -> str:
+        """What it has, in words: `2 listeners, 3 pools, 7 servers`."""
+        root = self.settings
+        servers = sum(len(pool.servers) for pool in root.pools.values())
+        counts = (("listener", len(root.listeners)), ("pool", len(root.pools)), ("server", servers))
+        return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts)
+
+    def resolved(self) -> dict[str, Any]:
+        """The long form with every default; read again, it gives the same settings."""
+        plain = ROOT.write(self.settings)
+        del plain["defaults"]
+        escaped: dict[str, Any] = _map_texts(plain, escape)
+        return escaped
+
+    def to_yaml(self, *, resolved: bool = False) -> str:
+        """The tree as YAML: as it was written, or the long form with every default."""
+        from evener.config.yaml import dump
+
+        return dump(self.resolved() if resolved else _map_texts(_plain(self._node), escape))
+
+    def place(self, *path: str | int) -> Place:
+        """Where a key of the tree is written, or the nearest thing above it that is."""
+        node = self._node
+        for step in path:
+            if isinstance(node, MappingNode) and step in node.entries:
+                node = node.entries[str(step)][1]
+            elif isinstance(node, SequenceNode) and isinstance(step, int):
+                if step >= len(node.items):
+                    break
+                node = node.items[step]
+            elif step not in ("servers", "routes") and step != 0:
+                break
+        return node.place
+
+    @classmethod
+    def _of(cls, node: Node, report: Report) -> Config:
+        config = cls.__new__(cls)
+        config._set(node, report)
+        return config
+
+    def _set(self, node: Node, report: Report) -> None:
+        self._node = node
+        self._report = report
+
+    @cached_property
+    def _judged(self) -> tuple[Root, tuple[Problem, ...]]:
+        root = ROOT.read(defaults.apply(self._node), None, self._report)
+        if isinstance(root, Root):
+            judge(root, self._node, self._report)
+        return root, self._report.problems()
+
+
+def _expand(node: Node, env: Mapping[str, str], report: Report) -> None:
+    if isinstance(node, Scalar) and "${" in node.text:
+        try:
+            node.text = expand(node.text, env)
+        except UnknownVariable as error:
+            report.add(node, None, node.describe(), error.expected, error.hint)
+    elif isinstance(node, MappingNode):
+        for _, value in node.entries.values():
+            _expand(value, env, report)
+    elif isinstance(node, SequenceNode):
+        for item in node.items:
+            _expand(item, env, report)
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node, MappingNode):
+        return {name: _plain(value) for name, (_, value) in node.entries.items()}
+    if isinstance(node, SequenceNode):
+        return [_plain(item) for item in node.items]
+    assert isinstance(node, Scalar)
+    return node.text
+
+
+def _map_texts(value: Any, change: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _map_texts(item, change) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_map_texts(item, change) for item in value]
+    return change(value)
+
+

@@ -1,0 +1,121 @@
+"""Rules between things: names that must exist, keys that contradict each other.
+
+Called after every key was read by itself; what could not be read is not judged again.
+"""
+
+from __future__ import annotations
+
+from evener.config.node import Mapping, Node, Sequence
+from evener.config.report import Path, Report, nearest
+from evener.config.schema import Listener, Pool, Root, Route
+
+
+def judge(root: Root, node: Node, report: Report) -> None:
+    """Reports what contradicts itself in a tree whose keys are right one by one.
+
+    Args:
+        root: the typed tree.
+        node: the tree as written, for places.
+        report: takes the problems.
+    """
+    rules = _Rules(node, report)
+    for name, listener in root.listeners.items():
+        rules.listener(((None, "listeners"), name), listener)
+    for name, pool in root.pools.items():
+        rules.pool(((None, "pools"), name), pool)
+
+
+class _Rules:
+    def __init__(self, node: Node, report: Report) -> None:
+        self._node = node
+        self._report = report
+        pools = _child(node, "pools")
+        self._pools = list(pools.entries) if isinstance(pools, Mapping) else []
+
+    def listener(self, path: Path, listener: Listener) -> None:
+        """Rules of a listener."""
+        if listener.protocol == "tcp":
+            self._tcp(path, listener)
+        elif listener.redirect is not None:
+            for key in ("pool", "routes"):
+                if getattr(listener, key):
+                    hint = "the whole listener answers with the redirect: take one of them out"
+                    self._wrong((path, key), f"`{key}` beside `redirect`", "one answer", hint)
+        self._pool_exists((path, "pool"), listener.pool)
+        for index, route in enumerate(listener.routes):
+            self._route(((path, "routes"), index), route)
+
+    def pool(self, path: Path, pool: Pool) -> None:
+        """Rules of a pool."""
+        ids: dict[str, Path] = {}
+        for index, server in enumerate(pool.servers):
+            here = ((path, "servers"), index)
+            name = server.id or str(server.address)
+            if name in ids:
+                hint = f"it stands first at {self._at(ids[name]).place}; give one of them an `id`"
+                self._wrong(here, f"the server `{name}` twice", "each server once", hint)
+            ids.setdefault(name, here)
+            if server.params and pool.protocol != "fastcgi":
+                self._params((here, "params"), pool)
+            if pool.protocol == "fastcgi" and server.address.port is None:
+                self._needs_port((here, "address"), server.address.kind, name)
+        if self._written((path, "params")) and pool.protocol != "fastcgi":
+            self._params((path, "params"), pool)
+
+    def _tcp(self, path: Path, listener: Listener) -> None:
+        for key in ("http", "routes", "redirect", "trusted_proxies"):
+            if self._written((path, key)):
+                hint = "a tcp listener relays bytes to its pool"
+                self._wrong((path, key), f"`{key}` with `protocol: tcp`", "it with http only", hint)
+        if listener.pool is None:
+            self._wrong(path, "no `pool` with `protocol: tcp`", "`pool`: the name of a pool")
+
+    def _route(self, path: Path, route: Route) -> None:
+        self._pool_exists((path, "pool"), route.pool)
+        if route.respond is not None and route.respond.needs is not None:
+            here = (((path, "respond"), "needs"), "pool")
+            self._pool_exists(here, route.respond.needs.pool)
+
+    def _pool_exists(self, path: Path, name: str | None) -> None:
+        if name is None or name in self._pools:
+            return
+        known = ", ".join(self._pools[:20]) or "nothing yet: there are no pools"
+        expected = f"one of the pools: {known}"
+        self._wrong(path, f"`{name}`", expected, nearest(name, self._pools))
+
+    def _params(self, path: Path, pool: Pool) -> None:
+        got = f"`params` with `protocol: {pool.protocol}`"
+        self._wrong(path, got, "them with `protocol: fastcgi`", "HTTP has no parameters")
+
+    def _needs_port(self, path: Path, kind: str, name: str) -> None:
+        if kind != "unix":
+            self._wrong(path, f"`{name}`", "an address with a port", f"php-fpm's is {name}:9000")
+
+    def _wrong(self, path: Path, got: str, expected: str, hint: str = "") -> None:
+        self._report.add(self._at(path), path, got, expected, hint)
+
+    def _at(self, path: Path) -> Node:
+        """The node that wrote this, in the thing itself or in the defaults, or the nearest above."""
+        if path is None:
+            return self._node
+        found = self._written(path)
+        return found if found is not None else self._at(path[0])
+
+    def _written(self, path: Path) -> Node | None:
+        if path is None:
+            return self._node
+        above = self._written(path[0])
+        return None if above is None else _child(above, path[1])
+
+
+def _child(node: Node, step: str | int) -> Node | None:
+    if isinstance(node, Mapping):
+        entry = node.entries.get(str(step))
+        # One thing stands for a list of it.
+        return entry[1] if entry else (node if step == 0 else None)
+    if isinstance(node, Sequence):
+        if isinstance(step, int):
+            return node.items[step] if step < len(node.items) else None
+        # A pool may be just its list of servers.
+        return node if step == "servers" else None
+    return node if step == 0 or step == "servers" else None

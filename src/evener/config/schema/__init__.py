@@ -1,0 +1,36 @@
+"""The language itself: every key, with its type, default, meaning and reasons, declared once.
+
+Adding a key is one declaration here, and the place that obeys it.
+"""
+
+from evener.config.schema.evener import Access, Admin, Evener, Log
+from evener.config.schema.listener import UNIX_MODE, Bind, Certificate, Listener, ListenerTls
+from evener.config.schema.pool import Check, Passive, Pool, PoolTls, Server
+from evener.config.schema.root import LISTENER, POOL, ROOT, ROUTE, Root
+from evener.config.schema.route import Match, Redirect, Respond, Route
+
+__all__ = [
+    "LISTENER",
+    "POOL",
+    "ROOT",
+    "ROUTE",
+    "UNIX_MODE",
+    "Access",
+    "Admin",
+    "Bind",
+    "Certificate",
+    "Check",
+    "Evener",
+    "Listener",
+    "ListenerTls",
+    "Log",
+    "Match",
+    "Passive",
+    "Pool",
+    "PoolTls",
+    "Redirect",
+    "Respond",
+    "Root",
+    "Route",
+    "Server",
+]

@@ -1,0 +1,54 @@
+"""The whole file: its top-level keys, and which named things take which defaults."""
+
+from __future__ import annotations
+
+from evener.config.kinds import MapOf, Partial, Section
+from evener.config.model import key, section
+from evener.config.scalars import NAME
+from evener.config.schema.evener import Evener
+from evener.config.schema.listener import Listener
+from evener.config.schema.pool import Pool
+from evener.config.schema.route import Route
+
+LISTENER = Section(Listener, "a listener")
+POOL = Section(Pool, "a pool: a list of servers, or a mapping")
+ROUTE = Section(Route, "a route")
+
+
+@section()
+class Defaults:
+    """What several things share: built-in defaults < these < the thing itself."""
+
+    listener: None = key(
+        Partial(LISTENER), "Keys for all listeners.", default=None, unset="built-in defaults",
+        example="{timeouts: {idle: 30s}}",
+    )
+    pool: None = key(
+        Partial(POOL), "Keys for all pools.", default=None, unset="built-in defaults",
+        example="{check: {http: /health}}",
+    )
+    route: None = key(
+        Partial(ROUTE), "Keys for all routes.", default=None, unset="built-in defaults",
+        example="{host: a.example}",
+    )
+
+
+@section(planned="caches tables services fleet policies")
+class Root:
+    """The whole configuration."""
+
+    evener: Evener = key(Section(Evener, "keys of the instance"), "The instance.", default={})
+    defaults: Defaults = key(
+        Section(Defaults, "listener, pool, route"), "What several things share.", default={},
+    )
+    listeners: dict[str, Listener] = key(
+        MapOf(NAME, LISTENER, "listeners by name"), "Where traffic comes in.", default={},
+        example='{web: {bind: ":80", pool: app}}',
+    )
+    pools: dict[str, Pool] = key(
+        MapOf(NAME, POOL, "pools by name"), "Where it goes.", default={},
+        example='{app: ["10.0.0.1:80"]}',
+    )
+
+
+ROOT = Section(Root, "a mapping with evener, defaults, listeners and pools")

@@ -1,0 +1,147 @@
+"""`listeners.NAME.routes`: ordered rules, match and answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evener.config.kinds import ListOf, MapOf, Section
+from evener.config.matching import HEADER_NAME, HOST_PATTERN, METHOD, HeaderForm, PathForm
+from evener.config.model import key, section
+from evener.config.scalars import NAME, Choice, Integer, Pattern, Text
+from evener.config.templates import Template
+
+
+@section(planned="query cookie client tls")
+class Match:
+    """What a request must look like: all keys hold, of a list one is enough."""
+
+    host: tuple[str, ...] = key(
+        ListOf(HOST_PATTERN, "host names"),
+        "Host names, `a.example` or `*.a.example`; port and case of the request are ignored.",
+        default=(),
+        example="a.example",
+    )
+    path: tuple[tuple[str, str], ...] = key(
+        ListOf(PathForm(), "path patterns"),
+        "Patterns over the canonical path: `/x` or {exact: /x/} is that path alone, `/x/*` is /x "
+        "and all below, `/x/` all below only, {regex: …} matches anywhere in it, {glob: …} the "
+        "whole.",
+        default=(),
+        example="/api/*",
+    )
+    method: tuple[str, ...] = key(
+        ListOf(METHOD, "methods"),
+        "Methods, in capitals as on the wire.",
+        default=(),
+        example="[GET, HEAD]",
+    )
+    header: dict[str, Any] = key(
+        MapOf(HEADER_NAME, HeaderForm(), "header names with values"),
+        "Fields by name; all must match. A value, a list of values, {prefix: …}, {regex: …} or "
+        "{present: on}.",
+        default={},
+        example="{x-user: alice}",
+    )
+    not_: Match | None = key(
+        Section(lambda: Match, "a match"),
+        "Must not hold as a whole.",
+        default=None,
+        unset="nothing is excluded",
+        name="not",
+    )
+
+
+@section(main="to")
+class Redirect:
+    """A redirect."""
+
+    to: str = key(
+        Template(example="https://{host}{uri}"),
+        "The new location.",
+        example="https://{host}{uri}",
+    )
+    status: str | None = key(
+        Choice("301", "302", "303", "307", "308"),
+        "Status code.",
+        default="302",
+        reason="a permanent redirect is remembered by clients, so it has to be asked for",
+    )
+
+
+@section(main="pool")
+class Needs:
+    """A condition on a pool."""
+
+    pool: str = key(NAME, "The pool.", example="app")
+    up: int = key(
+        Integer(1, 65535),
+        "Servers that must be up.",
+        default="1",
+        reason="with one server up the pool still answers",
+    )
+
+
+@section(main="status")
+class Respond:
+    """An answer of our own."""
+
+    status: int = key(
+        Integer(200, 599),
+        "Status code.",
+        default="200",
+        reason="an answer that is written out is meant as one",
+    )
+    body: str = key(
+        Text("a text", allows_empty=True),
+        "The body, as it is.",
+        default="",
+        reason="a status says enough for a machine",
+        example="ok",
+    )
+    type: str = key(
+        Pattern("a media type such as text/plain", r"[\w.+-]+/[\w.+-]+( ?; ?[\w.=\"+-]+)*"),
+        "Media type of the body.",
+        default="text/plain; charset=utf-8",
+        reason="configuration files are UTF-8",
+    )
+    needs: Needs | None = key(
+        Section(Needs, "a pool and how many of it must be up"),
+        "Answers 503 instead while fewer servers of that pool are up.",
+        default=None,
+        unset="the answer does not depend on a pool",
+        example="{pool: app, up: 2}",
+    )
+
+
+@section(
+    kinds="pool respond redirect",
+    whole_kind=False,
+    inline="match",
+    planned="split split_by files deny rewrite request_headers response_headers timeouts retry "
+    "buffer rate_limit cache compress auth mirror log",
+)
+class Route:
+    """A rule: what a request must look like, and its answer. The match keys may stand in it."""
+
+    match: Match = key(
+        Section(Match, "a match"),
+        "What a request must look like; without it the route takes all.",
+        default={},
+    )
+    pool: str | None = key(
+        NAME, "A server of this pool answers.", default=None, unset="another answer", example="app"
+    )
+    respond: Respond | None = key(
+        Section(Respond, "an answer"),
+        "An answer of our own.",
+        default=None,
+        unset="another answer",
+        example="{status: 404, body: nothing here}",
+    )
+    redirect: Redirect | None = key(
+        Section(Redirect, "a redirect"),
+        "A redirect.",
+        default=None,
+        unset="another answer",
+        example="https://{host}{uri}",
+    )

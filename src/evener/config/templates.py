@@ -1,0 +1,68 @@
+"""Words in values: `{host}`, `{header.x-user}`; which words there are, and how they are written.
+
+`{{` writes a brace. What a word stands for is known to the engine alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from evener.config.model import Reject, ScalarType
+from evener.config.report import nearest
+
+WORDS = (
+    "client.ip",
+    "client.port",
+    "peer.ip",
+    "host",
+    "path",
+    "uri",
+    "method",
+    "scheme",
+    "tls.sni",
+    "tls.client_cn",
+    "request.id",
+    "server",
+    "pool",
+    "route",
+    "now",
+)
+FAMILIES = ("query", "header", "cookie")
+_WORD = re.compile(r"\{\{|\{([^{}]*)(\}?)")
+_FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+class Template(ScalarType):
+    """A text with words in braces."""
+
+    expected = "a text, with words in braces where wanted"
+
+    def __init__(self, example: str = "", *, allows_empty: bool = False) -> None:
+        self.example = example
+        self.allows_empty = allows_empty  # type: ignore[misc]  # a class default, set per type
+
+    def parse(self, text: str) -> str:
+        for match in _WORD.finditer(text):
+            if match.group() != "{{":
+                _judge(match.group(1), closed=bool(match.group(2)))
+        # A value is sent in a header or a record: these three would end it early.
+        if any(character in text for character in "\r\n\0"):
+            raise Reject(expected="a text without line ends")
+        return text
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+
+def _judge(word: str, *, closed: bool) -> None:
+    if not closed:
+        raise Reject("write `{{` for a brace", "a `}` after each word in braces")
+    if word in WORDS:
+        return
+    family, _, name = word.partition(".")
+    if family in FAMILIES and _FIELD.fullmatch(name):
+        return
+    known = [*WORDS, *(f"{family}.NAME" for family in FAMILIES)]
+    expected = "one of the words " + ", ".join(known)
+    raise Reject(nearest(word, known) or "write `{{` for a brace", expected)

@@ -1,0 +1,118 @@
+"""YAML text to nodes: the one place of the configuration that knows the parser.
+
+Rules kept here:
+- Keys are text and stand once in a mapping; `<<` is answered with `defaults`.
+- Environment references are replaced in values, never in keys.
+- All that is wrong with keys and references is reported together; what is no YAML ends at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping as AbstractMapping
+from typing import TypeAlias
+
+from evener import _engine
+from evener.config.environment import UnknownVariable, expand
+from evener.config.errors import ConfigError, Place, Problem
+from evener.config.node import Mapping, Node, Scalar, Sequence
+from evener.config.report import Report
+
+_Event: TypeAlias = tuple[int, int, int, int, str]
+_MAPPING, _SEQUENCE, _END, _PLAIN, _QUOTED = range(5)
+
+
+def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) -> Node | None:
+    """The tree of a text, or None when nothing is written in it.
+
+    Raises:
+        ConfigError: the text is not YAML.
+    """
+    try:
+        events = _engine.yaml_events(text)
+    except _engine.YamlError as error:
+        line, column, message, hint = error.args
+        raise ConfigError(
+            [Problem(Place(file, line, column), "", message, "YAML", hint or "")]
+        ) from None
+    if not events:
+        return None
+    stream = iter(events)
+    return _Builder(stream, file, env, report).node(next(stream))
+
+
+class _Builder:
+    def __init__(
+        self,
+        stream: Iterator[_Event],
+        file: str,
+        env: AbstractMapping[str, str],
+        report: Report,
+    ) -> None:
+        self._stream = stream
+        self._file = file
+        self._env = env
+        self._report = report
+        self._anchors: dict[int, Node] = {}
+
+    def node(self, event: _Event) -> Node:
+        kind, line, column, anchor, text = event
+        node: Node
+        if kind == _PLAIN or kind == _QUOTED:
+            node = Scalar(text, kind == _PLAIN, self._file, line, column)
+            if "${" in text:
+                self._expand(node)
+        elif kind == _MAPPING:
+            node = self._mapping(line, column)
+        elif kind == _SEQUENCE:
+            items = []
+            for event in self._stream:
+                if event[0] == _END:
+                    break
+                items.append(self.node(event))
+            node = Sequence(items, self._file, line, column)
+        else:
+            return self._anchors[anchor]
+        if anchor:
+            self._anchors[anchor] = node
+        return node
+
+    def _mapping(self, line: int, column: int) -> Mapping:
+        file = self._file
+        stream = self._stream
+        entries: dict[str, tuple[Scalar, Node]] = {}
+        for event in stream:
+            kind, key_line, key_column, _, text = event
+            if kind == _END:
+                break
+            if kind != _PLAIN and kind != _QUOTED:
+                self._odd_key(event)
+                continue
+            key = Scalar(text, True, file, key_line, key_column)
+            value = self.node(next(stream))
+            if text in entries:
+                self._twice(key, entries[text][0])
+            elif text == "<<":
+                self._merge_key(key)
+            else:
+                entries[text] = (key, value)
+        return Mapping(entries, file, line, column)
+
+    def _expand(self, node: Scalar) -> None:
+        try:
+            node.text = expand(node.text, self._env)
+        except UnknownVariable as error:
+            self._report.add(node, None, node.describe(), error.expected, error.hint)
+
+    def _odd_key(self, event: _Event) -> None:
+        key = self.node(event)
+        self.node(next(self._stream))
+        hint = "a value that begins with `{`, `[` or `*` is text only in quotes: put it in quotes"
+        self._report.add(key, None, "a key that is no text", "a name", hint)
+
+    def _twice(self, key: Scalar, first: Scalar) -> None:
+        got = f"the key `{key.text}` twice"
+        self._report.add(key, None, got, "each key once", f"it stands first at {first.place}")
+
+    def _merge_key(self, key: Scalar) -> None:
+        hint = "what several things share stands in `defaults.listener`, `.pool` or `.route`"
+        self._report.add(key, None, "the merge key `<<`", "keys of their own", hint)
