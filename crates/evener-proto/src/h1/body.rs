@@ -85,3 +85,58 @@ impl BodyDecoder {
         self.is_done()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoder(length: BodyLength) -> BodyDecoder {
+        BodyDecoder::new(length, Sender::Server)
+    }
+
+    #[test]
+    fn an_exact_body_takes_its_bytes_and_not_one_more() {
+        let mut body = decoder(BodyLength::Exact(5));
+        let progress = body.decode(&mut b"abc".to_vec()).unwrap();
+        assert_eq!(progress, Progress { consumed: 3, data: 0..3, done: false });
+        let progress = body.decode(&mut b"deGET".to_vec()).unwrap();
+        assert_eq!(progress, Progress { consumed: 2, data: 0..2, done: true });
+        let progress = body.decode(&mut b"GET".to_vec()).unwrap();
+        assert_eq!(progress, Progress { consumed: 0, data: 0..0, done: true });
+    }
+
+    #[test]
+    fn an_empty_body_is_done_before_it_begins() {
+        for length in [BodyLength::None, BodyLength::Exact(0)] {
+            let mut body = decoder(length);
+            assert!(body.is_done() && body.on_eof());
+            assert_eq!(body.decode(&mut [b'x']).unwrap().consumed, 0);
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_connection_ends_one_kind_and_cuts_the_others() {
+        let mut body = decoder(BodyLength::UntilClose);
+        assert_eq!(body.decode(&mut [b'x'; 9]).unwrap().data, 0..9);
+        assert!(!body.is_done());
+        assert!(body.on_eof() && body.is_done());
+        assert_eq!(body.decode(&mut [b'x']).unwrap().consumed, 0);
+        assert!(!decoder(BodyLength::Exact(1)).on_eof());
+        let mut chunked = decoder(BodyLength::Chunked);
+        chunked.decode(&mut b"1\r\nx\r\n0\r\n".to_vec()).unwrap();
+        assert!(!chunked.on_eof());
+        chunked.decode(&mut b"\r\n".to_vec()).unwrap();
+        assert!(chunked.on_eof());
+    }
+
+    #[test]
+    fn bytes_that_went_past_are_counted() {
+        let mut body = decoder(BodyLength::Exact(10));
+        assert_eq!(body.opaque(), 10);
+        body.on_moved(7);
+        assert_eq!(body.opaque(), 3);
+        assert_eq!(body.decode(&mut [b'x'; 9]).unwrap().consumed, 3);
+        assert_eq!(decoder(BodyLength::Chunked).opaque(), 0);
+        assert_eq!(decoder(BodyLength::UntilClose).opaque(), u64::MAX);
+    }
+}

@@ -336,3 +336,164 @@ fn hex_digit(left: &mut usize) -> u8 {
     *left >>= 4;
     if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Payload and consumed bytes when `bytes` come in pieces of `step`; `None`: not at its end.
+    fn decode(
+        bytes: &[u8],
+        sender: Sender,
+        step: usize,
+    ) -> Result<Option<(Vec<u8>, usize)>, Malformed> {
+        let (mut decoder, mut payload, mut consumed) = (Chunked::new(sender), Vec::new(), 0);
+        for piece in bytes.chunks(step) {
+            let mut piece = piece.to_vec();
+            let progress = decoder.decode(&mut piece)?;
+            assert!(progress.data.end <= progress.consumed);
+            payload.extend_from_slice(&piece[progress.data]);
+            consumed += progress.consumed;
+            if progress.done {
+                return Ok(Some((payload, consumed)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for every step.
+    fn read(bytes: &[u8], sender: Sender) -> Result<Option<(Vec<u8>, usize)>, Malformed> {
+        let whole = decode(bytes, sender, bytes.len());
+        for step in 1..bytes.len().min(40) {
+            assert_eq!(decode(bytes, sender, step), whole, "{} by {step}", bytes.escape_ascii());
+        }
+        whole
+    }
+
+    fn body(bytes: &[u8]) -> Vec<u8> {
+        let (payload, consumed) = read(bytes, Sender::Client).unwrap().unwrap();
+        assert_eq!(consumed, bytes.len());
+        payload
+    }
+
+    fn refused(bytes: &[u8], offence: Malformed) {
+        for sender in [Sender::Client, Sender::Server] {
+            assert_eq!(read(bytes, sender), Err(offence), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn chunks_become_one_run_and_what_follows_is_left_alone() {
+        let bytes = b"3\r\nabc\r\n00A\r\n0123456789\r\n1\r\n\n\r\n0\r\n\r\nGET /";
+        let (payload, consumed) = read(bytes, Sender::Client).unwrap().unwrap();
+        assert_eq!(payload, b"abc0123456789\n");
+        assert_eq!(&bytes[consumed..], b"GET /");
+    }
+
+    #[test]
+    fn a_single_chunk_stays_where_it_was() {
+        let mut buf = *b"5\r\nhello\r\n0\r\n\r\n";
+        let progress = Chunked::new(Sender::Client).decode(&mut buf).unwrap();
+        assert_eq!(progress, Progress { consumed: 15, data: 3..8, done: true });
+    }
+
+    #[test]
+    fn sizes_are_1_to_16_hex_digits() {
+        assert_eq!(body(b"0000000000000001\r\nx\r\n0000000000000000\r\n\r\n"), b"x");
+        for size in ["", "g", "-1", "+1", "0x1", "1g", "1 1", "00000000000000001", " 1", "1,", "1."]
+        {
+            refused(format!("{size}\r\nx\r\n0\r\n\r\n").as_bytes(), Malformed::ChunkSize);
+        }
+        let most = b"ffffffffffffffff\r\nx";
+        assert_eq!(read(most, Sender::Client), Ok(None));
+    }
+
+    #[test]
+    fn lines_end_with_crlf_and_nothing_else() {
+        refused(b"1\nx\r\n0\r\n\r\n", Malformed::ChunkLine);
+        refused(b"1\rx", Malformed::ChunkLine);
+        refused(b"1;a\nx\r\n0\r\n\r\n", Malformed::ChunkLine);
+        refused(b"1;a=\"\nx\r\n0\r\n\r\n", Malformed::ChunkLine);
+        refused(b"1\r\nx\n0\r\n\r\n", Malformed::ChunkEnd);
+        refused(b"1\r\nxy\r\n0\r\n\r\n", Malformed::ChunkEnd);
+        refused(b"1\r\nx\r0\r\n\r\n", Malformed::ChunkEnd);
+        refused(b"0\r\n\n", Malformed::TrailerInvalid);
+        refused(b"0\r\n\rx", Malformed::TrailerInvalid);
+    }
+
+    #[test]
+    fn extensions_are_checked_and_dropped() {
+        for line in ["1;a", "1;a=b", "1;a=\"b;\\\"\t\"", "1;a;b=c;d", "1 ; a = b ;c", "1;a=\"é\""]
+        {
+            assert_eq!(body(format!("{line}\r\nx\r\n0;z=y\r\n\r\n").as_bytes()), b"x", "{line}");
+        }
+        for line in
+            ["1;", "1;;", "1;=b", "1;a=", "1;a b", "1;a=b c", "1;a=\"b\"c", "1;a=b\"", "1;\0"]
+        {
+            let bytes = format!("{line}\r\nx\r\n0\r\n\r\n");
+            refused(bytes.as_bytes(), Malformed::ChunkExtension);
+        }
+        refused(b"1;a=\"b\r\nx", Malformed::ChunkExtension);
+    }
+
+    #[test]
+    fn blanks_after_the_size_are_borne_from_servers_only() {
+        let bytes = b"1 \t\r\nx\r\n0  \r\n\r\n";
+        assert_eq!(read(bytes, Sender::Client), Err(Malformed::ChunkSize));
+        assert_eq!(read(bytes, Sender::Server).unwrap().unwrap().0, b"x");
+    }
+
+    #[test]
+    fn trailers_are_checked_and_dropped() {
+        let bytes = b"1\r\nx\r\n0\r\nDigest: a\r\nX-Sum:\tb c\xff\r\nEmpty:\r\n\r\n";
+        assert_eq!(body(bytes), b"x");
+        for line in [
+            "Content-Length: 5",
+            "transfer-encoding: chunked",
+            "Host: a",
+            "Connection: close",
+            "X-Forwarded-For: 1.2.3.4",
+            "X_Forwarded_Proto: https",
+            "X-Forwarded-By-Some-Long-Name-Beyond-What-Is-Kept: x",
+            "Forwarded: for=x",
+            "Trailer: x",
+            "TE: x",
+            "Authorization: x",
+        ] {
+            refused(format!("0\r\n{line}\r\n\r\n").as_bytes(), Malformed::TrailerForbidden);
+        }
+        for line in
+            ["a", "a : b", ": b", " a: b", "a: b\x01", "a: b\0", "a: b\n", "a: b\rc", "\u{e4}: b"]
+        {
+            refused(format!("0\r\n{line}\r\n\r\n").as_bytes(), Malformed::TrailerInvalid);
+        }
+    }
+
+    #[test]
+    fn trailers_and_extensions_are_bounded() {
+        let trailers = [b"0\r\n", &b"a: b\r\n".repeat(2000)[..]].concat();
+        refused(&trailers, Malformed::TrailerTooLarge);
+        let one = [b"1;a=", &[b'b'; 20_000][..]].concat();
+        refused(&one, Malformed::ChunkOverhead);
+        let many = b"1;abcdefghijklmnopqrstuvwxyz\r\nx\r\n".repeat(10_000);
+        refused(&many, Malformed::ChunkOverhead);
+    }
+
+    #[test]
+    fn tiny_chunks_without_extensions_may_go_on_for_ever() {
+        let mut decoder = Chunked::new(Sender::Client);
+        let chunks = b"0000000000000001\r\nx\r\n".repeat(100);
+        for _ in 0..100 {
+            let progress = decoder.decode(&mut chunks.clone()).unwrap();
+            assert_eq!((progress.consumed, progress.data.len()), (chunks.len(), 100));
+        }
+    }
+
+    #[test]
+    fn the_head_of_a_chunk_is_its_length_in_hex() {
+        for (len, head) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (0xBEEF, "beef\r\n")] {
+            assert_eq!(ChunkHeader::new(len).as_bytes(), head.as_bytes());
+        }
+        assert_eq!(ChunkHeader::new(usize::MAX).as_bytes(), b"ffffffffffffffff\r\n");
+    }
+}

@@ -241,7 +241,7 @@ impl Fields {
         let (name, rest) = text.split_at_checked(colon).unwrap_or_default();
         let value = match rest {
             [b':', value @ ..] if !name.is_empty() => value,
-            _ => return Err(name_offence(name, rest)),
+            _ => return Err(name_offence(name, rest, self.list.is_empty())),
         };
         let (blanks, value) = trim(value);
         check_value(value)?;
@@ -343,10 +343,11 @@ pub(crate) fn members(list: Span, buf: &[u8]) -> impl Iterator<Item = Span> {
 }
 
 #[cold]
-fn name_offence(name: &[u8], rest: &[u8]) -> Malformed {
+fn name_offence(name: &[u8], rest: &[u8], first: bool) -> Malformed {
     match rest.first() {
         None => Malformed::MissingColon,
         Some(b':') => Malformed::EmptyName,
+        Some(&b) if is_blank(b) && name.is_empty() && first => Malformed::LeadingWhitespace,
         Some(&b) if is_blank(b) && name.is_empty() => Malformed::ObsFold,
         Some(&b) if is_blank(b) && trim(rest).1.first() == Some(&b':') => {
             Malformed::SpaceBeforeColon

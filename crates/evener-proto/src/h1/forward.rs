@@ -14,7 +14,7 @@
 
 use crate::h1::field::{FRAMING, Field, Fields, HOP_BY_HOP, IDENTITY, Name, Names, members};
 use crate::h1::framing::{is_bodiless, is_h2c};
-use crate::h1::{Form, Method, RequestHead, ResponseHead};
+use crate::h1::{Form, Method, RequestHead, ResponseHead, Version};
 use crate::{Malformed, Span};
 
 /// One piece of a forwarded head.
@@ -165,6 +165,10 @@ fn request_cuts(head: &RequestHead, policy: &RequestPolicy<'_>) -> Names {
     if head.form == Form::Absolute {
         names = names.with(Names::of(&[Name::Host]));
     }
+    if head.version == Version::Http10 {
+        // RFC 9110 §10.1.1: an expectation means nothing in 1.0, and the server will hear 1.1.
+        names = names.with(Names::of(&[Name::Expect]));
+    }
     names
 }
 
@@ -304,5 +308,193 @@ fn upgrade(field: &Field, buf: &[u8], out: &mut Segments) {
     }
     if !first {
         out.text(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h1::{Limits, RequestParser, ResponseParser};
+
+    fn request_by(text: &str, policy: &RequestPolicy<'_>) -> Result<(String, usize), Malformed> {
+        let mut parser = RequestParser::new();
+        parser.parse(text.as_bytes(), &Limits::default()).unwrap().expect("a whole head");
+        let mut out = Segments::new();
+        request_segments(parser.head(), text.as_bytes(), policy, &mut out)?;
+        let bytes: Vec<u8> = out.slices(text.as_bytes()).flatten().copied().collect();
+        assert_eq!(bytes.len(), out.byte_len());
+        Ok((String::from_utf8(bytes).unwrap(), out.as_slice().len()))
+    }
+
+    fn fields_by(fields: &str, policy: &RequestPolicy<'_>) -> String {
+        let start = "GET / HTTP/1.1\r\nHost: h\r\n";
+        let (text, _) = request_by(&format!("{start}{fields}\r\n"), policy).unwrap();
+        text.strip_prefix(start).unwrap().to_owned()
+    }
+
+    fn fields(text: &str) -> String {
+        fields_by(text, &RequestPolicy::default())
+    }
+
+    fn response_by(text: &str, policy: &ResponsePolicy<'_>) -> (String, usize) {
+        let mut buf = text.as_bytes().to_vec();
+        let mut parser = ResponseParser::new();
+        parser.parse(&mut buf, &Limits::default()).unwrap().expect("a whole head");
+        let mut out = Segments::new();
+        response_segments(parser.head(), &buf, policy, &mut out);
+        let bytes: Vec<u8> = out.slices(&buf).flatten().copied().collect();
+        (String::from_utf8(bytes).unwrap(), out.as_slice().len())
+    }
+
+    fn response(text: &str) -> (String, usize) {
+        response_by(text, &ResponsePolicy::default())
+    }
+
+    #[test]
+    fn a_head_with_nothing_to_cut_is_one_piece() {
+        let text = "GET /a?b HTTP/1.1\r\nHost: h\r\nAccept: */*\r\nExpect: 100-continue\r\n";
+        let whole = request_by(&format!("{text}\r\n"), &RequestPolicy::default()).unwrap();
+        assert_eq!(whole, (text.to_owned(), 1));
+        let skipped = request_by(&format!("\r\n{text}\r\n"), &RequestPolicy::default()).unwrap();
+        assert_eq!(skipped, whole);
+        let text = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n";
+        assert_eq!(response(&format!("{text}\r\n")), (text.to_owned(), 1));
+    }
+
+    #[test]
+    fn everyone_is_spoken_to_in_1_1() {
+        for version in ["1.0", "1.2"] {
+            let text = format!("GET /a HTTP/{version}\r\nHost: h\r\n\r\n");
+            let (out, _) = request_by(&text, &RequestPolicy::default()).unwrap();
+            assert_eq!(out, "GET /a HTTP/1.1\r\nHost: h\r\n");
+            let text = format!("HTTP/{version} 200 OK\r\nA: b\r\n\r\n");
+            assert_eq!(response(&text).0, "HTTP/1.1 200 OK\r\nA: b\r\n");
+        }
+        for line in ["HTTP/1.1 200", "HTTP/1.0 200", "HTTP/1.0 200 ", "HTTP/1.1 200 "] {
+            assert_eq!(response(&format!("{line}\r\n\r\n")).0, "HTTP/1.1 200 \r\n");
+        }
+    }
+
+    #[test]
+    fn an_expectation_of_1_0_ends_here() {
+        let text = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+        let (out, _) = request_by(text, &RequestPolicy::default()).unwrap();
+        assert_eq!(out, "POST / HTTP/1.1\r\nContent-Length: 1\r\n");
+    }
+
+    #[test]
+    fn an_absolute_target_becomes_a_path_and_its_authority_the_host() {
+        for (line, wanted) in [
+            ("GET http://a:8/p?q HTTP/1.1", "GET /p?q HTTP/1.1"),
+            ("GET http://a:8 HTTP/1.1", "GET / HTTP/1.1"),
+            ("GET http://a:8?q HTTP/1.1", "GET /?q HTTP/1.1"),
+            ("OPTIONS http://a:8 HTTP/1.1", "OPTIONS * HTTP/1.1"),
+            ("OPTIONS http://a:8/ HTTP/1.0", "OPTIONS / HTTP/1.1"),
+        ] {
+            let text = format!("{line}\r\nA: b\r\nHost: other\r\nC: d\r\n\r\n");
+            let (out, _) = request_by(&text, &RequestPolicy::default()).unwrap();
+            assert_eq!(out, format!("{wanted}\r\nHost: a:8\r\nA: b\r\nC: d\r\n"));
+        }
+    }
+
+    #[test]
+    fn fields_of_one_connection_end_here() {
+        let cut = "Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\n\
+                   Trailer: x\r\nUpgrade: websocket\r\nProxy: x\r\nHTTP2-Settings: x\r\n";
+        assert_eq!(fields(&format!("A: b\r\n{cut}C: d\r\n")), "A: b\r\nC: d\r\n");
+        let cut = cut.replace("Proxy: x\r\nHTTP2-Settings: x\r\n", "");
+        let text = format!("HTTP/1.1 200 OK\r\n{cut}Transfer-Encoding: chunked\r\n\r\n");
+        assert_eq!(response(&text).0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n");
+    }
+
+    #[test]
+    fn connection_ends_what_it_names_but_nothing_of_ours() {
+        let nominating =
+            "Connection: x-a, Host,Content-Length, transfer-encoding, X-Real-IP, date\r\n";
+        let kept = "Content-Length: 5\r\nX-Real-IP: 1\r\nDate: x\r\nX-AB: c\r\n";
+        let policy = RequestPolicy { trusted: true, ..Default::default() };
+        let out = fields_by(&format!("{nominating}X-A: b\r\n{kept}"), &policy);
+        assert_eq!(out, kept);
+        let text =
+            "HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 5\r\nConnection: x,content-length\r\n\r\n";
+        assert_eq!(response(text).0, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n");
+    }
+
+    #[test]
+    fn a_strangers_identity_is_cut_in_every_spelling() {
+        let real = "X-Forwarded-For: 1\r\nx-forwarded-proto: 1\r\nForwarded: 1\r\nX-REAL-IP: 1\r\n\
+                    X-Forwarded-Whatever: 1\r\nX-Forwarded-Host: 1\r\nX-Forwarded-Port: 1\r\n";
+        let alike = "X_Forwarded_For: 1\r\nX-Forwarded_For: 1\r\nX_Real_IP: 1\r\n";
+        let policy = |trusted| RequestPolicy {
+            trusted,
+            underscores: Underscores::Pass,
+            ..Default::default()
+        };
+        let text = format!("{real}{alike}A_B: c\r\n");
+        assert_eq!(fields_by(&text, &policy(false)), "A_B: c\r\n");
+        assert_eq!(fields_by(&text, &policy(true)), format!("{real}A_B: c\r\n"));
+    }
+
+    #[test]
+    fn underscores_are_dropped_passed_or_refused() {
+        let by = |underscores| RequestPolicy { underscores, ..Default::default() };
+        assert_eq!(fields_by("a_b: c\r\nD: e\r\n", &by(Underscores::Drop)), "D: e\r\n");
+        assert_eq!(fields_by("a_b: c\r\n", &by(Underscores::Pass)), "a_b: c\r\n");
+        assert_eq!(fields_by("Content_Length: 5\r\n", &by(Underscores::Pass)), "");
+        let text = "GET / HTTP/1.0\r\na_b: c\r\n\r\n";
+        assert_eq!(request_by(text, &by(Underscores::Refuse)), Err(Malformed::Underscore));
+        assert!(request_by("GET /a_b HTTP/1.0\r\n\r\n", &by(Underscores::Refuse)).is_ok());
+    }
+
+    #[test]
+    fn names_the_caller_sets_are_cut_however_they_are_spelled() {
+        let set: &[&[u8]] = &[b"X-Client-Cert"];
+        let policy = RequestPolicy { set, underscores: Underscores::Pass, ..Default::default() };
+        let text = "x-client-cert: 1\r\nX_CLIENT_Cert: 1\r\nX-Client-Certs: 1\r\n";
+        assert_eq!(fields_by(text, &policy), "X-Client-Certs: 1\r\n");
+        let policy = ResponsePolicy { set: &[b"Server"], ..Default::default() };
+        assert_eq!(
+            response_by("HTTP/1.1 200 OK\r\nserver: x\r\n\r\n", &policy).0,
+            "HTTP/1.1 200 OK\r\n"
+        );
+    }
+
+    #[test]
+    fn a_tunnel_keeps_upgrade_without_h2c() {
+        let policy = RequestPolicy { tunnel: true, ..Default::default() };
+        let upgrade = |value: &str| {
+            let text =
+                format!("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {value}\r\nA: b\r\n");
+            fields_by(&text, &policy)
+        };
+        assert_eq!(upgrade("websocket"), "Upgrade: websocket\r\nA: b\r\n");
+        assert_eq!(upgrade("h2c,websocket"), "Upgrade: websocket\r\nA: b\r\n");
+        assert_eq!(upgrade("a/1, H2C ,,b"), "Upgrade: a/1, b\r\nA: b\r\n");
+        assert_eq!(upgrade("h2c"), "A: b\r\n");
+        let policy = ResponsePolicy { tunnel: true, ..Default::default() };
+        let text = "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        assert_eq!(response_by(text, &policy).0, "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n");
+        assert_eq!(response(text).0, "HTTP/1.1 101 x\r\n");
+    }
+
+    #[test]
+    fn framing_goes_on_unless_the_body_is_framed_anew() {
+        let chunked = "Transfer-Encoding: chunked\r\n";
+        assert_eq!(fields(chunked), chunked);
+        let policy = RequestPolicy { reframed: true, ..Default::default() };
+        assert_eq!(fields_by(chunked, &policy), "");
+        let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let policy = ResponsePolicy { reframed: true, ..Default::default() };
+        assert_eq!(response_by(text, &policy).0, "HTTP/1.1 200 OK\r\n");
+    }
+
+    #[test]
+    fn one_of_equal_lengths_goes_on_and_none_where_there_is_no_body() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(response(text).0, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n");
+        for status in ["204 x", "304 x"] {
+            let text = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n");
+            assert_eq!(response(&text).0, format!("HTTP/1.1 {status}\r\n"));
+        }
     }
 }

@@ -195,3 +195,173 @@ fn number(digits: &[u8]) -> Option<u64> {
         n.checked_mul(10)?.checked_add(digit)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h1::{Limits, RequestParser, ResponseParser};
+
+    fn request(line: &str, fields: &str) -> (RequestParser, Vec<u8>) {
+        let text = format!("{line}\r\nHost: h\r\n{fields}\r\n").into_bytes();
+        let mut parser = RequestParser::new();
+        parser.parse(&text, &Limits::default()).unwrap().unwrap();
+        (parser, text)
+    }
+
+    fn of_request(fields: &str) -> Result<BodyLength, Malformed> {
+        let (parser, buf) = request("POST / HTTP/1.1", fields);
+        request_body(parser.head(), &buf)
+    }
+
+    fn response(status: &str, fields: &str) -> (ResponseParser, Vec<u8>) {
+        let mut text = format!("{status}\r\n{fields}\r\n").into_bytes();
+        let mut parser = ResponseParser::new();
+        parser.parse(&mut text, &Limits::default()).unwrap().unwrap();
+        (parser, text)
+    }
+
+    fn of_response(method: Method, status: &str, fields: &str) -> Result<BodyLength, Malformed> {
+        let (parser, buf) = response(status, fields);
+        response_body(method, parser.head(), &buf)
+    }
+
+    #[test]
+    fn a_request_without_framing_fields_has_no_body() {
+        assert_eq!(of_request(""), Ok(BodyLength::None));
+        assert_eq!(of_request("Content-Length: 0\r\n"), Ok(BodyLength::Exact(0)));
+        assert_eq!(of_request("Content-Length:  007 \r\n"), Ok(BodyLength::Exact(7)));
+        let most = "Content-Length: 18446744073709551615\r\n";
+        assert_eq!(of_request(most), Ok(BodyLength::Exact(u64::MAX)));
+        assert_eq!(of_request("transfer-encoding: ChunkeD\r\n"), Ok(BodyLength::Chunked));
+    }
+
+    #[test]
+    fn malformed_lengths_are_refused_in_requests_and_answers() {
+        for bad in ["", "+5", "-5", "5,5", "5 5", "0x5", "5.0", "18446744073709551616", "5;", "٣"]
+        {
+            let fields = format!("Content-Length: {bad}\r\n");
+            let offence = Err(Malformed::ContentLengthInvalid);
+            assert_eq!(of_request(&fields), offence, "{bad}");
+            assert_eq!(of_response(Method::Get, "HTTP/1.1 200 OK", &fields), offence, "{bad}");
+            assert_eq!(of_response(Method::Head, "HTTP/1.1 200 OK", &fields), offence, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_second_length_is_refused_and_borne_from_servers_if_equal() {
+        let equal = "Content-Length: 5\r\nContent-Length: 05\r\n";
+        let other = "Content-Length: 5\r\nContent-Length: 6\r\n";
+        let twice = Err(Malformed::ContentLengthTwice);
+        assert_eq!(of_request(equal), twice);
+        assert_eq!(of_response(Method::Get, "HTTP/1.1 200 OK", equal), Ok(BodyLength::Exact(5)));
+        assert_eq!(of_response(Method::Get, "HTTP/1.1 200 OK", other), twice);
+    }
+
+    #[test]
+    fn both_framing_fields_together_are_refused() {
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
+            "Transfer-Encoding: x\r\nContent-Length: 5\r\n",
+        ] {
+            let offence = Err(Malformed::LengthAndTransferEncoding);
+            assert_eq!(of_request(fields), offence);
+            assert_eq!(of_response(Method::Get, "HTTP/1.1 200 OK", fields), offence);
+        }
+    }
+
+    #[test]
+    fn a_transfer_coding_is_chunked_once_or_refused() {
+        for (value, offence) in [
+            ("gzip", Malformed::TransferEncodingUnknown),
+            ("identity", Malformed::TransferEncodingUnknown),
+            ("xchunked", Malformed::TransferEncodingUnknown),
+            ("", Malformed::TransferEncodingInvalid),
+            ("gzip, chunked", Malformed::TransferEncodingInvalid),
+            ("chunked, chunked", Malformed::TransferEncodingInvalid),
+            ("chunked,", Malformed::TransferEncodingInvalid),
+            ("chunked;q=1", Malformed::TransferEncodingInvalid),
+            ("\"chunked\"", Malformed::TransferEncodingInvalid),
+            ("chunked\u{a0}", Malformed::TransferEncodingInvalid),
+            ("chunked x", Malformed::TransferEncodingInvalid),
+            ("chunked\r\nTransfer-Encoding: chunked", Malformed::TransferEncodingInvalid),
+        ] {
+            let fields = format!("Transfer-Encoding: {value}\r\n");
+            assert_eq!(of_request(&fields), Err(offence), "{value}");
+            assert_eq!(of_response(Method::Get, "HTTP/1.1 200 OK", &fields), Err(offence));
+        }
+        let (parser, buf) = request("POST / HTTP/1.0", "Transfer-Encoding: chunked\r\n");
+        let offence = Err(Malformed::TransferEncodingOn10);
+        assert_eq!(request_body(parser.head(), &buf), offence);
+        let fields = "Transfer-Encoding: chunked\r\n";
+        assert_eq!(of_response(Method::Get, "HTTP/1.0 200 OK", fields), offence);
+    }
+
+    #[test]
+    fn an_answer_without_a_length_goes_until_the_connection_closes() {
+        let ok = "HTTP/1.1 200 OK";
+        assert_eq!(of_response(Method::Get, ok, ""), Ok(BodyLength::UntilClose));
+        assert_eq!(of_response(Method::Head, ok, ""), Ok(BodyLength::None));
+        assert_eq!(of_response(Method::Head, ok, "Content-Length: 9\r\n"), Ok(BodyLength::None));
+    }
+
+    #[test]
+    fn bodiless_statuses_have_no_body_and_close_if_they_declare_one() {
+        for status in ["100 Continue", "103 x", "204 No Content", "304 Not Modified"] {
+            let line = format!("HTTP/1.1 {status}");
+            for fields in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", ""] {
+                assert_eq!(of_response(Method::Get, &line, fields), Ok(BodyLength::None));
+                let (parser, _) = response(&line, fields);
+                assert_eq!(reusable(parser.head(), BodyLength::None), fields.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_is_reused_only_where_nothing_is_in_doubt() {
+        let reusable = |line: &str, fields: &str, body| {
+            let (parser, _) = response(line, fields);
+            super::reusable(parser.head(), body)
+        };
+        let (ok, exact) = ("HTTP/1.1 200 OK", BodyLength::Exact(1));
+        assert!(reusable(ok, "", exact));
+        assert!(!reusable(ok, "Connection: close\r\n", exact));
+        assert!(!reusable("HTTP/1.0 200 OK", "", exact));
+        assert!(reusable("HTTP/1.0 200 OK", "Connection: keep-alive\r\n", exact));
+        assert!(!reusable(ok, "", BodyLength::UntilClose));
+        assert!(!reusable("HTTP/1.1 101 x", "", BodyLength::None));
+    }
+
+    #[test]
+    fn only_100_continue_is_expected_and_only_with_a_body_on_1_1() {
+        let expects = |line: &str, value: &str, body| {
+            let (parser, buf) = request(line, &format!("Expect: {value}\r\n"));
+            expects_continue(parser.head(), body, &buf)
+        };
+        let (post, body) = ("POST / HTTP/1.1", BodyLength::Exact(1));
+        assert_eq!(expects(post, "100-Continue", body), Ok(true));
+        assert_eq!(expects(post, "100-continue", BodyLength::Exact(0)), Ok(false));
+        assert_eq!(expects("POST / HTTP/1.0", "100-continue", body), Ok(false));
+        assert_eq!(expects("POST / HTTP/1.0", "x", body), Ok(false));
+        for other in ["x", "", "100-continue, x", "100-continue;a", "100-continue\r\nExpect: x"] {
+            assert_eq!(expects(post, other, body), Err(Malformed::ExpectUnknown), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_needs_its_option_a_protocol_and_no_body() {
+        let wants = |line: &str, fields: &str, body| {
+            let (parser, buf) = request(line, fields);
+            wants_upgrade(parser.head(), body, &buf)
+        };
+        let (get, none) = ("GET / HTTP/1.1", BodyLength::None);
+        let both = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        assert!(wants(get, both, none));
+        assert!(wants(get, "Connection: upgrade\r\nUpgrade: h2c, websocket\r\n", none));
+        assert!(!wants(get, both, BodyLength::Exact(1)));
+        assert!(!wants("GET / HTTP/1.0", both, none));
+        assert!(!wants(get, "Upgrade: websocket\r\n", none));
+        assert!(!wants(get, "Connection: Upgrade\r\n", none));
+        assert!(!wants(get, "Connection: upgrade\r\nUpgrade: H2C\r\n", none));
+    }
+}

@@ -88,3 +88,32 @@ impl Lines {
         Ok(Some(line))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_may_end_at_the_limit_and_not_beyond_it() {
+        let text = b"abcd\r\n";
+        for (max, wanted) in [(6, true), (5, false)] {
+            let whole = Lines::default().next(text, max, Ending::Crlf).map(|l| l.is_some());
+            assert_eq!(whole, if wanted { Ok(true) } else { Err(Malformed::HeadTooLarge) });
+            let mut lines = Lines::default();
+            let grown = (0..=text.len())
+                .map(|end| lines.next(&text[..end], max, Ending::Crlf).map(|l| l.is_some()))
+                .find(|result| *result != Ok(false));
+            assert_eq!(grown, Some(whole));
+        }
+    }
+
+    #[test]
+    fn a_lone_lf_ends_a_line_only_where_that_is_allowed() {
+        let line = Lines::default().next(b"a\n", 9, Ending::Any).unwrap().unwrap();
+        assert_eq!((line.start, line.end, line.next), (0, 1, 2));
+        let line = Lines::default().next(b"a\r\n", 9, Ending::Any).unwrap().unwrap();
+        assert_eq!((line.start, line.end, line.next), (0, 1, 3));
+        assert!(Lines::default().next(b"a\n", 9, Ending::Crlf).is_err());
+        assert!(Lines::default().next(b"\n", 9, Ending::Crlf).is_err());
+    }
+}

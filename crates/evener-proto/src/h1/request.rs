@@ -293,3 +293,239 @@ fn version_offence(offence: Malformed, rest: &[u8]) -> Malformed {
         None => offence,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_head: 300, max_fields: 4 };
+
+    /// The result of reading `text`; the same whole, byte by byte and with bytes behind it.
+    fn read(text: &[u8]) -> Result<RequestHead, Malformed> {
+        let mut parser = RequestParser::new();
+        let whole = parser.parse(text, &LIMITS);
+        for extra in [&b""[..], b"x", b"\r\n\r\n", b"GET / HTTP/1.1\r\n"] {
+            let longer = [text, extra].concat();
+            for grown in 0..2 {
+                let start = if grown == 0 { longer.len() } else { 0 };
+                let mut other = RequestParser::new();
+                let result = (start..=longer.len())
+                    .map(|end| other.parse(&longer[..end], &LIMITS))
+                    .find(|result| *result != Ok(None));
+                if let (Ok(Some(_)) | Err(_), Some(result)) = (whole, result) {
+                    assert_eq!(result, whole, "split differently: {}", text.escape_ascii());
+                }
+            }
+        }
+        assert_ne!(whole, Ok(None), "not complete: {}", text.escape_ascii());
+        whole.map(|_| parser.head().clone())
+    }
+
+    fn refused(cases: &[(&[u8], Malformed)]) {
+        for (text, offence) in cases {
+            assert_eq!(read(text).map(|_| ()), Err(*offence), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_where_it_lies() {
+        let text = b"GET /a/b?c=d?e HTTP/1.1\r\nHost: h:81\r\nX:\t y z \t\r\n\r\nbody";
+        let mut parser = RequestParser::new();
+        assert_eq!(parser.parse(text, &LIMITS), Ok(Some(text.len() - 4)));
+        let head = parser.head();
+        assert_eq!(head.method, Method::Get);
+        assert_eq!(head.method_text.of(text), b"GET");
+        assert_eq!(head.target.of(text), b"/a/b?c=d?e");
+        assert_eq!(head.path.of(text), b"/a/b");
+        assert_eq!(head.query.map(|q| q.of(text)), Some(&b"c=d?e"[..]));
+        assert_eq!(head.version, Version::Http11);
+        assert_eq!(head.authority.host.of(text), b"h");
+        assert_eq!(head.authority.port, Some(81));
+        assert_eq!(head.fields.named(b"x", text).unwrap().value.of(text), b"y z");
+        assert_eq!(head.fields.named(b"x", text).unwrap().line.of(text), b"X:\t y z \t\r\n");
+        assert!(head.keep_alive());
+    }
+
+    #[test]
+    fn one_empty_line_before_a_request_is_skipped_once() {
+        let text = b"\r\nGET / HTTP/1.0\r\n\r\n";
+        let head = read(text).unwrap();
+        assert_eq!(head.len, text.len());
+        assert_eq!(head.line.start, 2);
+        refused(&[(b"\r\n\r\nGET / HTTP/1.0\r\n\r\n", Malformed::EmptyLine)]);
+    }
+
+    #[test]
+    fn a_cleared_parser_remembers_nothing() {
+        let mut parser = RequestParser::new();
+        let first = b"GET http://a/?q HTTP/1.0\r\nHost: b\r\nConnection: close, x\r\n\r\n";
+        parser.parse(first, &LIMITS).unwrap();
+        parser.clear();
+        parser.parse(b"GET / HTTP/1.0\r\n\r\n", &LIMITS).unwrap();
+        let (head, fresh) = (parser.head(), read(b"GET / HTTP/1.0\r\n\r\n").unwrap());
+        assert_eq!(format!("{head:?}"), format!("{fresh:?}"));
+    }
+
+    #[test]
+    fn what_browsers_and_curl_send_passes_in_a_target() {
+        let target = b"/|{}[]^\"`<>'%zz\xc3\xa4?\\|#"[..].strip_suffix(b"#").unwrap();
+        let text = [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+        assert_eq!(read(&text).unwrap().target.of(&text), target);
+    }
+
+    #[test]
+    fn a_request_line_is_three_parts_with_single_spaces() {
+        refused(&[
+            (b"GET  / HTTP/1.1\r\n", Malformed::RequestLine),
+            (b"GET /  HTTP/1.1\r\n", Malformed::RequestLine),
+            (b"GET / x HTTP/1.1\r\n", Malformed::RequestLine),
+            (b"GET / HTTP/1.1 \r\n", Malformed::RequestLine),
+            (b"GET\t/ HTTP/1.1\r\n", Malformed::RequestLine),
+            (b"GET /\tHTTP/1.1\r\n", Malformed::RequestLine),
+            (b"GET /\r\n", Malformed::RequestLine),
+            (b"GET\r\n", Malformed::RequestLine),
+            (b" GET / HTTP/1.1\r\n", Malformed::RequestLine),
+            (b"G@T / HTTP/1.1\r\n", Malformed::BadMethod),
+            (b"GET /\x01 HTTP/1.1\r\n", Malformed::ControlByte),
+            (b"GET /\0 HTTP/1.1\r\n", Malformed::Nul),
+            (b"GET /\x7f HTTP/1.1\r\n", Malformed::ControlByte),
+            (b"G\x02T / HTTP/1.1\r\n", Malformed::ControlByte),
+            (b"GET / HTTP/1.1\r\r\n", Malformed::BareCr),
+            (b"GET /\r HTTP/1.1\r\n", Malformed::BareCr),
+            (b"GET / HTTP/1.1\n", Malformed::BareLf),
+            (b"\nGET / HTTP/1.1\r\n", Malformed::BareLf),
+            (b"GET /#f HTTP/1.1\r\n", Malformed::Fragment),
+        ]);
+    }
+
+    #[test]
+    fn methods_are_tokens_of_at_most_32_bytes_and_two_are_refused() {
+        let longest = [&[b'M'; 32][..], b" / HTTP/1.0\r\n\r\n"].concat();
+        assert_eq!(read(&longest).unwrap().method, Method::Other);
+        let longer = [&[b'M'; 33][..], b" / HTTP/1.0\r\n\r\n"].concat();
+        refused(&[
+            (&longer, Malformed::MethodTooLong),
+            (b"CONNECT a:443 HTTP/1.1\r\n", Malformed::ConnectRefused),
+            (b"TRACE / HTTP/1.1\r\n", Malformed::TraceRefused),
+        ]);
+        assert_eq!(read(b"get / HTTP/1.0\r\n\r\n").unwrap().method, Method::Other);
+    }
+
+    #[test]
+    fn higher_minor_versions_are_1_1_and_other_majors_are_505() {
+        let version = |v: &str| read(format!("GET / {v}\r\nHost: h\r\n\r\n").as_bytes());
+        assert_eq!(version("HTTP/1.0").unwrap().version, Version::Http10);
+        assert_eq!(version("HTTP/1.9").unwrap().version, Version::Http11);
+        for other in ["HTTP/0.9", "HTTP/2.0", "HTTP/3.1"] {
+            assert_eq!(version(other).map(|_| ()), Err(Malformed::VersionUnsupported));
+        }
+        for bad in ["http/1.1", "HTTP/1", "HTTP/1.10", "HTTP/+1.1", "HTTP/1,1", "HTTPS/1.1", ""] {
+            assert_eq!(version(bad).map(|_| ()), Err(Malformed::BadVersion), "{bad}");
+        }
+    }
+
+    #[test]
+    fn targets_have_three_forms() {
+        let text = b"GET HTTP://A.example:8?q HTTP/1.1\r\nHost: b\r\n\r\n";
+        let head = read(text).unwrap();
+        assert_eq!(head.form, Form::Absolute);
+        assert_eq!(head.authority.text.of(text), b"A.example:8");
+        assert!(head.path.is_empty());
+        assert_eq!(head.query.map(|q| q.of(text)), Some(&b"q"[..]));
+        assert_eq!(read(b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").unwrap().form, Form::Asterisk);
+        refused(&[
+            (b"GET * HTTP/1.1\r\n", Malformed::BadTarget),
+            (b"GET a HTTP/1.1\r\n", Malformed::BadTarget),
+            (b"GET ?a HTTP/1.1\r\n", Malformed::BadTarget),
+            (b"GET ftp://a/ HTTP/1.1\r\n", Malformed::BadTarget),
+            (b"GET http:/a HTTP/1.1\r\n", Malformed::BadTarget),
+            (b"GET http:///a HTTP/1.1\r\n", Malformed::HostInvalid),
+            (b"GET http://u@a/ HTTP/1.1\r\n", Malformed::HostInvalid),
+        ]);
+    }
+
+    #[test]
+    fn exactly_one_valid_host_is_due_on_1_1() {
+        refused(&[
+            (b"GET / HTTP/1.1\r\n\r\n", Malformed::HostMissing),
+            (b"GET / HTTP/1.1\r\nHost: \r\n\r\n", Malformed::HostMissing),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", Malformed::HostTwice),
+            (b"GET / HTTP/1.0\r\nHost: a\r\nHost:\r\n\r\n", Malformed::HostTwice),
+            (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", Malformed::HostInvalid),
+            (b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n", Malformed::HostInvalid),
+            (b"GET http://a/ HTTP/1.1\r\n\r\n", Malformed::HostMissing),
+            (b"GET http://a/ HTTP/1.1\r\nHost: @\r\n\r\n", Malformed::HostInvalid),
+        ]);
+        assert!(read(b"GET / HTTP/1.0\r\n\r\n").unwrap().authority.text.is_empty());
+        assert!(read(b"GET / HTTP/1.0\r\nHost:\r\n\r\n").unwrap().authority.text.is_empty());
+    }
+
+    #[test]
+    fn field_lines_are_never_repaired() {
+        let cases: &[(&[u8], Malformed)] = &[
+            (b"A : b", Malformed::SpaceBeforeColon),
+            (b"A\t: b", Malformed::SpaceBeforeColon),
+            (b": b", Malformed::EmptyName),
+            (b"A", Malformed::MissingColon),
+            (b"A b: c", Malformed::BadName),
+            (b"A(b): c", Malformed::BadName),
+            (b"\xc3\xa4: c", Malformed::BadName),
+            (b"A\x01: c", Malformed::ControlByte),
+            (b"A\0: c", Malformed::Nul),
+            (b"A: b\rc", Malformed::BareCr),
+            (b"A: b\r", Malformed::BareCr),
+            (b"A\r: b", Malformed::BareCr),
+            (b"A: b\0", Malformed::Nul),
+            (b"A: b\x0bc", Malformed::ControlByte),
+            (b"A: b\x7f", Malformed::ControlByte),
+        ];
+        for (line, offence) in cases {
+            for before in [&b""[..], b"Host: h\r\n"] {
+                let text = [b"GET / HTTP/1.1\r\n", before, line, b"\r\n"].concat();
+                refused(&[(&text, *offence)]);
+            }
+        }
+        refused(&[
+            (b"GET / HTTP/1.1\r\n A: b\r\n", Malformed::LeadingWhitespace),
+            (b"GET / HTTP/1.1\r\n\tA: b\r\n", Malformed::LeadingWhitespace),
+            (b"GET / HTTP/1.1\r\nA: b\r\n c\r\n", Malformed::ObsFold),
+            (b"GET / HTTP/1.1\r\nA: b\r\n\tc: d\r\n", Malformed::ObsFold),
+            (b"GET / HTTP/1.1\r\nA: b\n", Malformed::BareLf),
+            (b"GET / HTTP/1.1\r\nA: b\r\n\n", Malformed::BareLf),
+        ]);
+        assert!(read(b"GET / HTTP/1.1\r\nHost: h\r\nA:\r\nB: \xff\t\x80\r\n\r\n").is_ok());
+    }
+
+    #[test]
+    fn limits_hold_for_every_split() {
+        let five = [b"GET / HTTP/1.1\r\n", &b"A: b\r\n".repeat(5)[..]].concat();
+        refused(&[(&five, Malformed::TooManyFields)]);
+        let line = [b"GET /", &[b'a'; 300][..]].concat();
+        refused(&[(&line, Malformed::TargetTooLong)]);
+        let field = [b"GET / HTTP/1.1\r\nA: ", &[b'a'; 300][..]].concat();
+        refused(&[(&field, Malformed::HeadTooLarge)]);
+        let fitting =
+            |n: usize| [b"GET / HTTP/1.0\r\nA: ", &[b'a'; 300][..n], b"\r\n\r\n"].concat();
+        assert_eq!(read(&fitting(277)).unwrap().len, 300);
+        refused(&[(&fitting(278), Malformed::HeadTooLarge)]);
+    }
+
+    #[test]
+    fn connection_options_are_summed_up_over_all_fields() {
+        let connection = |fields: &str, version: &str| {
+            let text = format!("GET / HTTP/{version}\r\nHost: h\r\n{fields}\r\n");
+            let head = read(text.as_bytes()).unwrap();
+            (head.keep_alive(), head.fields.connection())
+        };
+        assert!(connection("", "1.1").0);
+        assert!(!connection("", "1.0").0);
+        assert!(connection("Connection: Keep-Alive\r\n", "1.0").0);
+        assert!(!connection("Connection: keep-alive\r\nConnection: CLOSE\r\n", "1.1").0);
+        assert!(!connection("Connection: keep-alive, close\r\n", "1.0").0);
+        let sum = connection("Connection: x,, Upgrade\r\n", "1.1").1;
+        assert!(sum.upgrade && sum.nominates && !sum.close);
+        let many = "a,".repeat(17);
+        let text = format!("GET / HTTP/1.0\r\nConnection: {many}\r\n\r\n");
+        refused(&[(text.as_bytes(), Malformed::TooManyConnectionOptions)]);
+    }
+}

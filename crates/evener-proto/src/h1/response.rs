@@ -130,3 +130,99 @@ fn code(a: u8, b: u8, c: u8) -> Option<u16> {
     }
     Some(digits.iter().fold(0, |n, &d| n * 10 + u16::from(d - b'0')))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h1::Name;
+
+    const LIMITS: Limits = Limits { max_head: 200, max_fields: 3 };
+
+    /// The head and the buffer it lies in; the same whole and byte by byte.
+    fn read(text: &[u8]) -> Result<(ResponseHead, Vec<u8>), Malformed> {
+        let (mut whole, mut grown) = (text.to_vec(), text.to_vec());
+        let mut parser = ResponseParser::new();
+        let result = parser.parse(&mut whole, &LIMITS);
+        let mut other = ResponseParser::new();
+        let split = (0..=text.len())
+            .map(|end| other.parse(&mut grown[..end], &LIMITS))
+            .find(|result| *result != Ok(None));
+        assert_eq!(split, Some(result), "{}", text.escape_ascii());
+        result?;
+        assert_eq!(whole, grown);
+        assert_eq!(format!("{:?}", parser.head()), format!("{:?}", other.head()));
+        Ok((parser.head().clone(), whole))
+    }
+
+    fn refused(text: &[u8], offence: Malformed) {
+        assert_eq!(read(text).map(|_| ()), Err(offence), "{}", text.escape_ascii());
+    }
+
+    #[test]
+    fn status_lines_of_living_servers_are_read() {
+        for (line, status, reason) in [
+            (&b"HTTP/1.1 200 OK"[..], 200, &b"OK"[..]),
+            (b"HTTP/1.0 404 Not Found", 404, b"Not Found"),
+            (b"HTTP/1.1 200 ", 200, b""),
+            (b"HTTP/1.1 200", 200, b""),
+            (b"HTTP/1.1 999 \xe9\xff", 999, b"\xe9\xff"),
+            (b"HTTP/1.7 299 a\tb", 299, b"a\tb"),
+        ] {
+            let (head, buf) = read(&[line, b"\r\n\r\n"].concat()).unwrap();
+            assert_eq!((head.status, head.reason.of(&buf)), (status, reason));
+        }
+    }
+
+    #[test]
+    fn other_status_lines_are_offences() {
+        for (line, offence) in [
+            (&b""[..], Malformed::StatusLine),
+            (b"HTTP/1.1", Malformed::StatusLine),
+            (b"HTTP/1.1 20", Malformed::StatusLine),
+            (b"HTTP/1.1  200 OK", Malformed::StatusCode),
+            (b"HTTP/1.1 2000", Malformed::StatusLine),
+            (b"HTTP/1.1 099 x", Malformed::StatusCode),
+            (b"HTTP/1.1 2x0 x", Malformed::StatusCode),
+            (b"HTTP/2.0 200 OK", Malformed::VersionUnsupported),
+            (b"ICY 200 OK OK", Malformed::BadVersion),
+            (b"HTTP/1.1 200 a\0b", Malformed::Nul),
+            (b"HTTP/1.1 200 a\rb", Malformed::BareCr),
+        ] {
+            refused(&[line, b"\r\n\r\n"].concat(), offence);
+        }
+        refused(b"HTTP/1.1 200 OK\n\n", Malformed::BareLf);
+    }
+
+    #[test]
+    fn a_folded_field_is_unfolded_in_place() {
+        let text = b"HTTP/1.1 200 OK\r\nX: a\r\n \tb \r\n\r\n";
+        let (head, buf) = read(text).unwrap();
+        let field = head.fields.named(b"X", &buf).unwrap();
+        assert_eq!(field.value.of(&buf), b"a   \tb");
+        assert_eq!(field.line.of(&buf), b"X: a   \tb \r\n");
+        let (head, buf) = read(b"HTTP/1.1 200 OK\r\nX:\r\n a\r\n  \r\n b\r\n\r\n").unwrap();
+        assert_eq!(head.fields.named(b"X", &buf).unwrap().value.of(&buf), b"a       b");
+        assert_eq!(head.fields.len(), 1);
+    }
+
+    #[test]
+    fn nothing_that_frames_may_be_folded_nor_the_first_line() {
+        for name in ["Content-Length: 5", "Transfer-Encoding:", "Connection: x"] {
+            let text = format!("HTTP/1.1 200 OK\r\n{name}\r\n chunked\r\n\r\n");
+            refused(text.as_bytes(), Malformed::ObsFold);
+        }
+        refused(b"HTTP/1.1 200 OK\r\n X: y\r\n\r\n", Malformed::LeadingWhitespace);
+        refused(b"HTTP/1.1 200 OK\r\nX: a\r\n b\x01\r\n\r\n", Malformed::ControlByte);
+    }
+
+    #[test]
+    fn limits_and_field_rules_are_those_of_requests() {
+        let four = [b"HTTP/1.1 200 OK\r\n", &b"A: b\r\n".repeat(4)[..], b"\r\n"].concat();
+        refused(&four, Malformed::TooManyFields);
+        let long = [b"HTTP/1.1 200 ", &[b'a'; 200][..], b"\r\n\r\n"].concat();
+        refused(&long, Malformed::HeadTooLarge);
+        refused(b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n", Malformed::SpaceBeforeColon);
+        let (head, _) = read(b"HTTP/1.1 103 Early\r\nDate: x\r\n\r\n").unwrap();
+        assert!(head.is_interim() && head.fields.has(Name::Date));
+    }
+}
