@@ -88,9 +88,9 @@ impl Group {
             if rules.is_some() || said.is_some() {
                 self.roster.spread(index);
             }
+            self.note_trial(&seat.state);
             changes.extend(rules.into_iter().chain(said).map(|change| (index, change)));
         }
-        self.plan_trials();
         changes
     }
 
@@ -141,7 +141,7 @@ impl Group {
         if was_trial || state.is_watched() {
             state.change(|health| health.on_pick(&self.rules, now));
             if was_trial {
-                self.plan_trials();
+                self.note_trial(state);
             }
         }
         Ok(lease)
@@ -203,7 +203,7 @@ impl Group {
                 health.seed(seed.health, seed.ejected_until, seed.changed, &seed.reason);
             });
             self.roster.spread(index);
-            self.plan_trials();
+            self.note_trial(state);
         }
     }
 
@@ -239,33 +239,30 @@ impl Group {
         let transition = state.change(f);
         if state.standing() != before {
             roster.spread(index);
-            self.plan_trials();
+            self.note_trial(state);
         }
         transition
     }
 
     /// Lets a request through to each ejected server whose time has come.
     fn open_trials(&self, now: u64) {
+        // Forgotten first: an ejection meanwhile is either seen below or notes itself.
+        let next_trial = &self.roster.house().next_trial;
+        next_trial.store(u64::MAX, Ordering::SeqCst);
         for (index, seat) in self.roster.seats().iter().enumerate() {
             if seat.state.change(|health| health.on_time(&self.rules, now)) {
                 self.roster.spread(index);
             }
+            self.note_trial(&seat.state);
         }
-        self.plan_trials();
     }
 
-    /// Finds out when the next trial is due.
-    fn plan_trials(&self) {
-        let by_request = self.rules.passive.as_ref();
-        let by_request =
-            by_request.is_some_and(|passive| passive.readmit == evener_plan::Readmit::Request);
-        let due = |seat: &crate::roster::Seat| seat.state.health().trial_at(&self.rules);
-        let next = match by_request {
-            true => self.roster.seats().iter().filter_map(due).min(),
-            false => None,
-        };
-        let next_trial = &self.roster.house().next_trial;
-        next_trial.store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Makes sure that picks look when this server's trial is due.
+    fn note_trial(&self, state: &ServerState) {
+        if let Some(due) = state.health().trial_at(&self.rules) {
+            let next_trial = &self.roster.house().next_trial;
+            next_trial.fetch_min(due, Ordering::SeqCst);
+        }
     }
 
     fn why_none(&self) -> NoServer {
