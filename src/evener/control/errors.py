@@ -1,0 +1,67 @@
+"""What can go wrong in the supervisor, one class per cause a caller treats differently.
+
+Each error says what happened in its text and, where a person can act, how in `remedy`.
+"""
+
+from collections.abc import Sequence
+
+
+class ControlError(Exception):
+    """Something the supervisor could not do.
+
+    Args:
+        text: What happened and where, in one line.
+        remedy: What a person can do about it; empty when there is nothing to say.
+    """
+
+    def __init__(self, text: str, remedy: str = "") -> None:
+        super().__init__(text)
+        self.remedy = remedy
+
+
+class SeveralErrors(ControlError):
+    """Several things failed at once, each named in a line of its own."""
+
+    def __init__(self, lines: Sequence[str], remedy: str = "") -> None:
+        super().__init__("\n".join(lines), remedy)
+        self.lines = tuple(lines)
+
+
+class InstanceError(ControlError):
+    """The run directory is taken, unsafe or cannot be made."""
+
+
+class NoInstance(ControlError):
+    """No living instance answers where one was looked for."""
+
+
+class BindError(SeveralErrors):
+    """Addresses that could not be bound; none of the new ones is open."""
+
+
+class CertificateError(SeveralErrors):
+    """Certificates or keys that could not be read."""
+
+
+class ConfigRefused(SeveralErrors):
+    """The configuration was refused; a running plan goes on."""
+
+
+class ProtocolError(ControlError):
+    """The worker said something that is not the control protocol."""
+
+
+class Refused(SeveralErrors):
+    """The worker answered a command with errors."""
+
+
+class LinkLost(ControlError):
+    """The connection to the worker ended, or an answer did not come in time."""
+
+
+class HelloMismatch(ControlError):
+    """The worker is of another build than this supervisor."""
+
+
+class StartError(ControlError):
+    """The worker could not be brought to serve."""

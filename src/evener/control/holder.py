@@ -1,0 +1,73 @@
+"""Name the process that holds a listening address, by /proc, so that a person can act on it.
+
+Rules kept here:
+- Best effort: without the right to see, the answer is that there is none to give.
+Source: proc_pid_net(5): the tables of sockets by inode, and /proc/PID/fd's links to inodes.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+#: State column of a listening socket (TCP_LISTEN in the kernel's tcp_states.h).
+_LISTEN = "0A"
+
+
+def holder_of(family: int, host: str, port: int) -> str:
+    """`name (pid N)` of a process listening where `host:port` cannot be bound, or empty."""
+    if inode := _inode(family, host, port):
+        for pid in _pids():
+            if _holds(pid, inode):
+                return f"{_name(pid)} (pid {pid})"
+    return ""
+
+
+def _inode(family: int, host: str, port: int) -> str:
+    wanted = {_hex(family, host), _hex(socket.AF_INET, "0.0.0.0"), _hex(socket.AF_INET6, "::")}
+    every = host in ("0.0.0.0", "::")
+    for local, inode in _listening():
+        address, _, number = local.partition(":")
+        if int(number, 16) == port and (every or address in wanted):
+            return inode
+    return ""
+
+
+def _listening() -> Iterator[tuple[str, str]]:
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = Path("/proc/net", table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            cells = row.split()
+            if cells[3] == _LISTEN:
+                yield cells[1], cells[9]
+
+
+def _hex(family: int, host: str) -> str:
+    packed = socket.inet_pton(family, host)
+    words = [packed[at : at + 4] for at in range(0, len(packed), 4)]
+    return "".join(f"{struct.unpack('=I', word)[0]:08X}" for word in words)
+
+
+def _pids() -> Iterator[int]:
+    yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _holds(pid: int, inode: str) -> bool:
+    folder = f"/proc/{pid}/fd"
+    try:
+        return any(
+            os.readlink(f"{folder}/{name}") == f"socket:[{inode}]" for name in os.listdir(folder)
+        )
+    except OSError:
+        return False
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "a process"

@@ -1,0 +1,237 @@
+"""The run directory: identity of an instance, and how commands find one.
+
+Rules kept here (PROCESS.md, "Run directory"):
+- A lock held for life says that a supervisor lives; the kernel lets go of it however it ends.
+- Directories under a shared temporary one must be ours alone, else they are refused.
+- A command takes the instance it was told, else the only living one there is.
+Not known here: what an instance serves. Imports stay light: every command passes here.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from evener.control.errors import ControlError, InstanceError, NoInstance
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What `instance.json` says of the instance."""
+
+    config: str
+    build: str
+    pid: int
+    worker: int
+    started: int
+
+
+class RunDirectory:
+    """A run directory that this process holds. Made by `take`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def take(cls, path: Path) -> "RunDirectory":
+        """Makes the directory if need be and takes it.
+
+        Raises:
+            InstanceError: another supervisor lives in it, or it is not safe to use.
+        """
+        _make(path)
+        try:
+            lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InstanceError(f"cannot use the run directory {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise InstanceError(
+                f"an instance is already running in {path}{_whose(path)}",
+                "`evener reload` makes it read its file again; `--run DIR` starts another one",
+            ) from None
+        return cls(path, lock)
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where the admin API listens."""
+        return self.path / "admin.sock"
+
+    def worker_socket(self, number: int) -> Path:
+        """Where worker `number` of this instance listens for its supervisor."""
+        return self.path / f"worker-{number}.sock"
+
+    def worker_sockets(self) -> list[tuple[int, Path]]:
+        """The control sockets that are there, by number."""
+        found = []
+        for path in self.path.glob("worker-*.sock"):
+            number = path.stem.removeprefix("worker-")
+            if number.isdigit():
+                found.append((int(number), path))
+        return sorted(found)
+
+    def listen_admin(self, group: int | None) -> socket.socket:
+        """Opens the admin socket: for our own user, and for `group` if there is one.
+
+        Commands that come before the API is up wait in its queue.
+        """
+        path = self.admin_socket
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            sock.bind(str(path))
+        except OSError as error:
+            sock.close()
+            raise InstanceError(f"cannot open {path}: {error.strerror or error}") from error
+        finally:
+            os.umask(before)
+        if group is not None:
+            os.chown(path, -1, group)
+            os.chmod(path, 0o660)
+        sock.listen(128)
+        return sock
+
+    def write(self, identity: Identity) -> None:
+        """Replaces `instance.json`."""
+        temporary = self.path / ".instance.json"
+        temporary.write_text(json.dumps(asdict(identity)) + "\n", encoding="utf-8")
+        temporary.replace(self.path / "instance.json")
+
+    def release(self) -> None:
+        """Gives the directory back: what is in it goes, except the lock's file."""
+        names = [self.path / "admin.sock", self.path / "instance.json"]
+        for path in [*names, *(path for _, path in self.worker_sockets())]:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        os.close(self._lock)
+
+
+def default_run() -> Path:
+    """Where `evener run` has its run directory when nothing says otherwise."""
+    return _places()[0]
+
+
+def quick_run() -> Path:
+    """A run directory of its own for one `evener quick`."""
+    base = _places()[-1] if os.geteuid() else Path("/run/evener")
+    return base.with_name(f"{base.name}-quick-{os.getpid()}")
+
+
+def identity_of(path: Path) -> Identity | None:
+    """What the instance in `path` says of itself; None if there is nothing to read."""
+    try:
+        return Identity(**json.loads((path / "instance.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def alive(path: Path) -> bool:
+    """Whether something answers on the admin socket in `path`.
+
+    Raises:
+        ControlError: something does, and this user may not talk to it.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(2.0)
+        try:
+            sock.connect(str(path / "admin.sock"))
+        except PermissionError:
+            raise ControlError(
+                f"{path / 'admin.sock'}: this user may not talk to the instance",
+                "run the command as its user, as root, or as a member of group evener-admin",
+            ) from None
+        except OSError:
+            return False
+    return True
+
+
+def find(run: str | None = None, config: str | None = None) -> Path:
+    """The run directory of the instance a command is meant for.
+
+    Args:
+        run: The directory, if the person named it.
+        config: The configuration file of the instance, if the person named that.
+
+    Raises:
+        NoInstance: there is none.
+        ControlError: there are several and nothing says which, or ours is not allowed.
+    """
+    if run is not None:
+        if not alive(Path(run)):
+            raise NoInstance(f"no instance is running in {run}", "start one with `evener run`")
+        return Path(run)
+    living = [path for path in _candidates() if alive(path)]
+    if config is not None:
+        wanted = os.path.realpath(config)
+        living = [path for path in living if _config_of(path) == wanted]
+    if not living:
+        what = f" of {config}" if config else ""
+        raise NoInstance(
+            f"no instance{what} is running",
+            "start one with `evener run`, or name its directory with --run",
+        )
+    if len(living) > 1:
+        names = ", ".join(f"{path} ({_config_of(path) or 'quick'})" for path in living)
+        raise ControlError(f"several instances are running: {names}", "choose one with --run")
+    return living[0]
+
+
+def _candidates() -> list[Path]:
+    found: dict[str, Path] = {}
+    for place in _places():
+        quick = sorted(place.parent.glob(f"{place.name}-quick-*"))
+        for path in [place, *quick]:
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
+def _places() -> list[Path]:
+    """All places a run directory may be in, the one that applies to us first."""
+    places = []
+    if directory := os.environ.get("RUNTIME_DIRECTORY"):
+        places.append(Path(directory.split(":")[0]))
+    own = []
+    if directory := os.environ.get("XDG_RUNTIME_DIR"):
+        own.append(Path(directory, "evener"))
+    own.append(Path(tempfile.gettempdir(), f"evener-{os.geteuid()}"))
+    system = [Path("/run/evener")]
+    return places + (system + own if os.geteuid() == 0 else own + system)
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        facts = os.lstat(path)
+    except OSError as error:
+        raise InstanceError(
+            f"cannot make the run directory {path}: {error.strerror}",
+            "set evener.run or --run to a directory this user may write",
+        ) from error
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+        raise InstanceError(f"the run directory {path} is not a directory of this user")
+    if facts.st_mode & 0o022:
+        raise InstanceError(
+            f"the run directory {path} can be written by others", f"chmod go-w {path}"
+        )
+
+
+def _whose(path: Path) -> str:
+    identity = identity_of(path)
+    if identity is None:
+        return ""
+    return f" (pid {identity.pid}, {identity.config or 'quick'})"
+
+
+def _config_of(path: Path) -> str:
+    identity = identity_of(path)
+    return os.path.realpath(identity.config) if identity and identity.config else ""

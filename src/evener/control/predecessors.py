@@ -1,0 +1,70 @@
+"""Workers that an earlier supervisor of this instance left behind when it died.
+
+Rules kept here (PROCESS.md, "supervisor starts and finds a worker", its second half):
+- They serve until a new worker does; then they drain, and nobody is refused in between.
+- Their health is copied, so that the new worker knows what they knew.
+- One of another build is named and left alone: it cannot be spoken to.
+Not known here: how a new worker is started.
+"""
+
+from evener.control import logs
+from evener.control.errors import HelloMismatch, LinkLost, Refused
+from evener.control.frames import Message
+from evener.control.instance import RunDirectory
+from evener.control.link import Link
+
+LOG = logs.LOG
+
+#: Seconds a worker that listens may take to say hello.
+HELLO = 2.0
+
+
+class Predecessors:
+    """The workers found, each with its link."""
+
+    def __init__(self, links: list[Link], highest: int) -> None:
+        self._links = links
+        #: The highest number a worker's socket has, so that no new one takes its path.
+        self.highest = highest
+
+    @classmethod
+    async def find(cls, run: RunDirectory, hello: Message) -> "Predecessors":
+        """Greets every worker that still listens in the run directory."""
+        links, highest = [], 0
+        for number, path in run.worker_sockets():
+            highest = max(highest, number)
+            try:
+                links.append(await Link.connect(str(path), hello, _ignore, 0.0, HELLO))
+            except LinkLost:
+                path.unlink(missing_ok=True)
+            except HelloMismatch as error:
+                LOG.error("a worker of another build still serves at %s: %s", path, error)
+        return cls(links, highest)
+
+    def __bool__(self) -> bool:
+        return bool(self._links)
+
+    async def health(self) -> list[Message]:
+        """What they know of servers."""
+        found: list[Message] = []
+        for link in self._links:
+            try:
+                found += (await link.call("facts"))["servers"]
+            except (LinkLost, Refused) as error:
+                LOG.warning("an earlier worker does not tell its health: %s", error)
+        return found
+
+    async def drain(self, requests: int, tunnels: int) -> None:
+        """Tells them to finish, and lets go of them; each ends by itself."""
+        for link in self._links:
+            try:
+                await link.call("drain", requests_ms=requests, tunnels_ms=tunnels)
+                LOG.info("an earlier worker was found; it finishes what it has in hand")
+            except (LinkLost, Refused) as error:
+                LOG.warning("an earlier worker cannot be told to drain: %s", error)
+            await link.close()
+        self._links = []
+
+
+def _ignore(_event: Message) -> None:
+    """What an earlier worker says by itself is no longer anybody's business."""

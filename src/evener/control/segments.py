@@ -1,0 +1,62 @@
+"""Counter segments: one memory file per worker life and shard, living or retired.
+
+Rules kept here:
+- A segment outlives its worker: retired ones are still summed, so that counters only grow.
+- A worker stamps each living segment at every turn of its shard; a stamp that stands still for
+  ten looks in a row is a stall. Looks are counted, not time: a supervisor that was itself
+  stopped must not blame the worker.
+Not known here: what is in a segment (the extension reads it).
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+#: Looks, one a second, with an unmoved stamp that make a stall.
+STALLED = 10
+
+
+@dataclass
+class Segments:
+    """Descriptors of the memory files, by worker life."""
+
+    living: list[int] = field(default_factory=list)
+    retired: list[int] = field(default_factory=list)
+
+    def fresh(self, shards: int) -> list[int]:
+        """Retires what lives and makes the files of a new worker life."""
+        self.retire()
+        self.living = [
+            os.memfd_create(f"evener-counters-{shard}", os.MFD_CLOEXEC) for shard in range(shards)
+        ]
+        return self.living
+
+    def retire(self) -> None:
+        """The worker has ended: its segments are summed, and gauges no longer read from them."""
+        self.retired += self.living
+        self.living = []
+
+    def close(self) -> None:
+        """Lets go of all."""
+        for descriptor in [*self.living, *self.retired]:
+            os.close(descriptor)
+        self.living, self.retired = [], []
+
+
+class Watchdog:
+    """Finds shards whose stamp stands still. Made anew for each worker life."""
+
+    def __init__(self) -> None:
+        self._last: list[int] = []
+        self._still: list[int] = []
+
+    def look(self, stamps: Sequence[int]) -> list[int]:
+        """Takes the stamps of all shards, once a second; returns the shards that hang."""
+        if len(stamps) != len(self._last):
+            self._last, self._still = list(stamps), [0] * len(stamps)
+            return []
+        for shard, stamp in enumerate(stamps):
+            moved = stamp != self._last[shard]
+            self._still[shard] = 0 if moved else self._still[shard] + 1
+        self._last = list(stamps)
+        return [shard for shard, still in enumerate(self._still) if still >= STALLED]

@@ -1,0 +1,87 @@
+"""The plan that is served: what was compiled, and what came of the last reload.
+
+Rules kept here:
+- Immutable facts: a reload makes new ones, nothing is changed in place.
+Not known here: who serves it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evener.control.certificates import SYSTEM, SecretFiles, system_authorities
+from evener.control.errors import ConfigRefused
+from evener.control.source import Candidate, Loaded, Plan, Settings
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A configuration that is served, or about to be.
+
+    Attributes:
+        loaded: The configuration as it was read.
+        candidate: What it compiled to, without people's words.
+        secrets: The PEM texts it needs.
+        generation: Its number.
+        since: Milliseconds since 1970 when it was sent.
+    """
+
+    loaded: Loaded
+    candidate: Candidate
+    secrets: Mapping[str, str]
+    generation: int
+    since: int
+
+
+@dataclass(frozen=True)
+class Reload:
+    """What came of a reload, a re-resolution or a return to the previous plan.
+
+    Attributes:
+        at: Milliseconds since 1970.
+        cause: Why it was tried: `start`, `reload`, `names` or `deaths`.
+        answer: The worker's answer: generation, build_ms, kept, added, removed.
+        errors: Why it failed; empty when it did not.
+    """
+
+    at: int
+    cause: str
+    answer: Mapping[str, Any]
+    errors: tuple[str, ...] = ()
+
+
+def wanted_secrets(candidate: Candidate) -> dict[str, SecretFiles]:
+    """The secrets a plan needs, with the system's authorities where a pool relies on them."""
+    wanted = dict(candidate.secrets)
+    tls = [pool["tls"] for pool in candidate.plan["pools"] if pool["tls"]]
+    if SYSTEM not in wanted and any(each["verify"] and each["ca"] is None for each in tls):
+        wanted[SYSTEM] = system_authorities()
+    return wanted
+
+
+def refuse_fixed(old: Settings, new: Settings) -> None:
+    """Refuses what a running worker cannot change.
+
+    Raises:
+        ConfigRefused: naming each such key.
+    """
+    keys = (
+        ("run", old.run, new.run),
+        ("shards", old.shards, new.shards),
+    )
+    changed = [
+        f"evener.{key}: {was!r} cannot become {will!r} while running: needs `evener upgrade`"
+        for key, was, will in keys
+        if was != will
+    ]
+    if changed:
+        raise ConfigRefused(changed, "stop and start the instance")
+
+
+def reachable(plan: Plan, open_addresses: Mapping[str, str]) -> Plan:
+    """The plan without addresses that this machine does not have (`:80` without IPv6)."""
+    listeners = [
+        {**listener, "bind": [one for one in listener["bind"] if one in open_addresses]}
+        for listener in plan["listeners"]
+    ]
+    return {**plan, "listeners": listeners}

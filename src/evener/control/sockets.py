@@ -1,0 +1,269 @@
+"""Listening sockets: made here, kept for as long as their address is listened on.
+
+Rules kept here (PROCESS.md, "Listening sockets"):
+- One socket per shard and TCP address (SO_REUSEPORT), one per unix path, polled by all shards.
+- SO_REUSEPORT lets any process of the same user join unseen, so a socket without it is bound
+  first: an address that somebody holds is an error that names the holder.
+- All or nothing: either every new address is open, or none, and each failure is named.
+Not known here: who accepts.
+"""
+
+import contextlib
+import errno
+import grp
+import os
+import socket
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from evener.control.errors import BindError
+from evener.control.holder import holder_of
+
+#: What listen(2) is asked for; the kernel cuts it to net.core.somaxconn.
+BACKLOG = 65535
+
+
+@dataclass(frozen=True)
+class Bind:
+    """An address to listen on.
+
+    Attributes:
+        address: As in the plan's `bind`: `192.0.2.1:80`, `[::]:80` or `unix:/path`.
+        mode: Permissions of a unix socket.
+        group: Group that owns a unix socket; None is our own.
+        optional: Left out without an error where the machine has no IPv6 (`:80`'s second half).
+    """
+
+    address: str
+    mode: int = 0o660
+    group: str | None = None
+    optional: bool = False
+
+
+@dataclass
+class Group:
+    """The sockets of one address, with the shard of each; None is all shards."""
+
+    bind: Bind
+    bound: str
+    sockets: list[tuple[int | None, socket.socket]] = field(default_factory=list)
+    inode: int = 0
+
+    def close(self) -> None:
+        """Stops listening, as far as this process is concerned."""
+        for _, sock in self.sockets:
+            sock.close()
+        self.sockets.clear()
+
+
+class Listening:
+    """All the groups that are open."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+        self._groups: dict[str, Group] = {}
+
+    def prepare(self, binds: Iterable[Bind], *, probe: bool = True) -> list[Group]:
+        """Opens the addresses that are not open yet; they are not listed before `adopt`.
+
+        Args:
+            probe: Whether an address that another process of this user listens on is refused.
+
+        Raises:
+            BindError: at least one cannot be opened; none stays open.
+        """
+        made: list[Group] = []
+        failed: list[str] = []
+        for bind in binds:
+            if bind.address in self._groups:
+                continue
+            try:
+                made.append(_open(bind, self._shards, probe))
+            except _NoSuchFamily:
+                continue
+            except OSError as error:
+                failed.append(_why(bind.address, error))
+        if failed:
+            discard(made)
+            raise BindError(failed)
+        return made
+
+    def adopt(self, made: Iterable[Group]) -> None:
+        """Lists groups that `prepare` has made."""
+        self._groups.update({group.bind.address: group for group in made})
+
+    def keep_only(self, addresses: Iterable[str]) -> list[str]:
+        """Closes what is not among `addresses`; returns what was closed."""
+        gone = sorted(set(self._groups) - set(addresses))
+        for address in gone:
+            _discard(self._groups.pop(address))
+        return gone
+
+    def close(self) -> None:
+        """Closes all; unix sockets' paths go too."""
+        self.keep_only(())
+
+    def addresses(self) -> dict[str, str]:
+        """Address in the plan → address it is really bound to (they differ for port 0)."""
+        return {address: group.bound for address, group in self._groups.items()}
+
+    def groups(self) -> list[Group]:
+        """The open groups."""
+        return list(self._groups.values())
+
+
+def discard(groups: Iterable[Group]) -> None:
+    """Closes groups that came to nothing, and removes the paths of unix sockets."""
+    for group in groups:
+        _discard(group)
+
+
+class _NoSuchFamily(Exception):
+    pass
+
+
+def _discard(group: Group) -> None:
+    group.close()
+    path = _unix_path(group.bind.address)
+    if path is not None:
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_ino == group.inode:
+                os.unlink(path)
+
+
+def _open(bind: Bind, shards: int, probe: bool) -> Group:
+    path = _unix_path(bind.address)
+    return _open_tcp(bind, shards, probe) if path is None else _open_unix(bind, path, probe)
+
+
+def _open_tcp(bind: Bind, shards: int, probe: bool) -> Group:
+    host, port = split(bind.address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if port and probe:
+        _probe(bind, family, host, port)
+    group = Group(bind, "")
+    try:
+        for shard in range(shards):
+            sock = _tcp(bind, family)
+            group.sockets.append((shard, sock))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind((host, port))
+            port = sock.getsockname()[1]
+        for _, sock in group.sockets:
+            sock.listen(BACKLOG)
+    except OSError:
+        group.close()
+        raise
+    group.bound = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return group
+
+
+def _probe(bind: Bind, family: int, host: str, port: int) -> None:
+    with _tcp(bind, family) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL and bind.optional:
+                raise _NoSuchFamily from error
+            raise
+
+
+def _tcp(bind: Bind, family: int) -> socket.socket:
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT and bind.optional:
+            raise _NoSuchFamily from error
+        raise
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return sock
+
+
+def _open_unix(bind: Bind, path: str, probe: bool) -> Group:
+    if probe:
+        _clear_stale(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    before = os.umask(0o777)  # nobody gets in before owner and mode are as asked
+    try:
+        sock.bind(path)
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.umask(before)
+    group = Group(bind, bind.address, [(None, sock)], os.stat(path).st_ino)
+    try:
+        if bind.group is not None:
+            os.chown(path, -1, _gid(bind.group))
+        os.chmod(path, bind.mode)
+        sock.listen(BACKLOG)
+    except OSError:
+        _discard(group)
+        raise
+    return group
+
+
+def _clear_stale(path: str) -> None:
+    """Removes a socket that nobody listens on any more; anything else is left, and fails."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except OSError:
+            return
+
+
+def _gid(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise OSError(errno.EINVAL, f"there is no group {group!r}") from None
+
+
+def _why(address: str, error: OSError) -> str:
+    path = _unix_path(address)
+    if error.errno == errno.EADDRINUSE:
+        if path is not None:
+            return f"{address}: another process listens there"
+        host, port = split(address)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        holder = holder_of(family, host, port)
+        return f"{address}: {holder or 'another process'} listens there"
+    if error.errno == errno.EACCES and path is None:
+        return f"{address}: ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{address}: this machine has no such address"
+    return f"{address}: {error.strerror}"
+
+
+def split(address: str) -> tuple[str, int]:
+    """Host and port of `192.0.2.1:80` or `[::1]:80`."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _unix_path(address: str) -> str | None:
+    return address.removeprefix("unix:") if address.startswith("unix:") else None
+
+
+def descriptors(groups: Sequence[Group]) -> list[tuple[str, int | None, int]]:
+    """Address, shard and descriptor of each socket, in a fixed order."""
+    return [
+        (group.bind.address, shard, sock.fileno())
+        for group in groups
+        for shard, sock in group.sockets
+    ]

@@ -1,0 +1,521 @@
+"""The supervisor's course: start, reload, resolve names, obey people's words, stop.
+
+Rules kept here (PROCESS.md, "What happens"):
+- What fails leaves the old plan serving, and why is kept for `status`.
+- Reloads wait for each other; reading and compiling happen in a thread, so that a dying worker
+  is answered meanwhile.
+- What is decided by rules is decided elsewhere (deaths, words, segments); here is only order.
+Not known here: HTTP, how a person is told, and how a worker is kept.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from evener.control import limits, logs, systemd
+from evener.control.certificates import read_secrets
+from evener.control.errors import (
+    BindError,
+    CertificateError,
+    ConfigRefused,
+    ControlError,
+    LinkLost,
+    Refused,
+    SeveralErrors,
+)
+from evener.control.frames import Message
+from evener.control.instance import Identity, RunDirectory, default_run
+from evener.control.keeper import House, Keeper, now_ms
+from evener.control.predecessors import Predecessors
+from evener.control.resolver import EVERY, Resolver, in_thread
+from evener.control.segments import Watchdog
+from evener.control.serving import Reload, Serving, refuse_fixed, wanted_secrets
+from evener.control.sockets import split
+from evener.control.source import Candidate, Loaded, Settings, Source
+from evener.control.tickets import TicketKeys
+from evener.control.words import Words
+from evener.control.worker_process import Spawn, spawn, where_it_hangs
+
+LOG = logs.LOG
+
+#: What a reload may fail with, the old plan serving on.
+EXPECTED = (ConfigRefused, CertificateError, BindError, Refused, LinkLost, ControlError, OSError)
+#: Seconds beyond the drain's own bound that a worker may take to end.
+DRAIN_SLACK = 5.0
+#: Seconds between two looks at the shards' stamps.
+LOOK = 1.0
+#: Seconds between two looks at the age of the ticket keys.
+TICKETS = 60.0
+
+
+class CountersOf(Protocol):
+    """Reads the counters of living and retired segments (dataplane.Counters)."""
+
+    def stamps(self) -> list[int]:
+        """A number per living segment that changes at each turn of its shard."""
+
+    def totals(self) -> dict[str, Any]:
+        """All sums."""
+
+    def prometheus(self, facts: dict[str, Any]) -> str:
+        """The Prometheus page."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a supervisor works with; tests give others.
+
+    Attributes:
+        hello: What supervisor and worker must agree on.
+        counters: Reader of segments, given descriptors of living and of retired ones.
+        spawn: Starts a worker.
+        run: Run directory that outranks the configuration's.
+        tied: Whether the worker ends with this process, however that ends (`evener quick`).
+        admin_group: Group that may use the admin socket besides our own user.
+    """
+
+    hello: Message
+    counters: Callable[[Sequence[int], Sequence[int]], CountersOf]
+    spawn: Spawn = spawn
+    run: Path | None = None
+    tied: bool = False
+    admin_group: int | None = None
+
+
+class Supervisor:
+    """One instance. `start`, then `run` until it is asked to stop."""
+
+    def __init__(self, source: Source, means: Means) -> None:
+        self.source = source
+        self._means = means
+        self._resolver = Resolver()
+        self._tickets = TicketKeys(time.monotonic())
+        self._reloading = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._now = asyncio.Event()
+        self._reopen = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._drained: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.started = now_ms()
+        self.last: Reload | None = None
+        self.failed: Reload | None = None
+        self.counters: CountersOf | None = None
+        self.metrics: socket.socket | None = None
+        self.metrics_changed = asyncio.Event()
+        self.descriptors = limits.raise_descriptors()
+
+        self.run_directory: RunDirectory
+        self.admin_socket: socket.socket
+        self.keeper: Keeper
+        self.words: Words
+
+    @property
+    def serving(self) -> Serving:
+        """The configuration that is served."""
+        return self.keeper.served()
+
+    @property
+    def settings(self) -> Settings:
+        """The supervisor's own part of it."""
+        return self.serving.candidate.settings
+
+    @property
+    def unresolved(self) -> dict[str, str]:
+        """Host names that did not resolve when last asked, and why."""
+        return dict(self._resolver.failures)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the end has been asked for."""
+        return self._stop.is_set()
+
+    # What may be asked of it from anywhere in its loop, at once and without an answer.
+
+    def ask_stop(self, now: bool = False) -> None:
+        """Drain and end; asked a second time, or with `now`, end at once."""
+        if now or self._stop.is_set():
+            self._now.set()
+        self._stop.set()
+
+    def ask_reload(self) -> None:
+        """Read the configuration again; what comes of it is logged."""
+        self._reload.set()
+
+    def ask_reopen(self) -> None:
+        """Open log files anew."""
+        self._reopen.set()
+
+    async def start(self) -> None:
+        """Reads, binds, starts a worker and waits until it serves.
+
+        Raises:
+            ControlError: it cannot; nothing is left open or running.
+        """
+        loaded, candidate, secrets = await self._read()
+        settings = candidate.settings
+        logs.set_up(settings.log_level, settings.log_to)
+        run = self._means.run or (Path(settings.run) if settings.run else default_run())
+        self.run_directory = RunDirectory.take(run)
+        try:
+            await self._begin(Serving(loaded, candidate, secrets, 1, now_ms()))
+        except BaseException:
+            self._let_go()
+            raise
+
+    async def run(self) -> int:
+        """Runs until it was asked to stop and has stopped; returns how many answers that cut."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each) for each in self._duties()]
+                await self._stop.wait()
+                cut = await self._finish()
+                for task in tasks:
+                    task.cancel()
+            return cut
+        finally:
+            self._let_go()
+
+    async def reload(self) -> Reload:
+        """Reads the configuration and has it served; failures are in what is returned."""
+        async with self._reloading:
+            try:
+                loaded, candidate, secrets = await self._read()
+                refuse_fixed(self.settings, candidate.settings)
+                answer = await self._change(loaded, candidate, secrets)
+            except EXPECTED as error:
+                return self._failed("reload", error)
+        return self._went_well("reload", answer)
+
+    async def say(self, pool: str, server: str, admin: str) -> Message:
+        """Takes a person's word about a server (ready, drain); returns the server's FACTS.
+
+        Raises:
+            ControlError: there is no such server, or the word cannot be kept.
+        """
+        self.words.speak(pool, server, admin, self.serving.candidate.plan)
+        facts = await self.keeper.admin(pool, server, admin)
+        self.keeper.health[pool, server] = facts
+        LOG.info("%s/%s: %s, as a person said", pool, server, admin)
+        return facts
+
+    async def status(self) -> Message:
+        """The worker's own account; None of it while no worker serves."""
+        with contextlib.suppress(LinkLost, Refused):
+            return await self.keeper.tell("status")
+        return {}
+
+    # -- start ------------------------------------------------------------------------------
+
+    async def _read(self) -> tuple[Loaded, Candidate, dict[str, str]]:
+        loaded = await in_thread(self.source.load)
+        await self._resolver.resolve(loaded.names())
+        candidate, secrets = await self._compile(loaded)
+        return loaded, candidate, secrets
+
+    async def _compile(self, loaded: Loaded) -> tuple[Candidate, dict[str, str]]:
+        answers = self._resolver.answers()
+
+        def work() -> tuple[Candidate, dict[str, str]]:
+            candidate = loaded.compile(answers)
+            return candidate, read_secrets(wanted_secrets(candidate))
+
+        return await in_thread(work)
+
+    async def _begin(self, serving: Serving) -> None:
+        means, settings = self._means, serving.candidate.settings
+        self.metrics = open_metrics(settings.metrics)
+        self.words = Words(self._state(settings))
+        before = await Predecessors.find(self.run_directory, means.hello)
+        house = House(
+            run=self.run_directory,
+            spawn=means.spawn,
+            tied=means.tied,
+            hello=means.hello,
+            shards=settings.shards,
+            dress=self.words.apply,
+        )
+        self.keeper = Keeper(house, self._tickets, before.highest)
+        self.keeper.on_event, self.keeper.on_life = self._on_event, self._on_life
+        self.keeper.log = self._open_access(settings)
+        for facts in await before.health():
+            self.keeper.health[facts["pool"], facts["server"]] = facts
+        self.admin_socket = self.run_directory.listen_admin(means.admin_group)
+        answer = await self.keeper.start(serving, probe=not before)
+        drain = serving.candidate.plan["drain"]
+        await before.drain(drain["requests"], drain["tunnels"])
+        self.words.settle(serving.candidate.plan)
+        self._went_well("start", answer)
+        self._say_ready()
+
+    def _state(self, settings: Settings) -> Path:
+        if self._means.tied:
+            return self.run_directory.path
+        if settings.state:
+            return Path(settings.state)
+        own = Path.home() / ".local" / "state"
+        return (Path("/var/lib") if os.geteuid() == 0 else own) / "evener"
+
+    def _say_ready(self) -> None:
+        where = ", ".join(sorted(self.keeper.listening.addresses().values()))
+        LOG.info("serving on %s, %s", where, self.descriptors.words())
+        systemd.notify("READY=1", f"STATUS=serving on {where}")
+
+    # -- while it runs ----------------------------------------------------------------------
+
+    def _duties(self) -> list[Coroutine[Any, Any, None]]:
+        return [
+            self.keeper.keep(),
+            self._watch(),
+            self._follow_names(),
+            self._rotate_tickets(),
+            self._obey_reloads(),
+            self._obey_reopens(),
+        ]
+
+    async def _change(
+        self, loaded: Loaded, candidate: Candidate, secrets: dict[str, str]
+    ) -> Message:
+        """Opens what the new settings name, changes the plan, and only then changes over."""
+        old, new = self.settings, candidate.settings
+        with contextlib.ExitStack() as undo:
+            metrics, access = self.metrics, self.keeper.log
+            if new.metrics != old.metrics:
+                metrics = open_metrics(new.metrics)
+                undo.callback(_close_socket, metrics)
+            if new.access_to != old.access_to:
+                access = self._open_access(new)
+                undo.callback(_close_descriptor, access)
+            generation = self.keeper.next_generation()
+            answer = await self.keeper.change(
+                Serving(loaded, candidate, secrets, generation, now_ms())
+            )
+            undo.pop_all()
+        if new.metrics != old.metrics:
+            self.metrics = metrics
+            self.metrics_changed.set()
+        if new.access_to != old.access_to:
+            await self._switch_access(access)
+        if (new.log_level, new.log_to) != (old.log_level, old.log_to):
+            logs.set_up(new.log_level, new.log_to)
+        self.words.settle(candidate.plan)
+        return answer
+
+    async def _watch(self) -> None:
+        watchdog, life = Watchdog(), self.keeper.life
+        while True:
+            await asyncio.sleep(LOOK)
+            if self.keeper.life is not life:
+                watchdog, life = Watchdog(), self.keeper.life
+            if life is None or self.counters is None:
+                continue
+            if stalled := watchdog.look(self.counters.stamps()):
+                for line in where_it_hangs(life.process.pid):
+                    LOG.error("%s", line)
+                LOG.error(
+                    "shard %s does not turn; replacing the worker", ", ".join(map(str, stalled))
+                )
+                life.process.kill()
+
+    async def _follow_names(self) -> None:
+        used, asked = self._resolver.answers(), time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK)
+            loaded = self.serving.loaded
+            if loaded.names() and time.monotonic() - asked >= EVERY:
+                asked = time.monotonic()
+                await self._resolver.resolve(loaded.names())
+            if self._resolver.answers() != used:
+                used = self._resolver.answers()
+                await self._rename()
+
+    async def _rename(self) -> None:
+        async with self._reloading:
+            try:
+                loaded = self.serving.loaded
+                candidate, secrets = await self._compile(loaded)
+                if candidate.plan == self.serving.candidate.plan:
+                    return
+                answer = await self._change(loaded, candidate, secrets)
+            except EXPECTED as error:
+                self._failed("names", error)
+                return
+        self._went_well("names", answer)
+
+    async def _rotate_tickets(self) -> None:
+        while True:
+            await asyncio.sleep(TICKETS)
+            if self._tickets.rotate(time.monotonic()):
+                with contextlib.suppress(LinkLost):  # the next worker is given the new ones
+                    await self.keeper.tell("tickets", keys=self._tickets.hex())
+
+    async def _obey_reloads(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            await self.reload()
+
+    async def _obey_reopens(self) -> None:
+        while True:
+            await self._reopen.wait()
+            self._reopen.clear()
+            try:
+                logs.set_up(self.settings.log_level, self.settings.log_to)
+                await self._switch_access(self._open_access(self.settings))
+                LOG.info("logs reopened")
+            except EXPECTED as error:
+                LOG.error("cannot reopen logs: %s", error)
+
+    async def _switch_access(self, new: int | None) -> None:
+        old, self.keeper.log = self.keeper.log, new
+        try:
+            if new is not None:
+                with contextlib.suppress(LinkLost):  # the next worker is given the new one
+                    await self.keeper.tell("log", [new])
+        finally:
+            _close_descriptor(old)
+
+    def _open_access(self, settings: Settings) -> int | None:
+        if settings.access_to is None:
+            return None
+        try:
+            return logs.open_access(settings.access_to)
+        except OSError as error:
+            raise ControlError(
+                f"evener.log.access.to: {settings.access_to}: {error.strerror}"
+            ) from error
+
+    # -- what came of it --------------------------------------------------------------------
+
+    def _went_well(self, cause: str, answer: Message) -> Reload:
+        self.last, self.failed = Reload(now_ms(), cause, answer), None
+        if cause != "start":
+            LOG.info("%s", told(self.last))
+        return self.last
+
+    def _failed(self, cause: str, error: Exception) -> Reload:
+        self.failed = Reload(now_ms(), cause, {}, lines_of(error))
+        LOG.error("%s", told(self.failed))
+        return self.failed
+
+    def _on_event(self, event: Message) -> None:
+        if event["event"] == "health":
+            where, state = f"{event['pool']}/{event['server']}", event["state"]
+            level = logging.WARNING if state in ("down", "ejected") else logging.INFO
+            LOG.log(level, "%s is %s: %s", where, state, event["reason"])
+        elif event["event"] == "drained" and not self._drained.done():
+            self._drained.set_result(int(event["cut"]))
+        elif event["event"] == "log":
+            LOG.log(logs.level_of(event["level"]), "%s", event["text"])
+
+    def _on_life(self) -> None:
+        segments, life = self.keeper.segments, self.keeper.life
+        self.counters = self._means.counters(segments.living, segments.retired)
+        self.run_directory.write(
+            Identity(
+                config=self.source.path,
+                build=str(self._means.hello["build"]),
+                pid=os.getpid(),
+                worker=life.process.pid if life else 0,
+                started=self.started,
+            )
+        )
+
+    # -- the end ----------------------------------------------------------------------------
+
+    async def _finish(self) -> int:
+        systemd.notify("STOPPING=1")
+        requests = self.serving.candidate.plan["drain"]["requests"]
+        if not self._now.is_set():
+            LOG.info("stopping; requests in hand have up to %g s", requests / 1000)
+            await self._drain(requests)
+        await self.keeper.stop()
+        cut = self._drained.result() if self._drained.done() else 0
+        if cut:
+            LOG.warning("stopped; time cut %d connections", cut)
+        elif self._drained.done():
+            LOG.info("stopped; nothing was cut")
+        else:
+            LOG.warning("stopped at once; what was in hand is lost")
+        return cut
+
+    async def _drain(self, requests: int) -> None:
+        now = asyncio.create_task(self._now.wait())
+        drain = asyncio.create_task(self._drain_whole(requests))
+        bound = requests / 1000 + DRAIN_SLACK
+        await asyncio.wait({now, drain}, timeout=bound, return_when=asyncio.FIRST_COMPLETED)
+        for task in (now, drain):
+            task.cancel()
+        results = await asyncio.gather(now, drain, return_exceptions=True)
+        if isinstance(results[1], (LinkLost, Refused)):
+            LOG.warning("the worker cannot be told to drain: %s", results[1])
+
+    async def _drain_whole(self, requests: int) -> None:
+        await self.keeper.drain(requests, requests)
+        await self.keeper.ended()
+
+    def _let_go(self) -> None:
+        self._resolver.close()
+        _close_socket(self.metrics)
+        if hasattr(self, "admin_socket"):
+            self.admin_socket.close()
+        if hasattr(self, "keeper"):
+            self.keeper.segments.close()
+            _close_descriptor(self.keeper.log)
+            self.keeper.log = None
+        self.run_directory.release()
+
+
+def open_metrics(address: str | None) -> socket.socket | None:
+    """The listening socket of the Prometheus page.
+
+    Raises:
+        BindError: it cannot be opened.
+    """
+    if address is None:
+        return None
+    host, port = split(address)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise BindError([f"evener.metrics.bind: {address}: {error.strerror}"]) from error
+    return sock
+
+
+def _close_socket(sock: socket.socket | None) -> None:
+    if sock is not None:
+        sock.close()
+
+
+def _close_descriptor(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def lines_of(error: Exception) -> tuple[str, ...]:
+    """What an error says, a line for each thing that is wrong."""
+    lines = error.lines if isinstance(error, SeveralErrors) else (str(error),)
+    remedy = getattr(error, "remedy", "")
+    return (*lines, remedy) if remedy else tuple(lines)
+
+
+def told(reload: Reload) -> str:
+    """One line, or one per error, on what came of a reload."""
+    if reload.errors:
+        return "\n  ".join((f"{reload.cause} failed, the old plan serves on:", *reload.errors))
+    answer = reload.answer
+    return (
+        f"{reload.cause}: plan {answer.get('generation')} serves; servers: "
+        f"{answer.get('kept', 0)} kept, {answer.get('added', 0)} added, "
+        f"{answer.get('removed', 0)} removed"
+    )

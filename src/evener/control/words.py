@@ -1,0 +1,135 @@
+"""People's words about servers (drain, ready), kept over restarts of everything.
+
+Rules kept here:
+- A word stands until the file changes that very value: what the file said when the word was
+  spoken is kept beside it, and a file that says something else takes the word back.
+- A word about a server that the configuration no longer has is taken back, too.
+- The file is replaced as a whole, so that a crash leaves the old or the new one.
+Not known here: what a word does to a server.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evener.control.errors import ControlError
+
+Plan = dict[str, Any]
+#: Pool name, server id.
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a person wants of a server, and what the file wanted at that time."""
+
+    admin: str
+    file: str
+
+
+class Words:
+    """The words of one instance, read from `directory` and written back at each change."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "words.json"
+        self._words = _read(self._path)
+
+    def speak(self, pool: str, server: str, admin: str, plan_of_file: Plan) -> None:
+        """Records a word. `plan_of_file` is the plan as the file has it, without any words.
+
+        Raises:
+            ControlError: the server is unknown, or the state directory cannot be written.
+        """
+        file = dict(_servers(plan_of_file)).get((pool, server))
+        if file is None:
+            raise ControlError(f"there is no server {pool}/{server}")
+        if admin == file["admin"]:
+            self._words.pop((pool, server), None)
+        else:
+            self._words[pool, server] = Word(admin, file["admin"])
+        self._write()
+
+    def apply(self, plan_of_file: Plan) -> Plan:
+        """The plan with the words spoken so far; the one given is left as it is."""
+        plan = {**plan_of_file, "pools": [_copy(pool) for pool in plan_of_file["pools"]]}
+        for key, server in _servers(plan):
+            word = self._words.get(key)
+            if word is not None and word.file == server["admin"]:
+                server["admin"] = word.admin
+        return plan
+
+    def settle(self, plan_of_file: Plan) -> None:
+        """Takes back the words that this plan, now serving, has overtaken."""
+        names = {(pool, _name(server)) for (pool, server), _ in _servers(plan_of_file)}
+        file = {key: server["admin"] for key, server in _servers(plan_of_file)}
+        keep = {
+            (pool, server): word
+            for (pool, server), word in self._words.items()
+            if file.get((pool, server), word.file) == word.file and (pool, _name(server)) in names
+        }
+        if keep != self._words:
+            self._words = keep
+            self._write()
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def _write(self) -> None:
+        rows = [
+            {"pool": pool, "server": server, "admin": word.admin, "file": word.file}
+            for (pool, server), word in sorted(self._words.items())
+        ]
+        try:
+            replace_file(self._path, json.dumps(rows, indent=1) + "\n", 0o600)
+        except OSError as error:
+            raise ControlError(
+                f"cannot keep this over a restart: {self._path}: {error.strerror}",
+                "give evener.state a directory that Evener may write",
+            ) from error
+
+
+def replace_file(path: Path, text: str, mode: int) -> None:
+    """Writes a file so that a reader sees the old text or the new one, never a part."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _read(path: Path) -> dict[Key, Word]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {(row["pool"], row["server"]): Word(row["admin"], row["file"]) for row in rows}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ControlError(
+            f"the words kept in {path} cannot be read: {error}",
+            "mend the file, or remove it to forget every drain said by command",
+        ) from error
+
+
+def _servers(plan: Plan) -> Iterator[tuple[Key, dict[str, Any]]]:
+    for pool in plan["pools"]:
+        for server in pool["servers"]:
+            yield (pool["name"], server["id"]), server
+
+
+def _copy(pool: dict[str, Any]) -> dict[str, Any]:
+    return {**pool, "servers": [dict(server) for server in pool["servers"]]}
+
+
+def _name(server: str) -> str:
+    """The name that the addresses of one resolved server share (`web1:80@10.0.0.1:80`)."""
+    return server.partition("@")[0]

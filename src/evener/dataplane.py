@@ -1,0 +1,46 @@
+"""The one door to the extension, besides `worker` and `config.text`.
+
+Rules kept here:
+- What crosses is descriptors, numbers and JSON text, so that the other side can change its types.
+- The extension is loaded at first use: commands that only talk to a socket never load it.
+Not known here: what the numbers are for.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+def hello() -> dict[str, Any]:
+    """What both sides of a control socket must agree on: protocol, build, schema, layout."""
+    from evener import _engine
+
+    return dict(_engine.hello())
+
+
+class Counters:
+    """The counters of one instance, summed over the segments of its worker lives.
+
+    Args:
+        living: Descriptors of the serving worker's segments, one per shard.
+        retired: Descriptors of segments whose worker has ended; gauges are not read from them.
+    """
+
+    def __init__(self, living: Sequence[int], retired: Sequence[int]) -> None:
+        from evener import _engine
+
+        self._segments = _engine.Segments(list(living), list(retired))
+
+    def stamps(self) -> list[int]:
+        """A number per living segment that changes at each turn of its shard."""
+        return list(self._segments.stamps())
+
+    def totals(self) -> dict[str, Any]:
+        """All sums, in the form that `evener.telemetry` reads."""
+        totals: dict[str, Any] = json.loads(self._segments.totals_json())
+        return totals
+
+    def prometheus(self, facts: dict[str, Any]) -> str:
+        """The Prometheus page; `facts` is what counters cannot say (states, generation…)."""
+        page: str = self._segments.prometheus(json.dumps(facts))
+        return page

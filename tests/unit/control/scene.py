@@ -1,0 +1,150 @@
+"""A supervisor with a scripted worker and a configuration made of a few lines."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from evener.control.certificates import SecretFiles
+from evener.control.errors import ConfigRefused
+from evener.control.sockets import Bind
+from evener.control.source import Candidate, Settings
+from evener.control.supervisor import Means, Supervisor
+
+from .fake_worker import HELLO, Script
+
+SETTINGS = Settings(
+    run=None,
+    state=None,
+    shards=2,
+    drain_requests=1000,
+    log_level="info",
+    log_to="stderr",
+    access_to=None,
+    metrics=None,
+)
+
+
+def server(name: str, admin: str = "ready", address: str = "") -> dict[str, Any]:
+    """A server of a plan."""
+    return {"id": name, "address": address or name, "weight": 1, "tier": 0, "admin": admin}
+
+
+@dataclass
+class FakeLoaded:
+    """A configuration with one listener and one pool, `app`."""
+
+    settings: Settings
+    binds: tuple[Bind, ...]
+    servers: list[dict[str, Any]]
+    hosts: frozenset[str] = frozenset()
+    secrets: dict[str, SecretFiles] = field(default_factory=dict)
+
+    def names(self) -> frozenset[str]:
+        return self.hosts
+
+    def compile(self, addresses: Mapping[str, tuple[str, ...]]) -> Candidate:
+        found = [
+            server(f"{name}:80@{one}:80", address=f"{one}:80")
+            for name in sorted(self.hosts)
+            for one in addresses.get(name, ())
+        ]
+        plan = {
+            "generation": 0,
+            "drain": {"requests": 1000, "tunnels": 3600_000},
+            "access_log": {"format": "off", "sample": 1.0},
+            "listeners": [
+                {
+                    "name": "web",
+                    "bind": [bind.address for bind in self.binds],
+                    "protocol": "http",
+                    "pool": "app",
+                    "routes": [],
+                    "redirect": None,
+                }
+            ],
+            "pools": [
+                {
+                    "name": "app",
+                    "tls": None,
+                    "scheduler": {"name": "nginx/round_robin"},
+                    "servers": [dict(one) for one in self.servers] + found,
+                }
+            ],
+        }
+        return Candidate(plan, self.binds, self.secrets, self.settings)
+
+    def text(self, resolved: bool) -> str:
+        return "resolved\n" if resolved else "as written\n"
+
+
+class FakeSource:
+    """A file that a test edits by setting attributes."""
+
+    def __init__(self, tmp: Path) -> None:
+        self.path = str(tmp / "evener.yaml")
+        self.settings = replace(SETTINGS, state=str(tmp / "state"))
+        self.binds: tuple[Bind, ...] = (Bind("127.0.0.1:0"),)
+        self.servers = [server("10.0.0.1:80"), server("10.0.0.2:80")]
+        self.hosts: frozenset[str] = frozenset()
+        self.wrong: list[str] = []
+        self.loads = 0
+
+    def load(self) -> FakeLoaded:
+        self.loads += 1
+        if self.wrong:
+            raise ConfigRefused(self.wrong)
+        return FakeLoaded(self.settings, self.binds, self.servers, self.hosts)
+
+
+class FakeCounters:
+    """Counters that a test sets."""
+
+    numbers: dict[str, Any] = {}
+    page = ""
+    turn = 0
+    still = False
+
+    def __init__(self, living: Sequence[int], retired: Sequence[int]) -> None:
+        self.living, self.retired = list(living), list(retired)
+
+    def stamps(self) -> list[int]:
+        if not FakeCounters.still:
+            FakeCounters.turn += 1
+        return [FakeCounters.turn for _ in self.living]
+
+    def totals(self) -> dict[str, Any]:
+        return self.numbers
+
+    def prometheus(self, facts: dict[str, Any]) -> str:
+        return self.page
+
+
+class Scene:
+    """The pieces of a test."""
+
+    def __init__(self, tmp: Path) -> None:
+        self.run = tmp / "run"
+        self.source = FakeSource(tmp)
+        self.script = Script()
+
+    def supervisor(self) -> Supervisor:
+        """A supervisor over them, not started."""
+        means = Means(HELLO, FakeCounters, spawn=self.script.spawn, run=self.run)
+        return Supervisor(self.source, means)
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[Supervisor]:
+        """A started supervisor whose duties run; it is stopped at the end."""
+        import asyncio
+
+        supervisor = self.supervisor()
+        await supervisor.start()
+        running = asyncio.create_task(supervisor.run())
+        try:
+            yield supervisor
+        finally:
+            supervisor.ask_stop()
+            supervisor.ask_stop()
+            await running

@@ -1,0 +1,401 @@
+"""The supervisor's course, against a scripted worker: PROCESS.md row by row."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evener.control import keeper
+from evener.control import supervisor as module
+from evener.control.errors import BindError, ConfigRefused, ControlError, InstanceError, StartError
+from evener.control.frames import Message
+from evener.control.logs import LOG
+from evener.control.sockets import Bind
+
+from .scene import FakeCounters, Scene, server
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """What the supervisor logs. Its own set-up replaces handlers, so a filter listens."""
+    said: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return True
+
+    LOG.addFilter(keep)
+    yield said
+    LOG.removeFilter(keep)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Turns the loop until something has come about; two seconds at most."""
+    end = time.monotonic() + 2.0
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        await asyncio.sleep(0.001)
+
+
+def admins(plan: Message) -> dict[str, str]:
+    return {each["id"]: each["admin"] for each in plan["pools"][0]["servers"]}
+
+
+# start
+
+
+async def test_a_start_tells_the_worker_everything_in_order(scene: Scene) -> None:
+    async with scene.serving():
+        worker = scene.script.worker
+        do = [message.get("do") for message in worker.heard[1:]]
+        assert do == ["shards", "tickets", "sockets", "health", "plan", "facts"]
+        assert worker.told("shards")[0]["count"] == 2
+        assert worker.told("sockets")[0]["sockets"] == [
+            {"address": "127.0.0.1:0", "shard": 0},
+            {"address": "127.0.0.1:0", "shard": 1},
+        ]
+        assert worker.plan["generation"] == 1
+
+
+async def test_an_instance_says_who_it_is(scene: Scene) -> None:
+    async with scene.serving():
+        said = json.loads((scene.run / "instance.json").read_text())
+        assert said["config"] == scene.source.path
+        assert said["pid"] == os.getpid() and said["worker"] == scene.script.worker.pid
+    assert sorted(path.name for path in scene.run.iterdir()) == ["lock"]
+
+
+async def test_a_second_run_is_an_error_that_names_the_first(scene: Scene) -> None:
+    async with scene.serving():
+        with pytest.raises(InstanceError, match=rf"already running in .*pid {os.getpid()}"):
+            await scene.supervisor().start()
+
+
+async def test_a_taken_address_starts_nothing(scene: Scene) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        scene.source.binds = (Bind("127.0.0.1:0"), Bind(f"127.0.0.1:{port}"))
+        with pytest.raises(BindError):
+            await scene.supervisor().start()
+    assert scene.script.lives == []
+    assert not (scene.run / "admin.sock").exists()
+
+
+async def test_a_plan_that_kills_the_first_worker_is_tried_twice(scene: Scene) -> None:
+    scene.script.deadly["plan"] = lambda _: True
+    with pytest.raises(ControlError):
+        await scene.supervisor().start()
+    assert len(scene.script.lives) == 2
+
+
+async def test_a_worker_that_ends_before_hello_is_said_so(scene: Scene) -> None:
+    scene.script.stillborn = True
+    with pytest.raises(StartError, match="exit code 1 before it said hello"):
+        await scene.supervisor().start()
+
+
+async def test_a_wrong_file_starts_nothing(scene: Scene) -> None:
+    scene.source.wrong = ["evener.yaml:1:1: found x"]
+    with pytest.raises(ConfigRefused):
+        await scene.supervisor().start()
+    assert not scene.run.exists()
+
+
+# reload
+
+
+async def test_a_reload_gives_a_new_generation(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.source.servers.append(server("10.0.0.3:80"))
+        outcome = await supervisor.reload()
+        assert outcome.errors == () and outcome.answer["generation"] == 2
+        assert len(scene.script.worker.plan["pools"][0]["servers"]) == 3
+        assert len(scene.script.lives) == 1
+
+
+async def test_a_wrong_file_leaves_the_old_plan(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.source.wrong = ["line 1", "line 2"]
+        outcome = await supervisor.reload()
+        assert outcome.errors == ("line 1", "line 2")
+        assert supervisor.failed is outcome
+        assert len(scene.script.worker.told("plan")) == 1
+        scene.source.wrong = []
+        await supervisor.reload()
+        assert supervisor.failed is None
+
+
+async def test_a_plan_the_worker_refuses_closes_what_was_opened_for_it(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.script.refuse["plan"] = ["pools.app: no"]
+        scene.source.binds += (Bind("127.0.0.2:0"),)
+        outcome = await supervisor.reload()
+        assert outcome.errors == ("pools.app: no",)
+        assert list(supervisor.keeper.listening.addresses()) == ["127.0.0.1:0"]
+        assert supervisor.serving.generation == 1
+
+
+async def test_only_new_sockets_are_handed_over_and_old_ones_close(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.source.binds = (Bind("127.0.0.2:0"),)
+        await supervisor.reload()
+        handed = scene.script.worker.told("sockets")[1]["sockets"]
+        assert {each["address"] for each in handed} == {"127.0.0.2:0"}
+        assert list(supervisor.keeper.listening.addresses()) == ["127.0.0.2:0"]
+
+
+async def test_what_a_running_worker_cannot_change_is_refused(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.source.settings = replace(scene.source.settings, shards=3)
+        outcome = await supervisor.reload()
+        assert "evener.shards: 2 cannot become 3" in outcome.errors[0]
+        assert "evener upgrade" in outcome.errors[0]
+
+
+async def test_reloads_at_once_wait_for_each_other(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        outcomes = await asyncio.gather(*(supervisor.reload() for _ in range(5)))
+        assert [each.answer["generation"] for each in outcomes] == [2, 3, 4, 5, 6]
+
+
+async def test_a_reload_that_kills_the_worker_fails_and_the_old_plan_serves(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.script.deadly["plan"] = lambda message: (
+            len(message["plan"]["pools"][0]["servers"]) == 3
+        )
+        scene.source.servers = [*scene.source.servers, server("10.0.0.3:80")]
+        outcome = await supervisor.reload()
+        assert outcome.errors
+        await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
+        assert len(scene.script.worker.plan["pools"][0]["servers"]) == 2
+
+
+async def test_the_access_log_follows_the_file(scene: Scene, tmp_path: Path) -> None:
+    scene.source.settings = replace(scene.source.settings, access_to=str(tmp_path / "one.log"))
+    async with scene.serving() as supervisor:
+        os.write(scene.script.worker.descriptors[2], b"line 1\n")
+        (tmp_path / "one.log").rename(tmp_path / "old.log")
+        supervisor.ask_reopen()
+        await until(lambda: len(scene.script.worker.told("log")) == 2)
+        os.write(scene.script.worker.descriptors[-1], b"line 2\n")
+        scene.source.settings = replace(scene.source.settings, access_to=str(tmp_path))
+        outcome = await supervisor.reload()
+        assert "evener.log.access.to" in outcome.errors[0]
+    assert (tmp_path / "old.log").read_text() == "line 1\n"
+    assert (tmp_path / "one.log").read_text() == "line 2\n"
+
+
+# worker dies, stalls
+
+
+async def test_a_dead_worker_is_replaced_on_the_same_sockets(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        first = scene.script.worker
+        bound = supervisor.keeper.listening.addresses()
+        died = time.monotonic()
+        first.die()
+        await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
+        assert time.monotonic() - died < 0.2
+        assert supervisor.keeper.listening.addresses() == bound
+        assert scene.script.worker.told("sockets") == first.told("sockets")
+        assert scene.script.worker.plan == first.plan
+        assert supervisor.keeper.record.deaths == 1
+        assert len(supervisor.keeper.segments.retired) == 2
+
+
+async def test_the_next_worker_knows_the_last_ones_health(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        first = scene.script.worker
+        down = {**first.health["app", "10.0.0.1:80"], "state": "down", "reason": "refused"}
+        first.say("health", **down)
+        await until(lambda: supervisor.keeper.health["app", "10.0.0.1:80"]["state"] == "down")
+        first.die()
+        await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
+        seeded = {each["server"]: each for each in scene.script.worker.told("health")[0]["servers"]}
+        assert seeded["10.0.0.1:80"] == down
+
+
+async def test_a_plan_that_kills_two_workers_gives_way_to_the_previous(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
+    async with scene.serving() as supervisor:
+        monkeypatch.setattr(keeper, "SOON", 0.0)  # the first plan has lived long enough
+        scene.source.servers = [server("10.0.0.9:80")]
+        await supervisor.reload()
+        monkeypatch.setattr(keeper, "SOON", 5.0)
+        for life in (1, 2):
+            scene.script.worker.die()
+            await until(
+                lambda life=life: len(scene.script.lives) == life + 1 and supervisor.keeper.life
+            )
+        assert list(admins(scene.script.worker.plan)) == ["10.0.0.1:80", "10.0.0.2:80"]
+        assert scene.script.worker.plan["generation"] == 3
+        assert "killed two workers" in supervisor.keeper.record.fallen_back
+        scene.source.servers = [server("10.0.0.8:80")]
+        await supervisor.reload()
+        assert supervisor.keeper.record.fallen_back == ""
+
+
+async def test_five_deaths_bring_a_pause_that_a_reload_ends(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        for life in range(1, 5):
+            scene.script.worker.die()
+            await until(
+                lambda life=life: len(scene.script.lives) == life + 1 and supervisor.keeper.life
+            )
+        scene.script.worker.die()
+        await until(lambda: supervisor.keeper.record.paused)
+        assert supervisor.keeper.record.paused == 1.0 and supervisor.keeper.life is None
+        with pytest.raises(ControlError, match="no worker is serving"):
+            await supervisor.keeper.tell("status")
+        assert await supervisor.status() == {}
+        outcome = await supervisor.reload()
+        assert outcome.errors == () and supervisor.keeper.life is not None
+
+
+async def test_a_worker_that_hangs_is_replaced_and_where_is_logged(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.002)
+    monkeypatch.setattr(FakeCounters, "still", True)
+    async with scene.serving() as supervisor:
+        await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
+        monkeypatch.setattr(FakeCounters, "still", False)
+    assert any("shard 0, 1 does not turn" in line for line in log)
+    assert any(line.startswith(f"thread {os.getpid()}") for line in log)
+
+
+async def test_a_lost_link_is_made_anew(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.script.worker.cut_links()
+        await asyncio.wait_for(asyncio.sleep(keeper.ENDING), 2)
+        await until(lambda: supervisor.keeper.life and not supervisor.keeper.life.link.lost.done())
+        assert (await supervisor.status())["uptime_ms"] == 5
+        assert len(scene.script.lives) == 1
+
+
+# people's words
+
+
+async def test_a_word_reaches_the_worker_and_the_next_one(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        facts = await supervisor.say("app", "10.0.0.1:80", "drain")
+        assert facts["admin"] == "drain"
+        scene.script.worker.die()
+        await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
+        assert admins(scene.script.worker.plan)["10.0.0.1:80"] == "drain"
+        await supervisor.reload()
+        assert admins(scene.script.worker.plan)["10.0.0.1:80"] == "drain"
+        scene.source.servers = [server("10.0.0.1:80", "maint"), server("10.0.0.2:80")]
+        await supervisor.reload()
+        assert admins(scene.script.worker.plan)["10.0.0.1:80"] == "maint"
+        assert len(supervisor.words) == 0
+
+
+async def test_a_word_outlives_the_supervisor(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+    async with scene.serving():
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "drain"
+
+
+# names
+
+
+async def test_names_become_servers_and_changes_a_new_generation(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.002)
+    monkeypatch.setattr(module, "EVERY", 0.002)
+    answers = ["10.1.0.1"]
+    scene.source.hosts = frozenset({"web"})
+    supervisor = scene.supervisor()
+    supervisor._resolver._ask = lambda name: list(answers)
+    await supervisor.start()
+    running = asyncio.create_task(supervisor.run())
+    assert "web:80@10.1.0.1:80" in admins(scene.script.worker.plan)
+    answers[:] = ["10.1.0.2", "10.1.0.1"]
+    await until(lambda: "web:80@10.1.0.2:80" in admins(scene.script.worker.plan))
+    assert scene.script.worker.plan["generation"] == 2
+
+    def fails(name: str) -> list[str]:
+        raise OSError(-2, "Name or service not known")
+
+    supervisor._resolver._ask = fails
+    await until(lambda: supervisor.unresolved)
+    assert supervisor.unresolved == {"web": "Name or service not known"}
+    assert len(admins(scene.script.worker.plan)) == 4
+    supervisor.ask_stop()
+    await running
+
+
+# stop
+
+
+async def test_a_stop_drains_and_leaves_nothing(scene: Scene, log: list[str]) -> None:
+    supervisor = scene.supervisor()
+    await supervisor.start()
+    (bound,) = supervisor.keeper.listening.addresses().values()
+    running = asyncio.create_task(supervisor.run())
+    await asyncio.sleep(0)
+    supervisor.ask_stop()
+    assert await running == 0
+    (drain,) = scene.script.worker.told("drain")
+    assert drain["requests_ms"] == 1000 and drain["tunnels_ms"] == 1000
+    assert "stopped; nothing was cut" in log
+    host, port = bound.split(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), 1)
+
+
+async def test_what_time_cut_is_counted(scene: Scene, log: list[str]) -> None:
+    scene.script.cut = 3
+    supervisor = scene.supervisor()
+    await supervisor.start()
+    supervisor.ask_stop()
+    assert await supervisor.run() == 3
+    assert "stopped; time cut 3 connections" in log
+
+
+async def test_a_second_stop_ends_at_once(scene: Scene) -> None:
+    scene.script.silent.add("drained")
+    supervisor = scene.supervisor()
+    await supervisor.start()
+    running = asyncio.create_task(supervisor.run())
+    supervisor.ask_stop()
+    await until(lambda: scene.script.worker.told("drain"))
+    assert not running.done()
+    supervisor.ask_stop()
+    await asyncio.wait_for(running, 1)
+    assert scene.script.worker.told("stop")
+
+
+# an earlier supervisor's worker
+
+
+async def test_a_worker_left_behind_serves_until_the_new_one_does(scene: Scene) -> None:
+    scene.run.mkdir(mode=0o700)
+    old = scene.script.spawn(scene.run / "worker-7.sock", False)
+    plan = scene.source.load().compile({}).plan
+    old._do_plan({"plan": {**plan, "generation": 5}})
+    old.health["app", "10.0.0.1:80"]["state"] = "down"
+    async with scene.serving() as supervisor:
+        new = scene.script.worker
+        assert new is not old and old.told("drain")
+        seeded = {each["server"]: each["state"] for each in new.told("health")[0]["servers"]}
+        assert seeded["10.0.0.1:80"] == "down"
+        assert supervisor.keeper.life is not None

@@ -1,0 +1,83 @@
+"""People's words, kept over restarts."""
+
+from pathlib import Path
+
+import pytest
+
+from evener.control.errors import ControlError
+from evener.control.words import Words
+
+from .scene import server
+
+
+def plan(*servers: dict[str, object]) -> dict[str, object]:
+    return {"pools": [{"name": "app", "servers": list(servers)}]}
+
+
+def admin_of(plan: dict[str, object]) -> list[str]:
+    return [each["admin"] for each in plan["pools"][0]["servers"]]  # type: ignore[index]
+
+
+def test_a_word_is_in_the_next_plan_and_outlives_a_restart(tmp_path: Path) -> None:
+    file = plan(server("a"), server("b"))
+    Words(tmp_path).speak("app", "b", "drain", file)
+    assert admin_of(Words(tmp_path).apply(file)) == ["ready", "drain"]
+    assert admin_of(file) == ["ready", "ready"]
+
+
+def test_a_word_stands_while_the_file_says_what_it_said(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    words.speak("app", "a", "drain", plan(server("a")))
+    other = plan(server("a"), server("new"))
+    words.settle(other)
+    assert admin_of(words.apply(other)) == ["drain", "ready"]
+
+
+def test_a_file_that_changes_that_value_takes_the_word_back(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    words.speak("app", "a", "drain", plan(server("a")))
+    maint = plan(server("a", "maint"))
+    assert admin_of(words.apply(maint)) == ["maint"]
+    words.settle(maint)
+    assert admin_of(Words(tmp_path).apply(plan(server("a")))) == ["ready"]
+
+
+def test_a_word_that_says_what_the_file_says_is_none(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    words.speak("app", "a", "drain", plan(server("a")))
+    words.speak("app", "a", "ready", plan(server("a")))
+    assert len(words) == 0
+
+
+def test_a_removed_server_takes_its_word_along(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    words.speak("app", "a", "drain", plan(server("a"), server("b")))
+    words.settle(plan(server("b")))
+    assert len(words) == 0
+
+
+def test_an_address_of_a_name_may_be_gone_for_a_while(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    both = plan(server("web:80@10.0.0.1:80"), server("web:80@10.0.0.2:80"))
+    words.speak("app", "web:80@10.0.0.1:80", "drain", both)
+    words.settle(plan(server("web:80@10.0.0.2:80")))
+    assert admin_of(words.apply(both)) == ["drain", "ready"]
+
+
+def test_a_word_about_an_unknown_server_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match="no server app/c"):
+        Words(tmp_path).speak("app", "c", "drain", plan(server("a")))
+
+
+def test_a_file_that_is_broken_is_named(tmp_path: Path) -> None:
+    (tmp_path / "words.json").write_text("{")
+    with pytest.raises(ControlError, match=r"words\.json") as caught:
+        Words(tmp_path)
+    assert "mend" in caught.value.remedy
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    (tmp_path / "words.json").mkdir()
+    with pytest.raises(ControlError, match="cannot keep this"):
+        words.speak("app", "a", "drain", plan(server("a")))
