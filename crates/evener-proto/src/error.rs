@@ -85,6 +85,7 @@ offences! {
     ContentLengthInvalid 400 "content_length_invalid" "Content-Length is not a number of bytes"
     TransferEncodingInvalid 400 "transfer_encoding_invalid" "Transfer-Encoding is not exactly one coding"
     TransferEncodingUnknown 501 "transfer_encoding_unknown" "a transfer coding other than chunked"
+    LengthRequired 411 "length_required" "a body of unknown length, and the server needs to know it first"
     TransferEncodingOn10 400 "transfer_encoding_on_10" "Transfer-Encoding in an HTTP/1.0 message"
     // Chunks
     ChunkSize 400 "chunk_size" "a chunk's size is not 1 to 16 hex digits"

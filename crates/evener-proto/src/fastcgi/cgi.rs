@@ -9,10 +9,11 @@
 //! Not known here: FastCGI's records. A local redirect (RFC 3875 §6.2.2) is passed on as a
 //! Location, as a client would have it; the request is not run again.
 
+use crate::h1::FRAMING;
+use crate::h1::forward::ANSWER_CUTS;
 use crate::h1::framing::{self, Repeats};
 use crate::h1::lines::{Ending, Lines};
 use crate::h1::{BodyLength, Fields, Limits, Method, Name, answer};
-use crate::h1::{FRAMING, HOP_BY_HOP};
 use crate::{Malformed, Span};
 
 /// A complete CGI head: places in the buffer it was read from.
@@ -49,7 +50,7 @@ impl CgiHead {
     /// goes until the program ends, the caller adds the framing.
     pub fn write(&self, buf: &[u8], out: &mut Vec<u8>) {
         answer::status_line_with(self.status, self.reason.of(buf), out);
-        let dropped = HOP_BY_HOP.with(FRAMING);
+        let dropped = ANSWER_CUTS.with(FRAMING);
         for field in &self.fields {
             if !dropped.has(field.id) && field.id != Name::Status {
                 for part in [field.name.of(buf), b": ", field.value.of(buf), b"\r\n"] {
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn framing_and_fields_of_the_connection_are_the_programs_no_more() {
         let text =
-            b"Status: 200\nConnection: close\nTransfer-Encoding: chunked\nContent-Length: 5\n\n";
+            b"Status: 200\nConnection: close\nTransfer-Encoding: chunked\nContent_Length: 6\nContent-Length: 5\n\n";
         assert_eq!(read(text).unwrap().0, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n");
         let text = b"Status: 304\nContent-Length: 5\n\n";
         assert_eq!(read(text).unwrap().0, "HTTP/1.1 304 Not Modified\r\n");

@@ -122,6 +122,9 @@ pub struct ResponsePolicy<'a> {
 const REQUEST_CUTS: Names =
     HOP_BY_HOP.with(Names::of(&[Name::Proxy, Name::Http2Settings, Name::Lookalike]));
 
+/// Cut from every answer, by name alone: a client may read `Content_Length` as well as a server.
+pub(crate) const ANSWER_CUTS: Names = HOP_BY_HOP.with(Names::of(&[Name::Lookalike]));
+
 /// Never ended by a nomination in `Connection`.
 const PROTECTED: Names = IDENTITY.with(FRAMING).with(Names::of(&[Name::Host, Name::Date]));
 
@@ -216,7 +219,7 @@ pub fn response_segments(
 ) {
     out.list.clear();
     status_line(head, buf, out);
-    let mut names = HOP_BY_HOP;
+    let mut names = ANSWER_CUTS;
     if policy.reframed || is_bodiless(head.status) {
         names = names.with(FRAMING);
     }
@@ -472,7 +475,7 @@ mod tests {
         assert_eq!(upgrade("a/1, H2C ,,b"), "Upgrade: a/1, b\r\nA: b\r\n");
         assert_eq!(upgrade("h2c"), "A: b\r\n");
         let policy = ResponsePolicy { tunnel: true, ..Default::default() };
-        let text = "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        let text = "HTTP/1.1 101 x\r\nContent_Length: 5\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
         assert_eq!(response_by(text, &policy).0, "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n");
         assert_eq!(response(text).0, "HTTP/1.1 101 x\r\n");
     }

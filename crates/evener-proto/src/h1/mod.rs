@@ -19,8 +19,8 @@ mod response;
 
 pub use body::BodyDecoder;
 pub use chunked::{ChunkHeader, Chunked, LAST_CHUNK, Sender};
+pub(crate) use field::FRAMING;
 pub use field::{Connection, Field, Fields, Name};
-pub(crate) use field::{FRAMING, HOP_BY_HOP};
 pub use forward::Segments;
 pub use framing::BodyLength;
 pub use host::{Authority, same_host};
