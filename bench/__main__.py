@@ -86,10 +86,11 @@ def _say(line: str) -> None:
 
 
 def _setting(options: argparse.Namespace) -> str:
-    today = datetime.now(UTC).date()
+    proxy_core, load_core = options.cores.split(",")
     return (
-        f"{today}, {os.cpu_count()} cores, Linux {platform.release()}, {options.rounds} interleaved "
-        f"rounds of {options.seconds:g} s, proxy on core {options.cores.replace(',', ', load on core ')}"
+        f"{datetime.now(UTC).date()}, {os.cpu_count()} cores, Linux {platform.release()}, "
+        f"{options.rounds} interleaved rounds of {options.seconds:g} s, "
+        f"proxy on core {proxy_core}, load and servers on core {load_core}."
     )
 
 

@@ -1,7 +1,7 @@
 """Measure what a connection costs that has asked once and now waits.
 
 Rules kept here:
-- The proxy is fresh and has answered a few requests, so that what it needs only once is not counted.
+- The proxy is fresh and has answered a few requests: what it needs only once is not counted.
 - Memory is read after the connections have rested long enough for anybody's tidying up.
 - Every connection must answer once more afterwards: a closed one would cost nothing.
 """

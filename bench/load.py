@@ -164,7 +164,16 @@ def judged_client(line: str) -> Served:
 
 
 def _stream(port: int, stage: Stage, seconds: float) -> Served:
-    command = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", str(max(1, round(seconds))), "-J"]
+    command = [
+        "iperf3",
+        "-c",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-t",
+        str(max(1, round(seconds))),
+        "-J",
+    ]
     result: dict[str, Any] = json.loads(_output(command, stage))
     if "error" in result:
         raise WrongAnswer(f"iperf3: {result['error']}")

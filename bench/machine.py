@@ -10,7 +10,6 @@ Rules kept here:
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.accounts import tree
+from house import debian
 
 # Debian package → a file or program that shows it is there.
 PACKAGES = {
@@ -46,19 +46,10 @@ def install_missing() -> None:
     Raises:
         MachineError: Something is missing and we may not install it, or apt-get failed.
     """
-    missing = [package for package, sign in PACKAGES.items() if not Path(sign).exists()]
-    if not missing:
-        return
-    line = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise MachineError(f"the bench needs Debian's {', '.join(missing)}: {line}")
-    # policy-rc.d is the only way to keep Debian from starting what it installs; RUNLEVEL=1 is its
-    # documented relative for invoke-rc.d.
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for command in (["apt-get", "update", "-qq"], line.split()):
-        done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise MachineError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-500:]}")
+    try:
+        debian.provide(PACKAGES, "the bench")
+    except debian.Missing as error:
+        raise MachineError(str(error)) from error
 
 
 def free_ports(count: int) -> list[int]:

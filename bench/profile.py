@@ -46,7 +46,8 @@ def profile(name: str, row: Row, stage: Stage, evener: str) -> int:
     finally:
         proxy.running.stop()
     shown = _perf(["perf", "report", "-i", data, "--no-children", "-g", "none", "--stdio"])
-    print("\n".join(line for line in shown.splitlines() if line and line[0] != "#")[: LINES * 120])
+    symbols = [line for line in shown.splitlines() if line.strip() and not line.startswith("#")]
+    print("\n".join(symbols[:LINES]))
     return 0
 
 

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.machine import MachineError, Running, start
 from bench.rows import Row, Way
@@ -46,14 +47,14 @@ def start_proxy(name: str, stage: Stage, rows: Collection[Row], evener: str) -> 
         MachineError: It did not start; the message has its last words.
     """
     values = stage.for_proxy(name)
-    ways = {row.way for row in rows} | {Way.HTTP}
+    ways = {row.way for row in rows} | {Way.HTTP}  # the one that all have shows that it is up
     command = _command(name, stage, values, ways, evener)
     running = start(name, command, stage.proxy_core, Path(values["BENCH_DIR"]))
     ports = {way: int(values[way.value]) for way in Way}
     try:
-        for way in ways:
-            if name != "relay" or way is Way.HTTP:
-                running.wait_for_port(ports[way])
+        # Not the stream's port: iperf3 would take the probe for its one client.
+        for way in ways - {Way.STREAM} if name != "relay" else {Way.HTTP}:
+            running.wait_for_port(ports[way])
     except MachineError:
         running.stop()
         raise
@@ -89,11 +90,9 @@ def _evener_command(
     return [word.format(**files) for word in shlex.split(evener)]
 
 
-def only_listeners(plan: dict[str, object], ports: Collection[str]) -> dict[str, object]:
+def only_listeners(plan: dict[str, Any], ports: Collection[str]) -> dict[str, Any]:
     """The plan without the listeners on other ports, so that a part of an engine can be run."""
-    listeners = plan["listeners"]
-    assert isinstance(listeners, list)
-    kept = [one for one in listeners if one["bind"][0].rpartition(":")[2] in ports]
+    kept = [one for one in plan["listeners"] if one["bind"][0].rpartition(":")[2] in ports]
     return {**plan, "listeners": kept}
 
 
@@ -104,7 +103,9 @@ def default_evener() -> str:
         MachineError: It is not installed.
     """
     if not INSTALLED.exists():
-        raise MachineError("Evener is not built yet: make setup (or bench others: --only nginx,haproxy)")
+        raise MachineError(
+            "Evener is not built yet: make setup (or bench others: --only nginx,haproxy)"
+        )
     return f"{INSTALLED} run {{config}}"
 
 

@@ -70,7 +70,9 @@ def judge(results: Results) -> Verdict:
         parts.append((share / row.bound, f"{share:.2f} × {rival} (bound {row.bound:.2f})"))
     if row.bound_floor is not None and "relay" in results.figures:
         share = ratio(ours, results.figures["relay"])
-        parts.append((share / row.bound_floor, f"{share:.2f} × relay (bound {row.bound_floor:.2f})"))
+        parts.append(
+            (share / row.bound_floor, f"{share:.2f} × relay (bound {row.bound_floor:.2f})")
+        )
     if row.bound_absolute is not None:
         cost = median(figure.cost for figure in ours)
         parts.append((cost / row.bound_absolute, f"{cost:.2f} (bound {row.bound_absolute:.2f})"))

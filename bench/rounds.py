@@ -78,7 +78,9 @@ def run_row(row: Row, names: Sequence[str], stage: Stage, settings: Settings) ->
                     settings.say(f"  {row.name} {name}: {error}")
                     continue
                 results.figures.setdefault(name, []).append(figure)
-                settings.say(f"  {row.name} {number + 1}/{rounds} {name:8} {figure.cost:8.2f} {row.unit}")
+                settings.say(
+                    f"  {row.name} {number + 1}/{rounds} {name:8} {figure.cost:8.2f} {row.unit}"
+                )
     return results
 
 
@@ -89,7 +91,12 @@ def rotated(names: Sequence[str], number: int) -> list[str]:
 
 
 def _one(
-    row: Row, name: str, proxies: dict[str, Proxy], ends: ExitStack, stage: Stage, settings: Settings
+    row: Row,
+    name: str,
+    proxies: dict[str, Proxy],
+    ends: ExitStack,
+    stage: Stage,
+    settings: Settings,
 ) -> Figure:
     if row.work is Work.IDLE:
         return _idle_figure(row, name, stage, settings)

@@ -82,10 +82,14 @@ ROWS = (
         REQUEST,
         0.60,
     ),
-    Row("https-64b", "HTTPS kept, 64 bytes, c = 64", Work.KEPT, Way.HTTPS, SMALL, 64, REQUEST, 0.72),
+    Row(
+        "https-64b", "HTTPS kept, 64 bytes, c = 64", Work.KEPT, Way.HTTPS, SMALL, 64, REQUEST, 0.72
+    ),
     Row("https-64k", "HTTPS kept, 64 KiB, c = 64", Work.KEPT, Way.HTTPS, LARGE, 64, REQUEST, 0.60),
     Row("tcp-gib", "TCP, one stream", Work.STREAM, Way.STREAM, LARGE, 1, "ms/GiB", 0.85),
-    Row("tcp-short", "TCP, short connections", Work.FRESH, Way.TCP, SMALL, 64, "µs/connection", 0.85),
+    Row(
+        "tcp-short", "TCP, short connections", Work.FRESH, Way.TCP, SMALL, 64, "µs/connection", 0.85
+    ),
     Row(
         "idle",
         "idle kept connection",

@@ -82,7 +82,9 @@ def set_up(proxy_core: int, load_core: int) -> Iterator[Stage]:
     shm = Path("/dev/shm")  # "from memory" also where the temporary directory is a disk
     with ExitStack() as ends:
         parent = shm if shm.is_dir() else None
-        directory = Path(ends.enter_context(tempfile.TemporaryDirectory("", "evener-bench-", parent)))
+        directory = Path(
+            ends.enter_context(tempfile.TemporaryDirectory("", "evener-bench-", parent))
+        )
         directory.chmod(0o755)  # nginx's worker is another user when we are root
         _write_bodies(directory)
         _write_certificate(directory)
