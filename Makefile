@@ -1,0 +1,58 @@
+# The one way to run anything. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-rust test-python check accept bench fuzz mutants gen lock
+
+PYTHON ?= python3
+VENV := .venv/bin
+# rustup's own directory last: a fresh shell may not have it in PATH yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup:  ## installs what is needed (or prints the line), makes .venv, builds the extension into it
+	@$(PYTHON) -m house.setup
+
+demo: setup  ## three servers, one dies, nobody notices; ≤ 6 minutes from nothing, no root needed
+	@$(VENV)/python examples/demo/demo.py
+
+test:  ## every test
+	@$(PYTHON) -m house.setup --tests
+	@$(MAKE) --no-print-directory test-rust test-python
+
+test-rust:
+	cargo test --workspace --locked --quiet
+
+test-python:
+	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not alone"
+	$(VENV)/python -m pytest -m alone
+
+check: setup  ## format, lint, types, layers, sizes, licences and the repository's other rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	$(VENV)/ruff format --check --quiet src bench house tests
+	$(VENV)/ruff check --quiet src bench house tests
+	$(VENV)/mypy --no-error-summary
+	$(VENV)/python -m mypy.stubtest evener._engine
+	$(VENV)/lint-imports --no-cache
+	$(VENV)/python -m house.rules
+
+accept: setup  ## each promise of the acceptance page with its figure and verdict
+	@$(VENV)/python tests/accept.py
+
+bench:  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c64"
+	@if [ -e $(VENV)/evener ]; then $(PYTHON) -m house.setup; fi
+	@$(PYTHON) -m bench $(OPTIONS)
+
+fuzz:  ## the fuzz targets for a minute each
+	@fuzz/run.sh
+
+mutants: setup  ## small edits, each of which must make a test fail
+	@$(VENV)/python tests/mutants/run.py
+
+gen: setup  ## writes the generated files anew
+	@$(VENV)/python -m house.rules.generated
+
+lock: setup  ## resolves requirements/dev.txt anew, with hashes
+	$(VENV)/uv pip compile --quiet --generate-hashes --python-version 3.11 --upgrade \
+	  --custom-compile-command "make lock" pyproject.toml requirements/dev.in -o requirements/dev.txt
