@@ -7,9 +7,9 @@ Not known here: whether a key fits its certificate; the worker says so when it b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from evener.compile import Secret
 from evener.control.errors import CertificateError
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
@@ -17,22 +17,7 @@ _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _KEY = "PRIVATE KEY-----"
 
 
-@dataclass(frozen=True)
-class SecretFiles:
-    """Where a secret's text comes from.
-
-    Attributes:
-        where: Path in the configuration, for errors.
-        files: Files whose texts are joined, in order.
-        key: Whether a private key must be among them.
-    """
-
-    where: str
-    files: tuple[str, ...]
-    key: bool
-
-
-def read_secrets(wanted: Mapping[str, SecretFiles]) -> dict[str, str]:
+def read_secrets(wanted: Mapping[str, Secret]) -> dict[str, str]:
     """Secret id → PEM text.
 
     Raises:
@@ -43,26 +28,28 @@ def read_secrets(wanted: Mapping[str, SecretFiles]) -> dict[str, str]:
     for name, secret in wanted.items():
         try:
             found[name] = _read(secret)
-        except _Unusable as error:
+        except _UnusableError as error:
             failed.append(f"{secret.where}: {error}")
     if failed:
         raise CertificateError(failed)
     return found
 
 
-class _Unusable(Exception):
+class _UnusableError(Exception):
     pass
 
 
-def _read(secret: SecretFiles) -> str:
+def _read(secret: Secret) -> str:
     text = "\n".join(_text(file) for file in secret.files) + "\n"
     named = " and ".join(secret.files)
     if _CERTIFICATE not in text:
-        raise _Unusable(f"{named}: no certificate in it (PEM, {_CERTIFICATE})")
+        raise _UnusableError(f"{named}: no certificate in it (PEM, {_CERTIFICATE})")
     if secret.key and _KEY not in text:
-        raise _Unusable(f"{named}: no private key in it (PEM); name its file as `key`")
+        raise _UnusableError(f"{named}: no private key in it (PEM); name its file as `key`")
     if secret.key and "ENCRYPTED PRIVATE KEY-----" in text:
-        raise _Unusable(f"{named}: the private key is encrypted; Evener asks for no passphrase")
+        raise _UnusableError(
+            f"{named}: the private key is encrypted; Evener asks for no passphrase"
+        )
     return text
 
 
@@ -70,9 +57,9 @@ def _text(file: str) -> str:
     try:
         return Path(file).read_text(encoding="ascii")
     except UnicodeDecodeError:
-        raise _Unusable(f"{file}: not a PEM text") from None
+        raise _UnusableError(f"{file}: not a PEM text") from None
     except OSError as error:
-        raise _Unusable(f"{file}: {error.strerror}") from error
+        raise _UnusableError(f"{file}: {error.strerror}") from error
 
 
 #: Id of the secret that holds the system's authorities.
@@ -85,7 +72,7 @@ _BUNDLES = (
 )
 
 
-def system_authorities(bundles: tuple[str, ...] = _BUNDLES) -> SecretFiles:
+def system_authorities(bundles: tuple[str, ...] = _BUNDLES) -> Secret:
     """The system's authorities, for pools that verify and name none."""
     present = [bundle for bundle in bundles if Path(bundle).exists()]
-    return SecretFiles("the system's authorities", tuple(present[:1] or bundles[:1]), key=False)
+    return Secret("the system's authorities", tuple(present[:1] or bundles[:1]), key=False)

@@ -19,7 +19,7 @@ class ControlError(Exception):
         self.remedy = remedy
 
 
-class SeveralErrors(ControlError):
+class LinesError(ControlError):
     """Several things failed at once, each named in a line of its own."""
 
     def __init__(self, lines: Sequence[str], remedy: str = "") -> None:
@@ -31,19 +31,19 @@ class InstanceError(ControlError):
     """The run directory is taken, unsafe or cannot be made."""
 
 
-class NoInstance(ControlError):
+class NoInstanceError(ControlError):
     """No living instance answers where one was looked for."""
 
 
-class BindError(SeveralErrors):
+class BindError(LinesError):
     """Addresses that could not be bound; none of the new ones is open."""
 
 
-class CertificateError(SeveralErrors):
+class CertificateError(LinesError):
     """Certificates or keys that could not be read."""
 
 
-class ConfigRefused(SeveralErrors):
+class ConfigRefusedError(LinesError):
     """The configuration was refused; a running plan goes on."""
 
 
@@ -51,15 +51,15 @@ class ProtocolError(ControlError):
     """The worker said something that is not the control protocol."""
 
 
-class Refused(SeveralErrors):
+class RefusedError(LinesError):
     """The worker answered a command with errors."""
 
 
-class LinkLost(ControlError):
+class LinkLostError(ControlError):
     """The connection to the worker ended, or an answer did not come in time."""
 
 
-class HelloMismatch(ControlError):
+class HelloMismatchError(ControlError):
     """The worker is of another build than this supervisor."""
 
 

@@ -53,15 +53,13 @@ def _hex(family: int, host: str) -> str:
 
 
 def _pids() -> Iterator[int]:
-    yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
+    yield from (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
 
 
 def _holds(pid: int, inode: str) -> bool:
-    folder = f"/proc/{pid}/fd"
+    wanted = f"socket:[{inode}]"
     try:
-        return any(
-            os.readlink(f"{folder}/{name}") == f"socket:[{inode}]" for name in os.listdir(folder)
-        )
+        return any(os.readlink(path) == wanted for path in Path(f"/proc/{pid}/fd").iterdir())  # noqa: PTH115 - Path.readlink would read the socket's name as a path
     except OSError:
         return False
 

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from evener.control.errors import ControlError, InstanceError, NoInstance
+from evener.control.errors import ControlError, InstanceError, NoInstanceError
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Identity:
     pid: int
     worker: int
     started: int
+    admin: str
 
 
 class RunDirectory:
@@ -37,6 +38,8 @@ class RunDirectory:
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock = lock
+        #: Where the admin API listens.
+        self.admin_socket = path / "admin.sock"
 
     @classmethod
     def take(cls, path: Path) -> "RunDirectory":
@@ -60,11 +63,6 @@ class RunDirectory:
             ) from None
         return cls(path, lock)
 
-    @property
-    def admin_socket(self) -> Path:
-        """Where the admin API listens."""
-        return self.path / "admin.sock"
-
     def worker_socket(self, number: int) -> Path:
         """Where worker `number` of this instance listens for its supervisor."""
         return self.path / f"worker-{number}.sock"
@@ -78,12 +76,16 @@ class RunDirectory:
                 found.append((int(number), path))
         return sorted(found)
 
-    def listen_admin(self, group: int | None) -> socket.socket:
+    def listen_admin(self, elsewhere: str | None, group: int | None) -> socket.socket:
         """Opens the admin socket: for our own user, and for `group` if there is one.
+
+        Args:
+            elsewhere: Its path, if not `admin.sock` in this directory.
+            group: Group that may use it.
 
         Commands that come before the API is up wait in its queue.
         """
-        path = self.admin_socket
+        path = self.admin_socket = Path(elsewhere) if elsewhere else self.admin_socket
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -97,7 +99,7 @@ class RunDirectory:
             os.umask(before)
         if group is not None:
             os.chown(path, -1, group)
-            os.chmod(path, 0o660)
+            path.chmod(0o660)
         sock.listen(128)
         return sock
 
@@ -109,7 +111,7 @@ class RunDirectory:
 
     def release(self) -> None:
         """Gives the directory back: what is in it goes, except the lock's file."""
-        names = [self.path / "admin.sock", self.path / "instance.json"]
+        names = [self.admin_socket, self.path / "instance.json"]
         for path in [*names, *(path for _, path in self.worker_sockets())]:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -135,6 +137,12 @@ def identity_of(path: Path) -> Identity | None:
         return None
 
 
+def admin_of(path: Path) -> Path:
+    """Where the instance in `path` listens for commands."""
+    identity = identity_of(path)
+    return Path(identity.admin) if identity else path / "admin.sock"
+
+
 def alive(path: Path) -> bool:
     """Whether something answers on the admin socket in `path`.
 
@@ -144,10 +152,10 @@ def alive(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(2.0)
         try:
-            sock.connect(str(path / "admin.sock"))
+            sock.connect(str(admin_of(path)))
         except PermissionError:
             raise ControlError(
-                f"{path / 'admin.sock'}: this user may not talk to the instance",
+                f"{admin_of(path)}: this user may not talk to the instance",
                 "run the command as its user, as root, or as a member of group evener-admin",
             ) from None
         except OSError:
@@ -163,12 +171,12 @@ def find(run: str | None = None, config: str | None = None) -> Path:
         config: The configuration file of the instance, if the person named that.
 
     Raises:
-        NoInstance: there is none.
+        NoInstanceError: there is none.
         ControlError: there are several and nothing says which, or ours is not allowed.
     """
     if run is not None:
         if not alive(Path(run)):
-            raise NoInstance(f"no instance is running in {run}", "start one with `evener run`")
+            raise NoInstanceError(f"no instance is running in {run}", "start one with `evener run`")
         return Path(run)
     living = [path for path in _candidates() if alive(path)]
     if config is not None:
@@ -176,7 +184,7 @@ def find(run: str | None = None, config: str | None = None) -> Path:
         living = [path for path in living if _config_of(path) == wanted]
     if not living:
         what = f" of {config}" if config else ""
-        raise NoInstance(
+        raise NoInstanceError(
             f"no instance{what} is running",
             "start one with `evener run`, or name its directory with --run",
         )

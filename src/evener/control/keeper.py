@@ -19,9 +19,9 @@ from evener.control.deaths import SOON, Deaths
 from evener.control.errors import (
     BindError,
     ControlError,
-    HelloMismatch,
-    LinkLost,
-    Refused,
+    HelloMismatchError,
+    LinkLostError,
+    RefusedError,
     StartError,
 )
 from evener.control.frames import Message
@@ -37,7 +37,7 @@ from evener.control.worker_process import Spawn
 LOG = logs.LOG
 
 #: What a life that comes to nothing raises.
-FAILURES = (StartError, LinkLost, Refused, HelloMismatch)
+FAILURES = (StartError, LinkLostError, RefusedError, HelloMismatchError)
 #: Seconds given to a process whose link has ended to show that it has ended, too.
 ENDING = 1.0
 
@@ -111,11 +111,11 @@ class Keeper:
         Raises:
             BindError, or one of FAILURES: nothing is open and no worker lives.
         """
-        self.listening.adopt(self.listening.prepare(serving.candidate.binds, probe=probe))
+        self.listening.adopt(self.listening.prepare(serving.compiled.binds, probe=probe))
         try:
             try:
                 return await self._bring_up(serving)
-            except (StartError, LinkLost) as error:
+            except (StartError, LinkLostError) as error:
                 LOG.warning("%s; trying once more", error)
                 return await self._bring_up(serving)
         except BaseException:
@@ -134,11 +134,11 @@ class Keeper:
 
         Raises:
             BindError: an address cannot be opened.
-            Refused: the worker refuses the plan.
-            LinkLost: the worker ended meanwhile.
+            RefusedError: the worker refuses the plan.
+            LinkLostError: the worker ended meanwhile.
             All of them leave the old plan in force.
         """
-        binds = serving.candidate.binds
+        binds = serving.compiled.binds
         async with self._lock:
             before = self.listening.addresses()
             made = self.listening.prepare(binds)
@@ -258,7 +258,7 @@ class Keeper:
         )
 
     def _plan(self, serving: Serving) -> Plan:
-        plan = reachable(self._house.dress(serving.candidate.plan), self.listening.addresses())
+        plan = reachable(self._house.dress(serving.compiled.plan), self.listening.addresses())
         return {**plan, "generation": serving.generation}
 
     def _took(self, serving: Serving, plan: Plan) -> None:
@@ -298,7 +298,7 @@ class Keeper:
         )
         try:
             await life.reconnect()
-        except (LinkLost, HelloMismatch) as error:
+        except (LinkLostError, HelloMismatchError) as error:
             LOG.error("the worker lives but does not answer (%s); replacing it", error)
             life.process.kill()
 
@@ -340,11 +340,11 @@ class Keeper:
         if previous is None:
             return serving
         try:
-            self.listening.adopt(self.listening.prepare(previous.candidate.binds))
+            self.listening.adopt(self.listening.prepare(previous.compiled.binds))
         except BindError as error:
             LOG.error("cannot go back to plan %d: %s", previous.generation, error)
             return serving
-        self.listening.keep_only(bind.address for bind in previous.candidate.binds)
+        self.listening.keep_only(bind.address for bind in previous.compiled.binds)
         self.record.fallen_back = (
             f"plan {serving.generation} killed two workers within {SOON:g} s of its start; "
             f"the plan before it serves"
@@ -355,7 +355,7 @@ class Keeper:
 
     def _living(self) -> Life:
         if self.life is None:
-            raise LinkLost("no worker is serving just now; the next one is being started")
+            raise LinkLostError("no worker is serving just now; the next one is being started")
         return self.life
 
 

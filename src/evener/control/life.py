@@ -65,7 +65,7 @@ class Life:
 
         Raises:
             StartError: it ended before it said hello.
-            LinkLost, HelloMismatch: it said none in time, or another one.
+            LinkLostError, HelloMismatchError: it said none in time, or another one.
         """
         process = spawn(path, tied)
         greeting = asyncio.ensure_future(Link.connect(str(path), hello, on_event, HELLO, HELLO))
@@ -84,8 +84,8 @@ class Life:
         """Tells it everything; returns the plan's answer once it serves.
 
         Raises:
-            Refused: it refuses something; it lives on without serving.
-            LinkLost: it ended meanwhile.
+            RefusedError: it refuses something; it lives on without serving.
+            LinkLostError: it ended meanwhile.
         """
         link = self.link
         told = [("shards", link.start("shards", orders.segments, count=len(orders.segments)))]
@@ -104,8 +104,8 @@ class Life:
         """Gives it another plan, with the secrets and the new sockets it needs.
 
         Raises:
-            Refused: the plan is not taken up; the old one serves on.
-            LinkLost: it ended meanwhile.
+            RefusedError: the plan is not taken up; the old one serves on.
+            LinkLostError: it ended meanwhile.
         """
         told = self._secrets(secrets) + self._sockets(groups)
         told.append(("plan", self.link.start("plan", plan=plan)))
@@ -115,7 +115,7 @@ class Life:
         """Makes a new link to the same worker, after the old one was lost.
 
         Raises:
-            LinkLost: it does not answer.
+            LinkLostError: it does not answer.
         """
         await self.link.close()
         self.link = await Link.connect(str(self._path), self._hello, self._on_event, 0.0, 2.0)

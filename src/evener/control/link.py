@@ -2,7 +2,7 @@
 
 Rules kept here:
 - Frames leave in the order of the calls; a frame's descriptors travel with its first byte.
-- Each call ends: with its answer, with the worker's errors, or with LinkLost.
+- Each call ends: with its answer, with the worker's errors, or with LinkLostError.
 - A hello that differs from our own closes the link before any command is sent.
 Not known here: what the commands do.
 """
@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from evener.control.errors import HelloMismatch, LinkLost, ProtocolError, Refused
+from evener.control.errors import HelloMismatchError, LinkLostError, ProtocolError, RefusedError
 from evener.control.frames import Decoder, Message, encode
 
 #: Seconds until an answer is given up: a control thread does nothing slower than building a
@@ -34,9 +34,9 @@ class Link:
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._outgoing: asyncio.Queue[tuple[bytes, Sequence[int]]] = asyncio.Queue()
         self._hello: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._lost: LinkLost | None = None
+        self._lost: LinkLostError | None = None
         #: Done when the connection has ended, whoever ended it.
-        self.lost: asyncio.Future[LinkLost] = asyncio.get_running_loop().create_future()
+        self.lost: asyncio.Future[LinkLostError] = asyncio.get_running_loop().create_future()
         self._tasks = [
             asyncio.create_task(self._write(), name="link writer"),
             asyncio.create_task(self._read(), name="link reader"),
@@ -61,8 +61,8 @@ class Link:
             hello_within: Seconds to wait for the hello of who does.
 
         Raises:
-            LinkLost: nobody listens there in time, or the connection ended.
-            HelloMismatch: the worker is of another build, schema or layout.
+            LinkLostError: nobody listens there in time, or the connection ended.
+            HelloMismatchError: the worker is of another build, schema or layout.
         """
         sock = await _reach(path, patience)
         link = cls(sock, on_event)
@@ -94,8 +94,8 @@ class Link:
         """Sends a command and waits for its answer.
 
         Raises:
-            Refused: the worker answered with errors.
-            LinkLost: the connection ended, or there was no answer within `patience` seconds.
+            RefusedError: the worker answered with errors.
+            LinkLostError: the connection ended, or there was no answer within `patience` seconds.
         """
         return await answer_of(self.start(do, fds, **fields), do, patience)
 
@@ -104,8 +104,8 @@ class Link:
         self.start(do).add_done_callback(_drop)
 
     async def close(self) -> None:
-        """Closes the connection; calls under way end with LinkLost."""
-        self._end(LinkLost("the control connection was closed"))
+        """Closes the connection; calls under way end with LinkLostError."""
+        self._end(LinkLostError("the control connection was closed"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -116,9 +116,9 @@ class Link:
         try:
             theirs = await asyncio.wait_for(self._hello, patience)
         except TimeoutError:
-            raise LinkLost(f"the worker said no hello within {patience:g} s") from None
+            raise LinkLostError(f"the worker said no hello within {patience:g} s") from None
         if theirs != hello:
-            raise HelloMismatch(f"the worker is {theirs}, this supervisor is {hello}")
+            raise HelloMismatchError(f"the worker is {theirs}, this supervisor is {hello}")
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -128,7 +128,7 @@ class Link:
                 sent = await _send_first(self._socket, frame, fds) if fds else 0
                 await loop.sock_sendall(self._socket, memoryview(frame)[sent:])
         except OSError as error:
-            self._end(LinkLost(f"the worker cannot be written to: {error.strerror}"))
+            self._end(LinkLostError(f"the worker cannot be written to: {error.strerror}"))
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
@@ -137,11 +137,11 @@ class Link:
             while piece := await loop.sock_recv(self._socket, 1 << 18):
                 for message, _descriptors in decoder.feed(piece):
                     self._take(message)
-            self._end(LinkLost("the worker closed the control connection"))
+            self._end(LinkLostError("the worker closed the control connection"))
         except OSError as error:
-            self._end(LinkLost(f"the worker cannot be read from: {error.strerror}"))
+            self._end(LinkLostError(f"the worker cannot be read from: {error.strerror}"))
         except ProtocolError as error:
-            self._end(LinkLost(f"the worker broke the control protocol: {error}"))
+            self._end(LinkLostError(f"the worker broke the control protocol: {error}"))
 
     def _take(self, message: Message) -> None:
         if "event" in message:
@@ -158,12 +158,12 @@ class Link:
         if future is None or future.done():
             return
         if errors := message.get("errors"):
-            future.set_exception(Refused([str(error) for error in errors]))
+            future.set_exception(RefusedError([str(error) for error in errors]))
         else:
             ok = message.get("ok")
             future.set_result(ok if isinstance(ok, dict) else {})
 
-    def _end(self, lost: LinkLost) -> None:
+    def _end(self, lost: LinkLostError) -> None:
         if self._lost is not None:
             return
         self._lost = lost
@@ -180,7 +180,7 @@ async def answer_of(future: asyncio.Future[Message], do: str, patience: float = 
     try:
         return await asyncio.wait_for(future, patience)
     except TimeoutError:
-        raise LinkLost(f"the worker did not answer {do!r} within {patience:g} s") from None
+        raise LinkLostError(f"the worker did not answer {do!r} within {patience:g} s") from None
 
 
 async def _reach(path: str, patience: float) -> socket.socket:
@@ -196,7 +196,7 @@ async def _reach(path: str, patience: float) -> socket.socket:
             sock.close()
             missing = error.errno in (errno.ENOENT, errno.ECONNREFUSED)
             if not missing or loop.time() >= end:
-                raise LinkLost(f"no worker answers at {path}: {error.strerror}") from error
+                raise LinkLostError(f"no worker answers at {path}: {error.strerror}") from error
         except BaseException:
             sock.close()
             raise

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 LOG = logging.getLogger("evener")
 
@@ -39,12 +39,12 @@ def set_up(level: str, to: str) -> None:
     Raises:
         OSError: the file cannot be opened; the log stays where it was.
     """
-    handler: logging.StreamHandler[TextIO]
+    handler: logging.StreamHandler[Any]
     if to in _STREAMS:
         handler = logging.StreamHandler(_STREAMS[to]())
     else:
         handler = logging.FileHandler(to, encoding="utf-8")
-    handler.setFormatter(_formatter(handler.stream))
+    handler.setFormatter(_formatter(cast(TextIO, handler.stream)))
     for old in list(LOG.handlers):
         LOG.removeHandler(old)
         if isinstance(old, logging.FileHandler):
@@ -69,6 +69,7 @@ class Short(logging.Formatter):
     """Time of day and the words; the level only where it is worth a look."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One record as its line."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
         return f"{clock} {level}{_text(self, record)}"
@@ -78,6 +79,7 @@ class Full(logging.Formatter):
     """Date and time with zone, the level, the words: for files and collectors."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One record as its line."""
         clock = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
         return f"{clock} {record.levelname.lower()} {_text(self, record)}"
 
@@ -86,6 +88,7 @@ class Journal(logging.Formatter):
     """journald's level prefix on each line, no time."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One record as its line."""
         prefix = f"<{_PREFIX.get(record.levelno, 6)}>"
         return "\n".join(prefix + line for line in _text(self, record).split("\n"))
 

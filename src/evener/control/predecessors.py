@@ -8,7 +8,7 @@ Not known here: how a new worker is started.
 """
 
 from evener.control import logs
-from evener.control.errors import HelloMismatch, LinkLost, Refused
+from evener.control.errors import HelloMismatchError, LinkLostError, RefusedError
 from evener.control.frames import Message
 from evener.control.instance import RunDirectory
 from evener.control.link import Link
@@ -35,9 +35,9 @@ class Predecessors:
             highest = max(highest, number)
             try:
                 links.append(await Link.connect(str(path), hello, _ignore, 0.0, HELLO))
-            except LinkLost:
+            except LinkLostError:
                 path.unlink(missing_ok=True)
-            except HelloMismatch as error:
+            except HelloMismatchError as error:
                 LOG.error("a worker of another build still serves at %s: %s", path, error)
         return cls(links, highest)
 
@@ -50,7 +50,7 @@ class Predecessors:
         for link in self._links:
             try:
                 found += (await link.call("facts"))["servers"]
-            except (LinkLost, Refused) as error:
+            except (LinkLostError, RefusedError) as error:
                 LOG.warning("an earlier worker does not tell its health: %s", error)
         return found
 
@@ -60,7 +60,7 @@ class Predecessors:
             try:
                 await link.call("drain", requests_ms=requests, tunnels_ms=tunnels)
                 LOG.info("an earlier worker was found; it finishes what it has in hand")
-            except (LinkLost, Refused) as error:
+            except (LinkLostError, RefusedError) as error:
                 LOG.warning("an earlier worker cannot be told to drain: %s", error)
             await link.close()
         self._links = []

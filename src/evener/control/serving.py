@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evener.control.certificates import SYSTEM, SecretFiles, system_authorities
-from evener.control.errors import ConfigRefused
-from evener.control.source import Candidate, Loaded, Plan, Settings
+from evener.compile import Compiled, Secret, Settings
+from evener.control.certificates import SYSTEM, system_authorities
+from evener.control.errors import ConfigRefusedError
+from evener.control.source import Loaded, Plan
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,14 @@ class Serving:
 
     Attributes:
         loaded: The configuration as it was read.
-        candidate: What it compiled to, without people's words.
+        compiled: What it compiled to, without people's words.
         secrets: The PEM texts it needs.
         generation: Its number.
         since: Milliseconds since 1970 when it was sent.
     """
 
     loaded: Loaded
-    candidate: Candidate
+    compiled: Compiled
     secrets: Mapping[str, str]
     generation: int
     since: int
@@ -50,10 +51,10 @@ class Reload:
     errors: tuple[str, ...] = ()
 
 
-def wanted_secrets(candidate: Candidate) -> dict[str, SecretFiles]:
+def wanted_secrets(compiled: Compiled) -> dict[str, Secret]:
     """The secrets a plan needs, with the system's authorities where a pool relies on them."""
-    wanted = dict(candidate.secrets)
-    tls = [pool["tls"] for pool in candidate.plan["pools"] if pool["tls"]]
+    wanted = dict(compiled.secrets)
+    tls = [pool["tls"] for pool in compiled.plan["pools"] if pool["tls"]]
     if SYSTEM not in wanted and any(each["verify"] and each["ca"] is None for each in tls):
         wanted[SYSTEM] = system_authorities()
     return wanted
@@ -63,7 +64,7 @@ def refuse_fixed(old: Settings, new: Settings) -> None:
     """Refuses what a running worker cannot change.
 
     Raises:
-        ConfigRefused: naming each such key.
+        ConfigRefusedError: naming each such key.
     """
     keys = (
         ("run", old.run, new.run),
@@ -75,7 +76,7 @@ def refuse_fixed(old: Settings, new: Settings) -> None:
         if was != will
     ]
     if changed:
-        raise ConfigRefused(changed, "stop and start the instance")
+        raise ConfigRefusedError(changed, "stop and start the instance")
 
 
 def reachable(plan: Plan, open_addresses: Mapping[str, str]) -> Plan:

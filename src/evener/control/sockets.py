@@ -16,7 +16,9 @@ import socket
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from evener.compile import Socket
 from evener.control.errors import BindError
 from evener.control.holder import holder_of
 
@@ -24,28 +26,11 @@ from evener.control.holder import holder_of
 BACKLOG = 65535
 
 
-@dataclass(frozen=True)
-class Bind:
-    """An address to listen on.
-
-    Attributes:
-        address: As in the plan's `bind`: `192.0.2.1:80`, `[::]:80` or `unix:/path`.
-        mode: Permissions of a unix socket.
-        group: Group that owns a unix socket; None is our own.
-        optional: Left out without an error where the machine has no IPv6 (`:80`'s second half).
-    """
-
-    address: str
-    mode: int = 0o660
-    group: str | None = None
-    optional: bool = False
-
-
 @dataclass
 class Group:
     """The sockets of one address, with the shard of each; None is all shards."""
 
-    bind: Bind
+    bind: Socket
     bound: str
     sockets: list[tuple[int | None, socket.socket]] = field(default_factory=list)
     inode: int = 0
@@ -64,7 +49,7 @@ class Listening:
         self._shards = shards
         self._groups: dict[str, Group] = {}
 
-    def prepare(self, binds: Iterable[Bind], *, probe: bool = True) -> list[Group]:
+    def prepare(self, binds: Iterable[Socket], *, probe: bool = True) -> list[Group]:
         """Opens the addresses that are not open yet; they are not listed before `adopt`.
 
         Args:
@@ -80,7 +65,7 @@ class Listening:
                 continue
             try:
                 made.append(_open(bind, self._shards, probe))
-            except _NoSuchFamily:
+            except _NoSuchFamilyError:
                 continue
             except OSError as error:
                 failed.append(_why(bind.address, error))
@@ -119,7 +104,7 @@ def discard(groups: Iterable[Group]) -> None:
         _discard(group)
 
 
-class _NoSuchFamily(Exception):
+class _NoSuchFamilyError(Exception):
     pass
 
 
@@ -128,16 +113,16 @@ def _discard(group: Group) -> None:
     path = _unix_path(group.bind.address)
     if path is not None:
         with contextlib.suppress(OSError):
-            if os.stat(path).st_ino == group.inode:
-                os.unlink(path)
+            if path.stat().st_ino == group.inode:
+                path.unlink()
 
 
-def _open(bind: Bind, shards: int, probe: bool) -> Group:
+def _open(bind: Socket, shards: int, probe: bool) -> Group:
     path = _unix_path(bind.address)
     return _open_tcp(bind, shards, probe) if path is None else _open_unix(bind, path, probe)
 
 
-def _open_tcp(bind: Bind, shards: int, probe: bool) -> Group:
+def _open_tcp(bind: Socket, shards: int, probe: bool) -> Group:
     host, port = split(bind.address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if port and probe:
@@ -159,22 +144,22 @@ def _open_tcp(bind: Bind, shards: int, probe: bool) -> Group:
     return group
 
 
-def _probe(bind: Bind, family: int, host: str, port: int) -> None:
+def _probe(bind: Socket, family: int, host: str, port: int) -> None:
     with _tcp(bind, family) as probe:
         try:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL and bind.optional:
-                raise _NoSuchFamily from error
+                raise _NoSuchFamilyError from error
             raise
 
 
-def _tcp(bind: Bind, family: int) -> socket.socket:
+def _tcp(bind: Socket, family: int) -> socket.socket:
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         if error.errno == errno.EAFNOSUPPORT and bind.optional:
-            raise _NoSuchFamily from error
+            raise _NoSuchFamilyError from error
         raise
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -183,27 +168,27 @@ def _tcp(bind: Bind, family: int) -> socket.socket:
     return sock
 
 
-def _open_unix(bind: Bind, path: str, probe: bool) -> Group:
+def _open_unix(bind: Socket, path: Path, probe: bool) -> Group:
     if probe:
         _clear_stale(path)
     else:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            path.unlink()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     before = os.umask(0o777)  # nobody gets in before owner and mode are as asked
     try:
-        sock.bind(path)
+        sock.bind(str(path))
     except OSError:
         sock.close()
         raise
     finally:
         os.umask(before)
-    group = Group(bind, bind.address, [(None, sock)], os.stat(path).st_ino)
+    group = Group(bind, bind.address, [(None, sock)], path.stat().st_ino)
     try:
         if bind.group is not None:
             os.chown(path, -1, _gid(bind.group))
-        os.chmod(path, bind.mode)
+        path.chmod(bind.mode)
         sock.listen(BACKLOG)
     except OSError:
         _discard(group)
@@ -211,18 +196,18 @@ def _open_unix(bind: Bind, path: str, probe: bool) -> Group:
     return group
 
 
-def _clear_stale(path: str) -> None:
+def _clear_stale(path: Path) -> None:
     """Removes a socket that nobody listens on any more; anything else is left, and fails."""
     try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
+        if not stat.S_ISSOCK(path.stat().st_mode):
             return
     except OSError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
-            probe.connect(path)
+            probe.connect(str(path))
         except ConnectionRefusedError:
-            os.unlink(path)
+            path.unlink()
         except OSError:
             return
 
@@ -256,8 +241,8 @@ def split(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _unix_path(address: str) -> str | None:
-    return address.removeprefix("unix:") if address.startswith("unix:") else None
+def _unix_path(address: str) -> Path | None:
+    return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
 
 
 def descriptors(groups: Sequence[Group]) -> list[tuple[str, int | None, int]]:

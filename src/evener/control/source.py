@@ -4,48 +4,19 @@ A `Source` is read at start and at every reload; what it gives is compiled once 
 of its host names are known, and again when they change.
 """
 
+import os
+import resource
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from evener.control.certificates import SecretFiles
-from evener.control.sockets import Bind
+from evener.compile import Compiled, Facts, compile, names
+from evener.config import Config, ConfigError
+from evener.control.errors import ConfigRefusedError
 
 Plan = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The part of the configuration that the supervisor itself obeys.
-
-    Attributes:
-        run: Run directory; None is PROCESS.md's default.
-        state: Directory of people's words; None keeps them in the run directory.
-        shards: Worker threads.
-        drain_requests: Milliseconds that requests in hand may go on at a stop.
-        log_level, log_to: The supervisor's log.
-        access_to: `stdout` or a path; None when there is no access log.
-        metrics: TCP address of the Prometheus page; None is off.
-    """
-
-    run: str | None
-    state: str | None
-    shards: int
-    drain_requests: int
-    log_level: str
-    log_to: str
-    access_to: str | None
-    metrics: str | None
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A compiled configuration. The plan's generation is still to be set."""
-
-    plan: Plan
-    binds: tuple[Bind, ...]
-    secrets: Mapping[str, SecretFiles]
-    settings: Settings
 
 
 class Loaded(Protocol):
@@ -54,11 +25,11 @@ class Loaded(Protocol):
     def names(self) -> frozenset[str]:
         """Host names whose addresses are needed."""
 
-    def compile(self, addresses: Mapping[str, tuple[str, ...]]) -> Candidate:
+    def compile(self, addresses: Mapping[str, tuple[str, ...]]) -> Compiled:
         """The plan for these addresses; a name without any has no server.
 
         Raises:
-            ConfigRefused: what only shows with addresses is wrong.
+            ConfigRefusedError: what only shows with addresses is wrong.
         """
 
     def text(self, resolved: bool) -> str:
@@ -76,5 +47,79 @@ class Source(Protocol):
         """Reads it anew.
 
         Raises:
-            ConfigRefused: with a line for each thing that is wrong.
+            ConfigRefusedError: with a line for each thing that is wrong.
         """
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A `Config`, found right."""
+
+    config: Config
+
+    def names(self) -> frozenset[str]:
+        """As `Loaded`."""
+        return frozenset(names(self.config))
+
+    def compile(self, addresses: Mapping[str, tuple[str, ...]]) -> Compiled:
+        """As `Loaded`."""
+        try:
+            return compile(self.config, resolve=addresses, facts=facts())
+        except ConfigError as error:
+            raise ConfigRefusedError([str(problem) for problem in error.problems]) from error
+
+    def text(self, resolved: bool) -> str:
+        """As `Loaded`."""
+        return self.config.to_yaml(resolved=resolved)
+
+
+class FileSource:
+    """A file, read anew at each reload."""
+
+    def __init__(self, path: str) -> None:
+        self.path = str(Path(path).absolute())
+
+    def load(self) -> LoadedConfig:
+        """As `Source`."""
+        try:
+            config = Config.load(self.path)
+            config.check()
+        except ConfigError as error:
+            raise ConfigRefusedError([str(problem) for problem in error.problems]) from error
+        return LoadedConfig(config)
+
+
+class BuiltSource:
+    """A `Config` built in Python or by `evener quick`: a reload resolves and reads secrets anew."""
+
+    path = ""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def load(self) -> LoadedConfig:
+        """As `Source`."""
+        try:
+            self._config.check()
+        except ConfigError as error:
+            raise ConfigRefusedError([str(problem) for problem in error.problems]) from error
+        return LoadedConfig(self._config)
+
+
+def facts() -> Facts:
+    """What this machine knows and a configuration cannot."""
+    return Facts(descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[1], ipv6=_has_ipv6())
+
+
+def shards_of(written: int | None) -> int:
+    """How many shards: as written, else one for each core this process may use."""
+    return written if written is not None else len(os.sched_getaffinity(0))
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True

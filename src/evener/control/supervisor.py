@@ -19,16 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from evener.compile import Compiled, Settings
 from evener.control import limits, logs, systemd
 from evener.control.certificates import read_secrets
 from evener.control.errors import (
     BindError,
     CertificateError,
-    ConfigRefused,
+    ConfigRefusedError,
     ControlError,
-    LinkLost,
-    Refused,
-    SeveralErrors,
+    LinesError,
+    LinkLostError,
+    RefusedError,
 )
 from evener.control.frames import Message
 from evener.control.instance import Identity, RunDirectory, default_run
@@ -38,7 +39,7 @@ from evener.control.resolver import EVERY, Resolver, in_thread
 from evener.control.segments import Watchdog
 from evener.control.serving import Reload, Serving, refuse_fixed, wanted_secrets
 from evener.control.sockets import split
-from evener.control.source import Candidate, Loaded, Settings, Source
+from evener.control.source import Loaded, Source, shards_of
 from evener.control.tickets import TicketKeys
 from evener.control.words import Words
 from evener.control.worker_process import Spawn, spawn, where_it_hangs
@@ -46,7 +47,15 @@ from evener.control.worker_process import Spawn, spawn, where_it_hangs
 LOG = logs.LOG
 
 #: What a reload may fail with, the old plan serving on.
-EXPECTED = (ConfigRefused, CertificateError, BindError, Refused, LinkLost, ControlError, OSError)
+EXPECTED = (
+    ConfigRefusedError,
+    CertificateError,
+    BindError,
+    RefusedError,
+    LinkLostError,
+    ControlError,
+    OSError,
+)
 #: Seconds beyond the drain's own bound that a worker may take to end.
 DRAIN_SLACK = 5.0
 #: Seconds between two looks at the shards' stamps.
@@ -124,7 +133,7 @@ class Supervisor:
     @property
     def settings(self) -> Settings:
         """The supervisor's own part of it."""
-        return self.serving.candidate.settings
+        return self.serving.compiled.settings
 
     @property
     def unresolved(self) -> dict[str, str]:
@@ -158,13 +167,13 @@ class Supervisor:
         Raises:
             ControlError: it cannot; nothing is left open or running.
         """
-        loaded, candidate, secrets = await self._read()
-        settings = candidate.settings
+        loaded, compiled, secrets = await self._read()
+        settings = compiled.settings
         logs.set_up(settings.log_level, settings.log_to)
         run = self._means.run or (Path(settings.run) if settings.run else default_run())
         self.run_directory = RunDirectory.take(run)
         try:
-            await self._begin(Serving(loaded, candidate, secrets, 1, now_ms()))
+            await self._begin(Serving(loaded, compiled, secrets, 1, now_ms()))
         except BaseException:
             self._let_go()
             raise
@@ -186,9 +195,9 @@ class Supervisor:
         """Reads the configuration and has it served; failures are in what is returned."""
         async with self._reloading:
             try:
-                loaded, candidate, secrets = await self._read()
-                refuse_fixed(self.settings, candidate.settings)
-                answer = await self._change(loaded, candidate, secrets)
+                loaded, compiled, secrets = await self._read()
+                refuse_fixed(self.settings, compiled.settings)
+                answer = await self._change(loaded, compiled, secrets)
             except EXPECTED as error:
                 return self._failed("reload", error)
         return self._went_well("reload", answer)
@@ -199,7 +208,7 @@ class Supervisor:
         Raises:
             ControlError: there is no such server, or the word cannot be kept.
         """
-        self.words.speak(pool, server, admin, self.serving.candidate.plan)
+        self.words.speak(pool, server, admin, self.serving.compiled.plan)
         facts = await self.keeper.admin(pool, server, admin)
         self.keeper.health[pool, server] = facts
         LOG.info("%s/%s: %s, as a person said", pool, server, admin)
@@ -207,29 +216,31 @@ class Supervisor:
 
     async def status(self) -> Message:
         """The worker's own account; None of it while no worker serves."""
-        with contextlib.suppress(LinkLost, Refused):
+        with contextlib.suppress(LinkLostError, RefusedError):
             return await self.keeper.tell("status")
         return {}
 
     # -- start ------------------------------------------------------------------------------
 
-    async def _read(self) -> tuple[Loaded, Candidate, dict[str, str]]:
+    async def _read(self) -> tuple[Loaded, Compiled, dict[str, str]]:
         loaded = await in_thread(self.source.load)
         await self._resolver.resolve(loaded.names())
-        candidate, secrets = await self._compile(loaded)
-        return loaded, candidate, secrets
+        compiled, secrets = await self._compile(loaded)
+        for warning in compiled.warnings:
+            LOG.warning("%s", warning)
+        return loaded, compiled, secrets
 
-    async def _compile(self, loaded: Loaded) -> tuple[Candidate, dict[str, str]]:
+    async def _compile(self, loaded: Loaded) -> tuple[Compiled, dict[str, str]]:
         answers = self._resolver.answers()
 
-        def work() -> tuple[Candidate, dict[str, str]]:
-            candidate = loaded.compile(answers)
-            return candidate, read_secrets(wanted_secrets(candidate))
+        def work() -> tuple[Compiled, dict[str, str]]:
+            compiled = loaded.compile(answers)
+            return compiled, read_secrets(wanted_secrets(compiled))
 
         return await in_thread(work)
 
     async def _begin(self, serving: Serving) -> None:
-        means, settings = self._means, serving.candidate.settings
+        means, settings = self._means, serving.compiled.settings
         self.metrics = open_metrics(settings.metrics)
         self.words = Words(self._state(settings))
         before = await Predecessors.find(self.run_directory, means.hello)
@@ -238,7 +249,7 @@ class Supervisor:
             spawn=means.spawn,
             tied=means.tied,
             hello=means.hello,
-            shards=settings.shards,
+            shards=shards_of(settings.shards),
             dress=self.words.apply,
         )
         self.keeper = Keeper(house, self._tickets, before.highest)
@@ -246,11 +257,11 @@ class Supervisor:
         self.keeper.log = self._open_access(settings)
         for facts in await before.health():
             self.keeper.health[facts["pool"], facts["server"]] = facts
-        self.admin_socket = self.run_directory.listen_admin(means.admin_group)
+        self.admin_socket = self.run_directory.listen_admin(settings.admin, means.admin_group)
         answer = await self.keeper.start(serving, probe=not before)
-        drain = serving.candidate.plan["drain"]
+        drain = serving.compiled.plan["drain"]
         await before.drain(drain["requests"], drain["tunnels"])
-        self.words.settle(serving.candidate.plan)
+        self.words.settle(serving.compiled.plan)
         self._went_well("start", answer)
         self._say_ready()
 
@@ -279,11 +290,9 @@ class Supervisor:
             self._obey_reopens(),
         ]
 
-    async def _change(
-        self, loaded: Loaded, candidate: Candidate, secrets: dict[str, str]
-    ) -> Message:
+    async def _change(self, loaded: Loaded, compiled: Compiled, secrets: dict[str, str]) -> Message:
         """Opens what the new settings name, changes the plan, and only then changes over."""
-        old, new = self.settings, candidate.settings
+        old, new = self.settings, compiled.settings
         with contextlib.ExitStack() as undo:
             metrics, access = self.metrics, self.keeper.log
             if new.metrics != old.metrics:
@@ -294,7 +303,7 @@ class Supervisor:
                 undo.callback(_close_descriptor, access)
             generation = self.keeper.next_generation()
             answer = await self.keeper.change(
-                Serving(loaded, candidate, secrets, generation, now_ms())
+                Serving(loaded, compiled, secrets, generation, now_ms())
             )
             undo.pop_all()
         if new.metrics != old.metrics:
@@ -304,7 +313,7 @@ class Supervisor:
             await self._switch_access(access)
         if (new.log_level, new.log_to) != (old.log_level, old.log_to):
             logs.set_up(new.log_level, new.log_to)
-        self.words.settle(candidate.plan)
+        self.words.settle(compiled.plan)
         return answer
 
     async def _watch(self) -> None:
@@ -339,10 +348,10 @@ class Supervisor:
         async with self._reloading:
             try:
                 loaded = self.serving.loaded
-                candidate, secrets = await self._compile(loaded)
-                if candidate.plan == self.serving.candidate.plan:
+                compiled, secrets = await self._compile(loaded)
+                if compiled.plan == self.serving.compiled.plan:
                     return
-                answer = await self._change(loaded, candidate, secrets)
+                answer = await self._change(loaded, compiled, secrets)
             except EXPECTED as error:
                 self._failed("names", error)
                 return
@@ -352,7 +361,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(TICKETS)
             if self._tickets.rotate(time.monotonic()):
-                with contextlib.suppress(LinkLost):  # the next worker is given the new ones
+                with contextlib.suppress(LinkLostError):  # the next worker is given the new ones
                     await self.keeper.tell("tickets", keys=self._tickets.hex())
 
     async def _obey_reloads(self) -> None:
@@ -376,7 +385,7 @@ class Supervisor:
         old, self.keeper.log = self.keeper.log, new
         try:
             if new is not None:
-                with contextlib.suppress(LinkLost):  # the next worker is given the new one
+                with contextlib.suppress(LinkLostError):  # the next worker is given the new one
                     await self.keeper.tell("log", [new])
         finally:
             _close_descriptor(old)
@@ -424,6 +433,7 @@ class Supervisor:
                 pid=os.getpid(),
                 worker=life.process.pid if life else 0,
                 started=self.started,
+                admin=str(self.run_directory.admin_socket),
             )
         )
 
@@ -431,7 +441,7 @@ class Supervisor:
 
     async def _finish(self) -> int:
         systemd.notify("STOPPING=1")
-        requests = self.serving.candidate.plan["drain"]["requests"]
+        requests = self.serving.compiled.plan["drain"]["requests"]
         if not self._now.is_set():
             LOG.info("stopping; requests in hand have up to %g s", requests / 1000)
             await self._drain(requests)
@@ -453,7 +463,7 @@ class Supervisor:
         for task in (now, drain):
             task.cancel()
         results = await asyncio.gather(now, drain, return_exceptions=True)
-        if isinstance(results[1], (LinkLost, Refused)):
+        if isinstance(results[1], (LinkLostError, RefusedError)):
             LOG.warning("the worker cannot be told to drain: %s", results[1])
 
     async def _drain_whole(self, requests: int) -> None:
@@ -504,7 +514,7 @@ def _close_descriptor(descriptor: int | None) -> None:
 
 def lines_of(error: Exception) -> tuple[str, ...]:
     """What an error says, a line for each thing that is wrong."""
-    lines = error.lines if isinstance(error, SeveralErrors) else (str(error),)
+    lines = error.lines if isinstance(error, LinesError) else (str(error),)
     remedy = getattr(error, "remedy", "")
     return (*lines, remedy) if remedy else tuple(lines)
 

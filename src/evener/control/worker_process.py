@@ -100,7 +100,7 @@ def spawn(control_socket: Path, tied: bool) -> WorkerProcess:
     """
     with contextlib.suppress(FileNotFoundError):
         control_socket.unlink()
-    path = [entry for entry in sys.path if os.path.isabs(entry)]
+    path = [entry for entry in sys.path if Path(entry).is_absolute()]
     command = [sys.executable, "-I", "-c", _BOOT, json.dumps(path), str(control_socket)]
     if tied:
         command.append(f"--tied-to={os.getpid()}")

@@ -129,7 +129,7 @@ class FakeWorker:
         if do in self._script.deadly and self._script.deadly[do](message):
             self.die()
             return
-        answer = getattr(self, f"_do_{do}", lambda _: {})(message)
+        answer: Message | None = getattr(self, f"_do_{do}", lambda _: {})(message)
         if do == "sockets":
             assert len(message["sockets"]) == len(descriptors)
         if answer is not None:

@@ -2,14 +2,12 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from evener.control.certificates import SecretFiles
-from evener.control.errors import ConfigRefused
-from evener.control.sockets import Bind
-from evener.control.source import Candidate, Settings
+from evener.compile import Compiled, Secret, Settings, Socket
+from evener.control.errors import ConfigRefusedError
 from evener.control.supervisor import Means, Supervisor
 
 from .fake_worker import HELLO, Script
@@ -18,12 +16,21 @@ SETTINGS = Settings(
     run=None,
     state=None,
     shards=2,
+    admin=None,
     drain_requests=1000,
+    drain_tunnels=3_600_000,
     log_level="info",
     log_to="stderr",
     access_to=None,
     metrics=None,
 )
+
+
+def bind(
+    address: str, mode: int = 0o660, group: str | None = None, optional: bool = False
+) -> Socket:
+    """A socket to listen on."""
+    return Socket(address, "web", mode, group, optional)
 
 
 def server(name: str, admin: str = "ready", address: str = "") -> dict[str, Any]:
@@ -36,15 +43,15 @@ class FakeLoaded:
     """A configuration with one listener and one pool, `app`."""
 
     settings: Settings
-    binds: tuple[Bind, ...]
+    binds: tuple[Socket, ...]
     servers: list[dict[str, Any]]
     hosts: frozenset[str] = frozenset()
-    secrets: dict[str, SecretFiles] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
 
     def names(self) -> frozenset[str]:
         return self.hosts
 
-    def compile(self, addresses: Mapping[str, tuple[str, ...]]) -> Candidate:
+    def compile(self, addresses: Mapping[str, tuple[str, ...]]) -> Compiled:
         found = [
             server(f"{name}:80@{one}:80", address=f"{one}:80")
             for name in sorted(self.hosts)
@@ -57,7 +64,7 @@ class FakeLoaded:
             "listeners": [
                 {
                     "name": "web",
-                    "bind": [bind.address for bind in self.binds],
+                    "bind": [each.address for each in self.binds],
                     "protocol": "http",
                     "pool": "app",
                     "routes": [],
@@ -73,7 +80,7 @@ class FakeLoaded:
                 }
             ],
         }
-        return Candidate(plan, self.binds, self.secrets, self.settings)
+        return Compiled(plan, self.secrets, self.binds, tuple(self.hosts), self.settings, ())
 
     def text(self, resolved: bool) -> str:
         return "resolved\n" if resolved else "as written\n"
@@ -84,8 +91,8 @@ class FakeSource:
 
     def __init__(self, tmp: Path) -> None:
         self.path = str(tmp / "evener.yaml")
-        self.settings = replace(SETTINGS, state=str(tmp / "state"))
-        self.binds: tuple[Bind, ...] = (Bind("127.0.0.1:0"),)
+        self.settings = SETTINGS._replace(state=str(tmp / "state"))
+        self.binds: tuple[Socket, ...] = (bind("127.0.0.1:0"),)
         self.servers = [server("10.0.0.1:80"), server("10.0.0.2:80")]
         self.hosts: frozenset[str] = frozenset()
         self.wrong: list[str] = []
@@ -94,17 +101,17 @@ class FakeSource:
     def load(self) -> FakeLoaded:
         self.loads += 1
         if self.wrong:
-            raise ConfigRefused(self.wrong)
+            raise ConfigRefusedError(self.wrong)
         return FakeLoaded(self.settings, self.binds, self.servers, self.hosts)
 
 
 class FakeCounters:
     """Counters that a test sets."""
 
-    numbers: dict[str, Any] = {}
-    page = ""
-    turn = 0
-    still = False
+    numbers: ClassVar[dict[str, Any]] = {}
+    page: ClassVar = ""
+    turn: ClassVar = 0
+    still: ClassVar = False
 
     def __init__(self, living: Sequence[int], retired: Sequence[int]) -> None:
         self.living, self.retired = list(living), list(retired)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evener.control.certificates import SecretFiles, read_secrets, system_authorities
+from evener.compile import Secret
+from evener.control.certificates import read_secrets, system_authorities
 from evener.control.errors import CertificateError
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -19,17 +20,17 @@ def write(path: Path, text: str) -> str:
 
 def test_chain_and_key_become_one_text(tmp_path: Path) -> None:
     files = write(tmp_path / "cert", CERTIFICATE), write(tmp_path / "key", KEY)
-    (text,) = read_secrets({"web": SecretFiles(WHERE, files, key=True)}).values()
+    (text,) = read_secrets({"web": Secret(WHERE, files, key=True)}).values()
     assert CERTIFICATE in text and KEY in text
 
 
 def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     wanted = {
-        "gone": SecretFiles(WHERE, (str(tmp_path / "gone"),), key=True),
-        "keyless": SecretFiles(WHERE, (write(tmp_path / "c", CERTIFICATE),), key=True),
-        "key only": SecretFiles(WHERE, (write(tmp_path / "k", KEY),), key=True),
-        "der": SecretFiles(WHERE, (write(tmp_path / "d", "\xff"),), key=False),
-        "locked": SecretFiles(
+        "gone": Secret(WHERE, (str(tmp_path / "gone"),), key=True),
+        "keyless": Secret(WHERE, (write(tmp_path / "c", CERTIFICATE),), key=True),
+        "key only": Secret(WHERE, (write(tmp_path / "k", KEY),), key=True),
+        "der": Secret(WHERE, (write(tmp_path / "d", "\xff"),), key=False),
+        "locked": Secret(
             WHERE,
             (write(tmp_path / "l", CERTIFICATE + KEY.replace("PRIVATE", "ENCRYPTED PRIVATE")),),
             key=True,

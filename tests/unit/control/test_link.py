@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evener.control.errors import HelloMismatch, LinkLost, Refused
+from evener.control.errors import HelloMismatchError, LinkLostError, RefusedError
 from evener.control.frames import Message
 from evener.control.link import Link
 
@@ -35,7 +35,7 @@ async def test_errors_are_raised_line_by_line(tmp_path: Path) -> None:
     script = Script()
     script.refuse["plan"] = ["pools.app: no servers", "listeners.web: no such pool"]
     link = await connected(tmp_path, script, [])
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedError) as caught:
         await link.call("plan", plan={})
     assert caught.value.lines == ("pools.app: no servers", "listeners.web: no such pool")
     await link.close()
@@ -50,7 +50,8 @@ async def test_descriptors_arrive_in_order(tmp_path: Path) -> None:
     copies = script.worker.descriptors
     os.write(copies[1], b"through")
     assert os.read(one, 7) == b"through"
-    os.close(one), os.close(other)
+    os.close(one)
+    os.close(other)
     await link.close()
     script.worker.kill()
 
@@ -84,9 +85,9 @@ async def test_calls_under_way_end_with_the_link(tmp_path: Path) -> None:
     waiting = link.start("plan", plan={})
     await link.call("status")
     script.worker.die()
-    with pytest.raises(LinkLost, match="closed"):
+    with pytest.raises(LinkLostError, match="closed"):
         await waiting
-    with pytest.raises(LinkLost):
+    with pytest.raises(LinkLostError):
         await link.call("status")
     await link.close()
 
@@ -95,7 +96,7 @@ async def test_a_worker_that_does_not_answer_is_given_up(tmp_path: Path) -> None
     script = Script()
     script.silent.add("plan")
     link = await connected(tmp_path, script, [])
-    with pytest.raises(LinkLost, match="did not answer 'plan' within"):
+    with pytest.raises(LinkLostError, match="did not answer 'plan' within"):
         await link.call("plan", plan={}, patience=0.01)
     await link.close()
     script.worker.kill()
@@ -104,14 +105,14 @@ async def test_a_worker_that_does_not_answer_is_given_up(tmp_path: Path) -> None
 async def test_another_build_is_told_nothing(tmp_path: Path) -> None:
     script = Script()
     script.hello = {**HELLO, "build": "other"}
-    with pytest.raises(HelloMismatch, match="other"):
+    with pytest.raises(HelloMismatchError, match="other"):
         await connected(tmp_path, script, [])
     assert [message for message in script.worker.heard if "do" in message] == []
     script.worker.kill()
 
 
 async def test_nobody_at_the_path_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(LinkLost, match=r"no worker answers at .*w\.sock"):
+    with pytest.raises(LinkLostError, match=r"no worker answers at .*w\.sock"):
         await Link.connect(str(tmp_path / "w.sock"), HELLO, lambda _: None, 0.0)
 
 

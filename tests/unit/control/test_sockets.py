@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from evener.control.errors import BindError
-from evener.control.sockets import Bind, Listening, descriptors
+from evener.control.sockets import Listening, descriptors
+
+from .scene import bind
 
 
 def taken() -> socket.socket:
@@ -18,7 +20,7 @@ def taken() -> socket.socket:
 
 def test_each_shard_has_a_socket_on_the_same_port() -> None:
     listening = Listening(shards=3)
-    listening.adopt(listening.prepare([Bind("127.0.0.1:0")]))
+    listening.adopt(listening.prepare([bind("127.0.0.1:0")]))
     (group,) = listening.groups()
     ports = {sock.getsockname()[1] for _, sock in group.sockets}
     assert len(ports) == 1 and [shard for shard, _ in group.sockets] == [0, 1, 2]
@@ -31,7 +33,7 @@ def test_a_taken_address_is_an_error_that_names_its_holder() -> None:
     with taken() as holder:
         port = holder.getsockname()[1]
         with pytest.raises(BindError) as caught:
-            Listening(2).prepare([Bind(f"127.0.0.1:{port}")])
+            Listening(2).prepare([bind(f"127.0.0.1:{port}")])
     name = Path("/proc/self/comm").read_text().strip()
     assert caught.value.lines == (f"127.0.0.1:{port}: {name} (pid {os.getpid()}) listens there",)
 
@@ -43,9 +45,9 @@ def test_a_holder_that_shares_ports_is_found_too() -> None:
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(BindError, match="listens there"):
-            Listening(1).prepare([Bind(f"127.0.0.1:{port}")])
+            Listening(1).prepare([bind(f"127.0.0.1:{port}")])
         own = Listening(1)
-        own.adopt(own.prepare([Bind(f"127.0.0.1:{port}")], probe=False))
+        own.adopt(own.prepare([bind(f"127.0.0.1:{port}")], probe=False))
         own.close()
 
 
@@ -57,10 +59,10 @@ def test_all_or_nothing_and_each_failure_is_named(tmp_path: Path) -> None:
         with pytest.raises(BindError) as caught:
             listening.prepare(
                 [
-                    Bind(f"unix:{path}"),
-                    Bind(f"127.0.0.1:{port}"),
-                    Bind("192.0.2.1:1"),
-                    Bind(f"unix:{tmp_path}/none/sock"),
+                    bind(f"unix:{path}"),
+                    bind(f"127.0.0.1:{port}"),
+                    bind("192.0.2.1:1"),
+                    bind(f"unix:{tmp_path}/none/sock"),
                 ]
             )
     assert [line.split(": ")[0] for line in caught.value.lines] == [
@@ -74,7 +76,7 @@ def test_all_or_nothing_and_each_failure_is_named(tmp_path: Path) -> None:
 
 def test_ipv6_sockets_leave_ipv4_to_others() -> None:
     listening = Listening(1)
-    listening.adopt(listening.prepare([Bind("[::1]:0", optional=True)]))
+    listening.adopt(listening.prepare([bind("[::1]:0", optional=True)]))
     for group in listening.groups():
         for _, sock in group.sockets:
             assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
@@ -84,7 +86,7 @@ def test_ipv6_sockets_leave_ipv4_to_others() -> None:
 def test_a_unix_socket_is_one_for_all_with_its_permissions(tmp_path: Path) -> None:
     listening = Listening(shards=4)
     path = tmp_path / "sock"
-    listening.adopt(listening.prepare([Bind(f"unix:{path}", mode=0o600)]))
+    listening.adopt(listening.prepare([bind(f"unix:{path}", mode=0o600)]))
     (group,) = listening.groups()
     assert [shard for shard, _ in group.sockets] == [None]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -98,9 +100,9 @@ def test_a_stale_unix_socket_gives_way_and_a_living_one_does_not(tmp_path: Path)
         living.bind(str(path))
         living.listen()
         with pytest.raises(BindError, match="another process listens"):
-            Listening(1).prepare([Bind(f"unix:{path}")])
+            Listening(1).prepare([bind(f"unix:{path}")])
     listening = Listening(1)
-    listening.adopt(listening.prepare([Bind(f"unix:{path}")]))
+    listening.adopt(listening.prepare([bind(f"unix:{path}")]))
     listening.close()
 
 
@@ -108,21 +110,21 @@ def test_a_plain_file_is_never_removed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("mine")
     with pytest.raises(BindError):
-        Listening(1).prepare([Bind(f"unix:{path}")])
+        Listening(1).prepare([bind(f"unix:{path}")])
     assert path.read_text() == "mine"
 
 
 def test_an_unknown_group_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BindError, match="no group 'nobodyhasit'"):
-        Listening(1).prepare([Bind(f"unix:{tmp_path}/s", group="nobodyhasit")])
+        Listening(1).prepare([bind(f"unix:{tmp_path}/s", group="nobodyhasit")])
     assert not (tmp_path / "s").exists()
 
 
 def test_what_stays_keeps_its_sockets_and_what_goes_is_closed() -> None:
     listening = Listening(1)
-    first = [Bind("127.0.0.1:0"), Bind("127.0.0.2:0")]
+    first = [bind("127.0.0.1:0"), bind("127.0.0.2:0")]
     listening.adopt(listening.prepare(first))
-    before = {address: bound for address, bound in listening.addresses().items()}
+    before = listening.addresses()
     assert listening.prepare(first) == []
     assert listening.keep_only(["127.0.0.1:0"]) == ["127.0.0.2:0"]
     assert listening.addresses() == {"127.0.0.1:0": before["127.0.0.1:0"]}

@@ -7,19 +7,23 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evener.control import keeper
 from evener.control import supervisor as module
-from evener.control.errors import BindError, ConfigRefused, ControlError, InstanceError, StartError
+from evener.control.errors import (
+    BindError,
+    ConfigRefusedError,
+    ControlError,
+    InstanceError,
+    StartError,
+)
 from evener.control.frames import Message
 from evener.control.logs import LOG
-from evener.control.sockets import Bind
 
-from .scene import FakeCounters, Scene, server
+from .scene import FakeCounters, Scene, bind, server
 
 pytestmark = pytest.mark.asyncio
 
@@ -49,6 +53,11 @@ async def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         await asyncio.sleep(0.001)
+
+
+async def die_and_be_replaced(scene: Scene, supervisor: module.Supervisor, life: int) -> None:
+    scene.script.worker.die()
+    await until(lambda: len(scene.script.lives) == life + 1 and supervisor.keeper.life)
 
 
 def admins(plan: Message) -> dict[str, str]:
@@ -88,7 +97,7 @@ async def test_a_second_run_is_an_error_that_names_the_first(scene: Scene) -> No
 async def test_a_taken_address_starts_nothing(scene: Scene) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        scene.source.binds = (Bind("127.0.0.1:0"), Bind(f"127.0.0.1:{port}"))
+        scene.source.binds = (bind("127.0.0.1:0"), bind(f"127.0.0.1:{port}"))
         with pytest.raises(BindError):
             await scene.supervisor().start()
     assert scene.script.lives == []
@@ -110,7 +119,7 @@ async def test_a_worker_that_ends_before_hello_is_said_so(scene: Scene) -> None:
 
 async def test_a_wrong_file_starts_nothing(scene: Scene) -> None:
     scene.source.wrong = ["evener.yaml:1:1: found x"]
-    with pytest.raises(ConfigRefused):
+    with pytest.raises(ConfigRefusedError):
         await scene.supervisor().start()
     assert not scene.run.exists()
 
@@ -142,7 +151,7 @@ async def test_a_wrong_file_leaves_the_old_plan(scene: Scene) -> None:
 async def test_a_plan_the_worker_refuses_closes_what_was_opened_for_it(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         scene.script.refuse["plan"] = ["pools.app: no"]
-        scene.source.binds += (Bind("127.0.0.2:0"),)
+        scene.source.binds += (bind("127.0.0.2:0"),)
         outcome = await supervisor.reload()
         assert outcome.errors == ("pools.app: no",)
         assert list(supervisor.keeper.listening.addresses()) == ["127.0.0.1:0"]
@@ -151,7 +160,7 @@ async def test_a_plan_the_worker_refuses_closes_what_was_opened_for_it(scene: Sc
 
 async def test_only_new_sockets_are_handed_over_and_old_ones_close(scene: Scene) -> None:
     async with scene.serving() as supervisor:
-        scene.source.binds = (Bind("127.0.0.2:0"),)
+        scene.source.binds = (bind("127.0.0.2:0"),)
         await supervisor.reload()
         handed = scene.script.worker.told("sockets")[1]["sockets"]
         assert {each["address"] for each in handed} == {"127.0.0.2:0"}
@@ -160,7 +169,7 @@ async def test_only_new_sockets_are_handed_over_and_old_ones_close(scene: Scene)
 
 async def test_what_a_running_worker_cannot_change_is_refused(scene: Scene) -> None:
     async with scene.serving() as supervisor:
-        scene.source.settings = replace(scene.source.settings, shards=3)
+        scene.source.settings = scene.source.settings._replace(shards=3)
         outcome = await supervisor.reload()
         assert "evener.shards: 2 cannot become 3" in outcome.errors[0]
         assert "evener upgrade" in outcome.errors[0]
@@ -185,14 +194,14 @@ async def test_a_reload_that_kills_the_worker_fails_and_the_old_plan_serves(scen
 
 
 async def test_the_access_log_follows_the_file(scene: Scene, tmp_path: Path) -> None:
-    scene.source.settings = replace(scene.source.settings, access_to=str(tmp_path / "one.log"))
+    scene.source.settings = scene.source.settings._replace(access_to=str(tmp_path / "one.log"))
     async with scene.serving() as supervisor:
         os.write(scene.script.worker.descriptors[2], b"line 1\n")
         (tmp_path / "one.log").rename(tmp_path / "old.log")
         supervisor.ask_reopen()
         await until(lambda: len(scene.script.worker.told("log")) == 2)
         os.write(scene.script.worker.descriptors[-1], b"line 2\n")
-        scene.source.settings = replace(scene.source.settings, access_to=str(tmp_path))
+        scene.source.settings = scene.source.settings._replace(access_to=str(tmp_path))
         outcome = await supervisor.reload()
         assert "evener.log.access.to" in outcome.errors[0]
     assert (tmp_path / "old.log").read_text() == "line 1\n"
@@ -238,10 +247,7 @@ async def test_a_plan_that_kills_two_workers_gives_way_to_the_previous(
         await supervisor.reload()
         monkeypatch.setattr(keeper, "SOON", 5.0)
         for life in (1, 2):
-            scene.script.worker.die()
-            await until(
-                lambda life=life: len(scene.script.lives) == life + 1 and supervisor.keeper.life
-            )
+            await die_and_be_replaced(scene, supervisor, life)
         assert list(admins(scene.script.worker.plan)) == ["10.0.0.1:80", "10.0.0.2:80"]
         assert scene.script.worker.plan["generation"] == 3
         assert "killed two workers" in supervisor.keeper.record.fallen_back
@@ -253,10 +259,7 @@ async def test_a_plan_that_kills_two_workers_gives_way_to_the_previous(
 async def test_five_deaths_bring_a_pause_that_a_reload_ends(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         for life in range(1, 5):
-            scene.script.worker.die()
-            await until(
-                lambda life=life: len(scene.script.lives) == life + 1 and supervisor.keeper.life
-            )
+            await die_and_be_replaced(scene, supervisor, life)
         scene.script.worker.die()
         await until(lambda: supervisor.keeper.record.paused)
         assert supervisor.keeper.record.paused == 1.0 and supervisor.keeper.life is None
