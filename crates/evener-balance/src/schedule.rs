@@ -13,7 +13,8 @@ use crate::schedulers::{NginxLeastConn, NginxRoundRobin};
 /// An algorithm that picks a server among the active ones of a tier.
 pub(crate) trait Schedule: Send {
     /// Picks among the active places that are not `tried`. Entries of `tried` are distinct places
-    /// of this tier, active or not.
+    /// of this tier, active or not. For those who count leases, [`Schedule::set_in_flight`] of
+    /// the picked place follows.
     fn pick(&mut self, tried: &[u32]) -> Option<usize>;
 
     /// The place may be picked from now on, or no longer.

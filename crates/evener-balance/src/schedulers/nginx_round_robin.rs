@@ -1,237 +1,51 @@
-//! `nginx/round_robin`: smooth weighted round robin, pick for pick as nginx, without its scan.
-//!
-//! The rule (see `smooth`) makes every place's credit a straight line over the steps: it grows by
-//! the effective weight each step, and drops by the sum of all when picked. So the places play a
-//! *kinetic tournament*: each match knows the step at which its loser overtakes, and is played
-//! again only then, or when a line bends (a pick, a failure, a place that comes or goes).
+//! `nginx/round_robin`: smooth weighted round robin, pick for pick as nginx.
 //!
 //! Rules kept here:
-//! - Equal to the scan for any sequence of picks, tries, failures and changes; a property test
-//!   says so.
-//! - A pick costs O(log n) matches and those that are due; with equal weights none ever is.
-//! - Many bends at once (more than a share of the places) rebuild the tournament instead.
-//!
-//! Precedent: Basch, Guibas, Hershberger, "Data structures for mobile data" (1997).
+//! - The rule is `smooth`'s; all active places stand in one heat of a `contest`, which makes the
+//!   same picks without a scan.
+//! - A place that was tried sits out one step: it is neither owed nor counted.
 
+use super::contest::{Contest, NONE};
 use crate::schedule::{Position, Schedule};
-
-/// Nobody.
-const NONE: u32 = u32::MAX;
-/// Steps after which lines are drawn anew from step 0, so that products stay far below 2^63
-/// (weights are below 2^16).
-const REBASE: i64 = 1 << 40;
 
 /// Smooth weighted round robin.
 pub(crate) struct NginxRoundRobin {
-    lines: Vec<Line>,
-    /// Matches as a heap: 1 is the final, the children of `i` are `2i` and `2i + 1`; from
-    /// `matches.len()` on come the places themselves.
-    matches: Vec<Match>,
-    /// The step all lines are at.
-    step: i64,
-    /// Sum of the active effective weights.
-    total: i64,
-    /// Places whose effective weight is below their weight.
-    recovering: Vec<u32>,
+    contest: Contest,
 }
 
-/// A place's credit: `base + step × effective` while it is active, `base` while it is not.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    base: i64,
-    effective: i64,
-    weight: i64,
-    active: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Match {
-    winner: u32,
-    /// The first step at which this match or one below it must be played again.
-    due: i64,
-}
+/// The one heat.
+const HEAT: u32 = 0;
 
 impl NginxRoundRobin {
     pub(crate) fn new(weights: &[u32]) -> NginxRoundRobin {
-        let line = |weight: &u32| Line {
-            base: 0,
-            effective: i64::from(*weight),
-            weight: i64::from(*weight),
-            active: false,
-        };
-        let nobody = Match { winner: NONE, due: i64::MAX };
-        NginxRoundRobin {
-            lines: weights.iter().map(line).collect(),
-            matches: vec![nobody; weights.len().next_power_of_two().max(2)],
-            step: 0,
-            total: 0,
-            recovering: Vec::new(),
-        }
+        let mut contest = Contest::new(weights);
+        contest.clear_heat(HEAT);
+        NginxRoundRobin { contest }
     }
 
-    /// One step: everybody active is owed, the one owed most pays.
-    fn advance(&mut self) -> Option<usize> {
-        if self.matches[1].winner == NONE {
-            return None;
-        }
-        self.step += 1;
-        self.replay_due(1);
-        let winner = self.matches[1].winner as usize;
-        self.lines[winner].base -= self.total;
-        self.replay_path(winner);
-        if !self.recovering.is_empty() {
-            self.recover();
-        }
-        if self.step >= REBASE {
-            self.rebase();
-        }
+    fn step(&mut self) -> Option<usize> {
+        let winner = self.contest.step()?;
+        self.contest.settle(winner);
         Some(winner)
-    }
-
-    /// Those that took part get one back of what failures took.
-    fn recover(&mut self) {
-        let mut places = std::mem::take(&mut self.recovering);
-        let rebuild = self.is_many(places.len());
-        places.retain(|&place| {
-            let line = &mut self.lines[place as usize];
-            if line.active {
-                line.effective += 1;
-                line.base -= self.step;
-                self.total += 1;
-                if !rebuild {
-                    self.replay_path(place as usize);
-                }
-            }
-            let line = &self.lines[place as usize];
-            line.effective < line.weight
-        });
-        self.recovering = places;
-        if rebuild {
-            self.replay_all();
-        }
-    }
-
-    fn exclude(&mut self, tried: &[u32], excluded: bool) {
-        let rebuild = self.is_many(tried.len());
-        for &place in tried {
-            self.bend(place as usize, |line| line.active = !excluded);
-            if !rebuild {
-                self.replay_path(place as usize);
-            }
-        }
-        if rebuild {
-            self.replay_all();
-        }
-    }
-
-    /// Changes a line so that its credit at this step stays what it is.
-    fn bend(&mut self, place: usize, change: impl FnOnce(&mut Line)) {
-        let line = &mut self.lines[place];
-        let credit = line.credit(self.step);
-        self.total -= line.slope();
-        change(line);
-        line.base = credit - self.step * line.slope();
-        self.total += line.slope();
-    }
-
-    fn rebase(&mut self) {
-        for line in &mut self.lines {
-            line.base = line.credit(self.step);
-        }
-        self.step = 0;
-        self.replay_all();
-    }
-
-    /// Whether replaying all costs less than replaying so many paths.
-    fn is_many(&self, places: usize) -> bool {
-        places * (self.matches.len().ilog2() as usize) > self.matches.len()
-    }
-
-    fn replay_path(&mut self, place: usize) {
-        let mut at = (self.matches.len() + place) / 2;
-        while at > 0 {
-            self.matches[at] = self.play(at);
-            at /= 2;
-        }
-    }
-
-    fn replay_all(&mut self) {
-        for at in (1..self.matches.len()).rev() {
-            self.matches[at] = self.play(at);
-        }
-    }
-
-    fn replay_due(&mut self, at: usize) {
-        if at < self.matches.len() && self.matches[at].due <= self.step {
-            self.replay_due(2 * at);
-            self.replay_due(2 * at + 1);
-            self.matches[at] = self.play(at);
-        }
-    }
-
-    /// Plays a match between the winners below it; the first in the list wins a tie.
-    fn play(&self, at: usize) -> Match {
-        let (left, right) = (self.below(2 * at), self.below(2 * at + 1));
-        let due = left.due.min(right.due);
-        if left.winner == NONE || right.winner == NONE {
-            let winner = left.winner.min(right.winner);
-            return Match { winner, due };
-        }
-        let (one, other) = (self.line(left.winner), self.line(right.winner));
-        // The right one leads once this is above 0.
-        let lead = other.credit(self.step) - one.credit(self.step);
-        let gain = other.effective - one.effective;
-        let (winner, turn) = match lead > 0 {
-            false if gain > 0 => (left.winner, -lead / gain + 1),
-            true if gain < 0 => (right.winner, (lead - 1) / -gain + 1),
-            false => (left.winner, i64::MAX),
-            true => (right.winner, i64::MAX),
-        };
-        Match { winner, due: due.min(self.step.saturating_add(turn)) }
-    }
-
-    fn below(&self, at: usize) -> Match {
-        match at.checked_sub(self.matches.len()) {
-            None => self.matches[at],
-            Some(place) => {
-                let active = self.lines.get(place).is_some_and(|line| line.active);
-                Match { winner: if active { place as u32 } else { NONE }, due: i64::MAX }
-            }
-        }
-    }
-
-    fn line(&self, place: u32) -> &Line {
-        &self.lines[place as usize]
-    }
-}
-
-impl Line {
-    fn slope(&self) -> i64 {
-        if self.active { self.effective } else { 0 }
-    }
-
-    fn credit(&self, step: i64) -> i64 {
-        self.base + step * self.slope()
     }
 }
 
 impl Schedule for NginxRoundRobin {
     fn pick(&mut self, tried: &[u32]) -> Option<usize> {
         if tried.is_empty() {
-            return self.advance();
+            return self.step();
         }
-        let active = |place: &u32| self.line(*place).active;
-        let excluded: Vec<u32> = tried.iter().copied().filter(active).collect();
-        self.exclude(&excluded, true);
-        let picked = self.advance();
-        self.exclude(&excluded, false);
+        let is_in = |place: &usize| self.contest.is_in(*place);
+        let out: Vec<usize> = tried.iter().map(|place| *place as usize).filter(is_in).collect();
+        out.iter().for_each(|place| self.set_active(*place, false));
+        let picked = self.step();
+        out.iter().for_each(|place| self.set_active(*place, true));
         picked
     }
 
     fn set_active(&mut self, place: usize, active: bool) {
-        if self.lines[place].active != active {
-            self.bend(place, |line| line.active = active);
-            self.replay_path(place);
+        if self.contest.is_in(place) != active {
+            self.contest.place(place, if active { HEAT } else { NONE }, 0);
         }
     }
 
@@ -242,29 +56,15 @@ impl Schedule for NginxRoundRobin {
     }
 
     fn on_failure(&mut self, place: usize, allowed: u32) {
-        self.bend(place, |line| {
-            let loss = line.weight / i64::from(allowed.max(1));
-            line.effective = (line.effective - loss).max(0);
-        });
-        self.replay_path(place);
-        let line = &self.lines[place];
-        if line.effective < line.weight && !self.recovering.contains(&(place as u32)) {
-            self.recovering.push(place as u32);
-        }
+        self.contest.fail(place, allowed);
     }
 
     fn position(&self, place: usize) -> Position {
-        let line = &self.lines[place];
-        Position { owed: line.credit(self.step), lost: (line.weight - line.effective) as u32 }
+        self.contest.position(place)
     }
 
     fn resume(&mut self, place: usize, position: Position) {
-        let line = &mut self.lines[place];
-        line.base = position.owed;
-        line.effective = (line.weight - i64::from(position.lost)).max(0);
-        if line.effective < line.weight {
-            self.recovering.push(place as u32);
-        }
+        self.contest.resume(place, position);
     }
 }
 
@@ -298,17 +98,6 @@ mod tests {
         robin.set_active(1, true);
         assert_eq!(robin.pick(&[1]), None);
         assert_eq!(robin.pick(&[0]), Some(1));
-    }
-
-    #[test]
-    fn drawing_the_lines_anew_changes_no_pick() {
-        let weights = [3, 1, 2, 4];
-        let (mut robin, mut twin) = (all_active(&weights), all_active(&weights));
-        letters(&mut robin, 7);
-        letters(&mut twin, 7);
-        robin.rebase();
-        assert_eq!(robin.step, 0);
-        assert_eq!(letters(&mut robin, 100), letters(&mut twin, 100));
     }
 
     #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! Smooth weighted round robin by scan, the rule itself.
+//! Smooth weighted round robin by scan: the rule itself, which tests hold the schedulers to.
 //!
 //! Rules kept here (nginx, `ngx_http_upstream_get_peer`):
 //! - Each place that takes part is owed its effective weight; the one that is owed most is picked,
@@ -48,10 +48,5 @@ impl Smooth {
             owed: self.owed[place],
             lost: (self.weight[place] - self.effective[place]) as u32,
         }
-    }
-
-    pub(crate) fn resume(&mut self, place: usize, position: Position) {
-        self.owed[place] = position.owed;
-        self.effective[place] = (self.weight[place] - i64::from(position.lost)).max(0);
     }
 }

@@ -1,0 +1,463 @@
+//! Groups as the engine uses them: picks, leases, outcomes, checks, reloads.
+
+mod pools;
+
+use evener_balance::{
+    Birth, Cause, Group, Lease, NoServer, Outcome, Seed, State, Transition, Tried,
+};
+use evener_plan::{Admin, HealthState, Initial, Pool, Readmit, Scheduler};
+use pools::{check, passive, pool};
+use proptest::prelude::*;
+
+const REFUSED: Outcome = Outcome::Failed(Cause::ConnectRefused);
+const OK: Outcome = Outcome::Answered { status: 200 };
+
+fn group(pool: &Pool) -> Group {
+    Group::new(pool, None, Birth::Start, 0)
+}
+
+fn pick(group: &Group, now: u64) -> Lease {
+    group.pick(&Tried::new(), now).expect("somebody is up")
+}
+
+/// Picks until it is this server; for setting up a failure of it.
+fn pick_of(group: &Group, index: usize, now: u64) -> Lease {
+    (0..100).map(|_| pick(group, now)).find(|lease| lease.index() == index).expect("takes traffic")
+}
+
+fn letters(group: &Group, picks: usize, now: u64) -> String {
+    (0..picks).map(|_| pick(group, now).server().id().to_owned()).collect()
+}
+
+fn state(group: &Group, index: usize) -> State {
+    group.facts(index).unwrap().state
+}
+
+fn words(transition: Option<Transition>) -> (State, State) {
+    transition.map(|change| (change.before, change.after)).expect("a transition")
+}
+
+fn all(states: [bool; 3]) -> Vec<usize> {
+    (0..3).filter(|index| states[*index]).collect()
+}
+
+#[test]
+fn a_failure_ejects_and_says_why() {
+    let mut plan = pool(&[1, 1, 1]);
+    plan.passive = passive(Readmit::Tcp);
+    let group = group(&plan);
+    let lease = pick_of(&group, 1, 5_000);
+    let change = group.report(&lease, Outcome::Failed(Cause::ConnectTimeout), 5_000).unwrap();
+    assert_eq!((change.before, change.after, change.at), (State::Up, State::Ejected, 5_000));
+    let wanted = "connect time-out at 10.0.0.1:80, 1 of 1 failures within 10 s";
+    assert_eq!(change.reason.to_string(), wanted);
+    assert_eq!((group.counts_up(), group.readmit_at(1)), (2, Some(15_000)));
+    assert!(!letters(&group, 10, 6_000).contains('b'));
+}
+
+#[test]
+fn an_ejected_server_comes_back_when_its_tcp_check_passes_and_not_earlier() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Tcp);
+    let group = group(&plan);
+    group.report(&pick_of(&group, 0, 0), REFUSED, 0);
+    assert_eq!(group.on_readmit(0, Ok(()), 9_999), None);
+    assert_eq!(group.on_readmit(0, Err("refused".into()), 10_000), None);
+    let facts = group.facts(0).unwrap();
+    assert_eq!((facts.state, facts.ejected_until), (State::Ejected, 20_000));
+    assert_eq!(facts.reason.to_string(), "TCP check after ejection failed: refused");
+    assert!(!letters(&group, 6, 30_000).contains('a'), "time alone brings nobody back");
+    assert_eq!(words(group.on_readmit(0, Ok(()), 20_000)), (State::Ejected, State::Up));
+    assert!(letters(&group, 6, 20_000).contains('a'));
+}
+
+#[test]
+fn by_request_one_pick_in_each_span_tries_the_server() {
+    let mut plan = pool(&[1, 1, 1]);
+    plan.passive = passive(Readmit::Request);
+    let group = group(&plan);
+    group.report(&pick_of(&group, 0, 0), REFUSED, 0);
+    assert!(!letters(&group, 20, 9_999).contains('a'));
+    let tries: Vec<Lease> = (0..20).map(|_| pick(&group, 10_000)).collect();
+    let trial: Vec<&Lease> = tries.iter().filter(|lease| lease.index() == 0).collect();
+    assert_eq!(trial.len(), 1, "one trial");
+    assert_eq!(group.report(trial[0], REFUSED, 10_001), None, "still out");
+    assert!(!letters(&group, 20, 20_000).contains('a'));
+    let trial = pick_of(&group, 0, 20_001);
+    assert_eq!(state(&group, 0), State::Ejected);
+    assert_eq!(words(group.report(&trial, OK, 20_002)), (State::Ejected, State::Up));
+    assert!(letters(&group, 6, 20_003).contains('a'));
+}
+
+#[test]
+fn a_trial_whose_client_left_is_made_again_a_span_later() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Request);
+    let group = group(&plan);
+    group.report(&pick_of(&group, 0, 0), REFUSED, 0);
+    let trial = pick_of(&group, 0, 10_000);
+    assert_eq!(group.report(&trial, Outcome::ClientGone, 10_001), None);
+    assert!(!letters(&group, 10, 19_999).contains('a'));
+    assert!(letters(&group, 10, 20_000).contains('a'));
+}
+
+#[test]
+fn failures_add_up_until_a_later_success_as_in_nginx() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive =
+        passive(Readmit::Tcp).map(|passive| evener_plan::Passive { fails: 2, ..passive });
+    let group = group(&plan);
+    let fail = |now| group.report(&pick_of(&group, 0, now), REFUSED, now);
+    assert_eq!(fail(0), None);
+    assert_eq!(group.report(&pick_of(&group, 0, 10_000), OK, 10_000), None, "within the window");
+    assert_eq!(words(fail(10_000)), (State::Up, State::Ejected));
+    group.on_readmit(0, Ok(()), 20_000);
+    assert_eq!(fail(30_000), None);
+    assert_eq!(group.report(&pick_of(&group, 0, 40_001), OK, 40_001), None, "forgiven");
+    assert_eq!(fail(40_002), None, "counted from one again");
+}
+
+#[test]
+fn the_last_server_is_never_ejected_and_people_may_still_take_it() {
+    let mut plan = pool(&[1, 1, 0]);
+    plan.passive = passive(Readmit::Tcp);
+    let group = group(&plan);
+    assert!(group.report(&pick_of(&group, 0, 0), REFUSED, 0).is_some());
+    for _ in 0..5 {
+        assert_eq!(group.report(&pick(&group, 1), REFUSED, 1), None, "weight 0 is no spare");
+    }
+    assert_eq!(letters(&group, 2, 2), "bb");
+    assert_eq!(words(group.on_admin(1, Admin::Drain, 3)), (State::Up, State::Draining));
+    assert_eq!(group.pick(&Tried::new(), 4).unwrap_err(), NoServer::NoneUp);
+}
+
+#[test]
+fn only_what_the_server_did_before_its_head_counts_against_it() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Tcp);
+    let harmless = [
+        OK,
+        Outcome::Answered { status: 503 },
+        Outcome::SessionEnded,
+        Outcome::AnswerCut,
+        Outcome::AnswerStalled,
+        Outcome::StaleReuse,
+        Outcome::ClientGone,
+        Outcome::Local,
+    ];
+    for outcome in harmless {
+        let group = group(&plan);
+        assert_eq!(group.report(&pick(&group, 0), outcome, 0), None, "{outcome:?}");
+    }
+    for cause in Cause::ALL {
+        let group = group(&plan);
+        assert!(group.report(&pick(&group, 0), Outcome::Failed(cause), 0).is_some(), "{cause}");
+    }
+}
+
+#[test]
+fn without_exclusion_failures_change_nothing() {
+    let group = group(&pool(&[1, 1]));
+    assert_eq!(group.report(&pick(&group, 0), REFUSED, 0), None);
+    assert_eq!(letters(&group, 4, 0), "baba");
+}
+
+#[test]
+fn a_higher_tier_serves_only_when_none_of_a_lower_is_left() {
+    let mut plan = pool(&[1, 1, 1]);
+    plan.servers[0].tier = 7;
+    let group = group(&plan);
+    assert_eq!(letters(&group, 4, 0), "bcbc");
+    let mut tried = Tried::new();
+    tried.insert(1);
+    tried.insert(2);
+    assert_eq!(group.pick(&tried, 0).unwrap().index(), 0);
+    tried.insert(0);
+    assert_eq!(group.pick(&tried, 0).unwrap_err(), NoServer::AllTried);
+    group.on_admin(1, Admin::Maint, 0);
+    group.on_admin(2, Admin::Maint, 0);
+    assert_eq!(letters(&group, 2, 0), "aa");
+    assert_eq!(group.pick(&tried, 0).unwrap_err(), NoServer::AllTried);
+}
+
+#[test]
+fn an_empty_pool_says_so() {
+    assert_eq!(group(&pool(&[])).pick(&Tried::new(), 0).unwrap_err(), NoServer::Empty);
+    assert_eq!(group(&pool(&[0])).pick(&Tried::new(), 0).unwrap_err(), NoServer::NoneUp);
+}
+
+#[test]
+fn the_first_check_decides_at_once_and_streaks_do_from_then_on() {
+    let mut plan = pool(&[1, 1]);
+    plan.checks = vec![check(2, 3)];
+    plan.initial = Initial::Down;
+    let group = group(&plan);
+    assert_eq!((state(&group, 0), group.counts_up()), (State::Starting, 0));
+    assert_eq!(words(group.on_check(0, 0, Ok(()), 1)), (State::Starting, State::Up));
+    assert_eq!(words(group.on_check(1, 0, Err("no".into()), 1)), (State::Starting, State::Down));
+    assert_eq!(group.on_check(1, 0, Ok(()), 2), None, "rise is 2");
+    assert_eq!(words(group.on_check(1, 0, Ok(()), 3)), (State::Down, State::Up));
+    for now in 4..6 {
+        assert_eq!(group.on_check(0, 0, Err("x".into()), now), None);
+    }
+    assert_eq!(group.on_check(0, 0, Ok(()), 6), None, "a pass starts the count anew");
+    for now in 7..9 {
+        assert_eq!(group.on_check(0, 0, Err("x".into()), now), None);
+    }
+    let change = group.on_check(0, 0, Err("status 500".into()), 9).unwrap();
+    assert_eq!((change.after, change.at), (State::Down, 9));
+    assert_eq!(change.reason.to_string(), "3 checks in a row failed: status 500");
+}
+
+#[test]
+fn of_several_checks_all_must_pass() {
+    let mut plan = pool(&[1]);
+    plan.checks = vec![check(1, 1), check(1, 1)];
+    plan.initial = Initial::Down;
+    let group = group(&plan);
+    assert_eq!(group.on_check(0, 0, Ok(()), 1), None, "one has not said yet");
+    assert_eq!(words(group.on_check(0, 1, Ok(()), 2)), (State::Starting, State::Up));
+    assert_eq!(words(group.on_check(0, 0, Err("x".into()), 3)), (State::Up, State::Down));
+    assert_eq!(group.on_check(0, 1, Err("y".into()), 4), None);
+    assert_eq!(group.on_check(0, 0, Ok(()), 5), None, "the other fails still");
+    assert_eq!(words(group.on_check(0, 1, Ok(()), 6)), (State::Down, State::Up));
+    assert_eq!(group.on_check(0, 2, Err("no such check".into()), 7), None);
+    assert_eq!(group.on_check(9, 0, Err("no such server".into()), 7), None);
+}
+
+#[test]
+fn initial_up_serves_before_its_first_check_and_added_servers_wait_for_theirs() {
+    let mut plan = pool(&[1]);
+    plan.checks = vec![check(2, 2)];
+    let first = group(&plan);
+    assert_eq!(state(&first, 0), State::Up);
+    plan.servers.push(pools::server(1, 1));
+    let second = Group::new(&plan, Some(&first), Birth::Reload, 5);
+    second.adopt(&plan, 5);
+    assert_eq!((state(&second, 0), state(&second, 1)), (State::Up, State::Starting));
+    assert_eq!(words(second.on_check(1, 0, Ok(()), 6)), (State::Starting, State::Up));
+}
+
+#[test]
+fn out_of_maintenance_a_checked_server_waits_for_a_pass() {
+    let mut plan = pool(&[1, 1]);
+    plan.checks = vec![check(3, 3)];
+    let group = group(&plan);
+    group.on_check(0, 0, Ok(()), 1);
+    assert_eq!(words(group.on_admin(0, Admin::Maint, 2)), (State::Up, State::Maintenance));
+    assert_eq!(group.on_check(0, 0, Err("ignored".into()), 3), None);
+    assert_eq!(words(group.on_admin(0, Admin::Ready, 4)), (State::Maintenance, State::Starting));
+    assert_eq!(words(group.on_check(0, 0, Ok(()), 5)), (State::Starting, State::Up));
+}
+
+#[test]
+fn leases_count_until_they_end_also_across_plans() {
+    let plan = pool(&[1, 1]);
+    let first = group(&plan);
+    let lease = pick_of(&first, 0, 0);
+    let mut next = plan.clone();
+    next.servers.push(pools::server(2, 1));
+    let second = Group::new(&next, Some(&first), Birth::Reload, 1);
+    drop(first);
+    assert_eq!(second.facts(0).unwrap().in_flight, 1);
+    drop(lease);
+    assert_eq!(second.facts(0).unwrap().in_flight, 0);
+}
+
+#[test]
+fn least_conn_sees_leases_of_the_plan_before_begin_and_end() {
+    let mut plan = pool(&[1, 1]);
+    plan.scheduler = Scheduler::NginxLeastConn {};
+    let first = group(&plan);
+    plan.servers.push(pools::server(2, 0));
+    let second = Group::new(&plan, Some(&first), Birth::Reload, 1);
+    let held: Vec<Lease> = (0..2).map(|_| pick(&first, 1)).collect();
+    let third = pick(&second, 1);
+    let other = pick(&second, 1);
+    assert_ne!(third.index(), other.index());
+    drop(third);
+    drop(held);
+    assert_eq!(
+        pick(&second, 1).index(),
+        1 - other.index(),
+        "two against one, then one against none"
+    );
+}
+
+#[test]
+fn a_failure_seen_under_the_old_plan_ejects_under_the_new() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Tcp);
+    let first = group(&plan);
+    let lease = pick_of(&first, 0, 0);
+    plan.servers.push(pools::server(2, 1));
+    let second = Group::new(&plan, Some(&first), Birth::Reload, 1);
+    assert!(first.report(&lease, REFUSED, 2).is_some());
+    assert_eq!((state(&second, 0), second.counts_up()), (State::Ejected, 2));
+    assert!(!letters(&second, 9, 3).contains('a'));
+}
+
+#[test]
+fn another_address_under_an_old_id_is_another_server() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Tcp);
+    let first = group(&plan);
+    first.report(&pick_of(&first, 0, 0), REFUSED, 0);
+    plan.servers[0].address = "10.9.9.9:80".into();
+    let second = Group::new(&plan, Some(&first), Birth::Reload, 1);
+    assert_eq!((state(&first, 0), state(&second, 0)), (State::Ejected, State::Up));
+}
+
+#[test]
+fn an_unchanged_pool_goes_on_where_it_was_and_a_plan_not_adopted_changes_nothing() {
+    let plan = pool(&[1, 1, 1]);
+    let first = group(&plan);
+    assert_eq!(letters(&first, 2, 0), "ab");
+    let mut drained = plan.clone();
+    drained.servers[0].admin = Admin::Drain;
+    let refused = Group::new(&drained, Some(&first), Birth::Reload, 1);
+    assert_eq!(state(&first, 0), State::Up);
+    drop(refused);
+    let second = Group::new(&plan, Some(&first), Birth::Reload, 2);
+    assert_eq!(second.adopt(&plan, 2), []);
+    assert_eq!(letters(&second, 3, 2), "cab");
+    let third = Group::new(&drained, Some(&second), Birth::Reload, 3);
+    let changes = third.adopt(&drained, 3);
+    assert_eq!(changes.len(), 1);
+    assert_eq!((changes[0].0, changes[0].1.after), (0, State::Draining));
+    assert!(!letters(&third, 6, 3).contains('a'));
+}
+
+#[test]
+fn a_new_worker_takes_the_health_of_the_last() {
+    let mut plan = pool(&[1, 1, 1]);
+    plan.checks = vec![check(2, 2)];
+    plan.passive = passive(Readmit::Tcp);
+    let group = group(&plan);
+    let seed = |health, ejected_until| Seed {
+        health,
+        ejected_until,
+        changed: 3,
+        reason: "said before".into(),
+    };
+    group.seed(0, &seed(HealthState::Down, 0));
+    group.seed(1, &seed(HealthState::Up, 500));
+    assert_eq!((state(&group, 0), state(&group, 1)), (State::Down, State::Ejected));
+    assert_eq!(group.facts(0).unwrap().reason.to_string(), "said before");
+    assert_eq!((group.counts_up(), group.readmit_at(1)), (1, Some(500)));
+    assert_eq!(group.on_check(0, 0, Ok(()), 600), None, "it was down, so rise counts");
+    assert!(group.on_check(0, 0, Ok(()), 601).is_some());
+    assert!(group.on_readmit(1, Ok(()), 602).is_some());
+}
+
+#[test]
+fn nginx_leaves_failures_their_mark_on_the_weight() {
+    let mut plan = pool(&[4, 4]);
+    plan.passive =
+        passive(Readmit::Tcp).map(|passive| evener_plan::Passive { fails: 2, ..passive });
+    let group = group(&plan);
+    let lease = pick(&group, 0);
+    assert_eq!(lease.index(), 0);
+    group.report(&lease, REFUSED, 0);
+    // owed: a −4, b 4; a's effective weight is 2 and recovers by 1 a step.
+    assert_eq!(letters(&group, 8, 0), "bbababab");
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Pick,
+    End(usize),
+    Report(usize, bool),
+    Check(usize, bool),
+    Admin(usize, bool),
+    Readmit(usize, bool),
+    Reload(bool),
+    Wait(u64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        8 => Just(Act::Pick),
+        4 => any::<usize>().prop_map(Act::End),
+        6 => (any::<usize>(), any::<bool>()).prop_map(|(lease, ok)| Act::Report(lease, ok)),
+        2 => (0usize..3, any::<bool>()).prop_map(|(server, ok)| Act::Check(server, ok)),
+        1 => (0usize..3, any::<bool>()).prop_map(|(server, on)| Act::Admin(server, on)),
+        1 => (0usize..3, any::<bool>()).prop_map(|(server, ok)| Act::Readmit(server, ok)),
+        1 => any::<bool>().prop_map(Act::Reload),
+        3 => (0u64..15_000).prop_map(Act::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn leases_return_to_zero_and_no_failure_takes_the_last(
+        acts in prop::collection::vec(act(), 1..200), by_request: bool, least: bool,
+    ) {
+        let mut plan = pool(&[1, 2, 3]);
+        plan.checks = vec![check(1, 2)];
+        plan.passive = passive(if by_request { Readmit::Request } else { Readmit::Tcp });
+        if least {
+            plan.scheduler = Scheduler::NginxLeastConn {};
+        }
+        let (mut current, mut leases, mut now) = (group(&plan), Vec::<Lease>::new(), 0);
+        for act in acts {
+            let up = current.counts_up();
+            match act {
+                Act::Pick => leases.extend(current.pick(&Tried::new(), now)),
+                Act::End(at) if !leases.is_empty() => drop(leases.swap_remove(at % leases.len())),
+                Act::Report(at, ok) if !leases.is_empty() => {
+                    let outcome = if ok { OK } else { REFUSED };
+                    current.report(&leases[at % leases.len()], outcome, now);
+                    prop_assert!(current.counts_up() >= up.min(1), "an outcome took the last");
+                }
+                Act::Check(server, ok) => {
+                    current.on_check(server, 0, ok.then_some(()).ok_or("no".into()), now);
+                }
+                Act::Admin(server, on) => {
+                    let admin = if on { Admin::Ready } else { Admin::Drain };
+                    current.on_admin(server, admin, now);
+                    plan.servers[server].admin = admin;
+                }
+                Act::Readmit(server, ok) => {
+                    current.on_readmit(server, ok.then_some(()).ok_or("no".into()), now);
+                }
+                Act::Reload(reweigh) => {
+                    plan.servers[0].weight += u32::from(reweigh);
+                    current = Group::new(&plan, Some(&current), Birth::Reload, now);
+                    prop_assert_eq!(current.adopt(&plan, now), vec![], "nothing was said anew");
+                }
+                Act::Wait(span) => now += span,
+                Act::End(_) | Act::Report(..) => {}
+            }
+            let states = [0, 1, 2].map(|index| state(&current, index) == State::Up);
+            prop_assert_eq!(current.counts_up(), all(states).len());
+            for index in 0..3 {
+                // Old and new plan share states, so leases of both are counted.
+                let held = leases.iter().filter(|lease| lease.index() == index).count();
+                prop_assert_eq!(current.facts(index).unwrap().in_flight as usize, held);
+            }
+        }
+        leases.clear();
+        prop_assert!((0..3).all(|index| current.facts(index).unwrap().in_flight == 0));
+    }
+
+    #[test]
+    fn health_never_flaps_without_input(picks in 1usize..200, spans in prop::collection::vec(0u64..9_999, 1..20)) {
+        let mut plan = pool(&[1, 1, 1]);
+        plan.checks = vec![check(2, 2)];
+        plan.passive = passive(Readmit::Tcp);
+        let group = group(&plan);
+        group.on_check(1, 0, Err("x".into()), 0);
+        group.report(&pick_of(&group, 0, 0), REFUSED, 0);
+        let before: Vec<_> = (0..3).map(|index| group.facts(index).unwrap()).collect();
+        let mut now = 0;
+        for span in spans {
+            now += span;
+            for _ in 0..picks {
+                group.report(&pick(&group, now), OK, now);
+            }
+        }
+        let after: Vec<_> = (0..3).map(|index| group.facts(index).unwrap()).collect();
+        prop_assert_eq!(before, after);
+    }
+}
