@@ -29,9 +29,7 @@ class Socket(NamedTuple):
     optional: bool
 
 
-def listener(
-    name: str, listener: Listener, sockets: list[str], secrets: Secrets
-) -> dict[str, Any]:
+def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets) -> dict[str, Any]:
     """A listener of the plan."""
     times = listener.timeouts
     return {
@@ -105,9 +103,7 @@ def _tls(name: str, listener: Listener, secrets: Secrets) -> dict[str, Any] | No
     where = f"listeners.{name}.tls.certificates"
     return {
         "certificates": [
-            secrets.add(
-                certificate.cert, certificate.key_, key=True, where=f"{where}[{index}]"
-            )
+            secrets.add(certificate.cert, certificate.key_, key=True, where=f"{where}[{index}]")
             for index, certificate in enumerate(listener.tls.certificates)
         ],
         "min_version": listener.tls.min_version,

@@ -10,6 +10,7 @@ from evener.compile.pools import Resolution, pool
 from evener.compile.secrets import Secret, Secrets
 from evener.config import Config
 from evener.config.schema import Evener, Root
+from evener.config.schema.fastcgi import SCRIPT
 
 # CONFIG.md, `evener.limits`: of the descriptor limit, what clients may take.
 _CLIENT_SHARE = 85
@@ -112,9 +113,7 @@ def compile(
             listener(name, thing, [socket.address for socket in bound[name]], secrets)
             for name, thing in root.listeners.items()
         ],
-        "pools": [
-            pool(name, thing, resolution, secrets) for name, thing in root.pools.items()
-        ],
+        "pools": [pool(name, thing, resolution, secrets) for name, thing in root.pools.items()],
     }
     return Compiled(
         plan,
@@ -160,13 +159,13 @@ def _settings(evener: Evener) -> Settings:
 
 def _warnings(root: Root) -> list[str]:
     warnings = []
-    for name, listener in root.listeners.items():
-        if not (listener.pool or listener.routes or listener.redirect):
+    for name, bound in root.listeners.items():
+        if not (bound.pool or bound.routes or bound.redirect):
             warnings.append(f"listeners.{name}: without pool, routes or redirect it answers 404")
-    for name, pool in root.pools.items():
-        if not pool.servers:
+    for name, group in root.pools.items():
+        if not group.servers:
             warnings.append(f"pools.{name}: it has no servers")
-        if pool.protocol == "fastcgi" and not {"DOCUMENT_ROOT", "SCRIPT_FILENAME"} & {*pool.params}:
+        if group.protocol == "fastcgi" and not {*group.params} & {*SCRIPT}:
             hint = "php-fpm runs nothing without params.DOCUMENT_ROOT or params.SCRIPT_FILENAME"
             warnings.append(f"pools.{name}: {hint}")
     return warnings

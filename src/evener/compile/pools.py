@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evener.compile.fastcgi import parameters
 from evener.compile.secrets import Secrets
 from evener.config.addresses import ServerAddress, canonical_ip
-from evener.config.schema import Check, Pool, Server
+from evener.config.schema import Check, Pool, PoolTls, Server
 
 LOCALHOST = "127.0.0.1"
 
@@ -34,14 +33,13 @@ class Resolution:
 
 def pool(name: str, pool: Pool, resolution: Resolution, secrets: Secrets) -> dict[str, Any]:
     """A pool of the plan."""
-    encrypted = pool.tls is not None or pool.protocol == "https"
     path = f"pools.{name}"
     return {
         "name": name,
         "protocol": "fastcgi" if pool.protocol == "fastcgi" else "http",
-        "tls": _tls(path, pool, secrets) if encrypted else None,
+        "tls": _tls(path, pool.tls, secrets),
         "scheduler": {"name": f"{pool.scheduler.as_}/{pool.scheduler.name}"},
-        "servers": _servers(path, pool, 443 if encrypted else 80, resolution),
+        "servers": _servers(path, pool, 443 if pool.tls else 80, resolution),
         "checks": [_check(check) for check in pool.check],
         "passive": None
         if pool.passive is None
@@ -64,7 +62,7 @@ def pool(name: str, pool: Pool, resolution: Resolution, secrets: Secrets) -> dic
             "response": pool.timeouts.response,
             "receive": pool.timeouts.receive,
         },
-        "params": parameters(pool.params) if pool.protocol == "fastcgi" else {},
+        "params": pool.params,
     }
 
 
@@ -77,9 +75,7 @@ def _servers(path: str, pool: Pool, port: int, resolution: Resolution) -> list[d
     return list(servers.values())
 
 
-def _server(
-    path: str, server: Server, port: int, resolution: Resolution
-) -> list[dict[str, Any]]:
+def _server(path: str, server: Server, port: int, resolution: Resolution) -> list[dict[str, Any]]:
     address = server.address
     if address.kind != "name":
         whole = address if address.port or address.kind == "unix" else address._replace(port=port)
@@ -138,13 +134,9 @@ def _cause(word: str) -> Any:
     return {"status": int(word)} if word.isdigit() else word
 
 
-def _tls(path: str, pool: Pool, secrets: Secrets) -> dict[str, Any]:
-    tls = pool.tls
+def _tls(path: str, tls: PoolTls | None, secrets: Secrets) -> dict[str, Any] | None:
     if tls is None:
-        from evener.config.kinds import Section
-        from evener.config.schema import PoolTls
-
-        tls = PoolTls(**Section(PoolTls, "tls").defaults)
+        return None
     client = tls.client
     where = f"{path}.tls"
     return {

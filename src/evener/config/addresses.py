@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from evener.config.model import Reject, ScalarType
+from evener.config.model import RejectError, ScalarType
 
 _IPV4 = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
 _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -35,7 +35,7 @@ class ServerAddress(NamedTuple):
 
 
 class ServerAddressType(ScalarType):
-    """`10.0.0.1:80`, `[2001:db8::1]:80`, `web1:8000`, `unix:/run/app.sock`; the port may be left out."""
+    """`10.0.0.1:80`, `[2001:db8::1]:80`, `web1:8000`, `unix:/path`; the port may be left out."""
 
     expected = "an address such as 10.0.0.1:80, web1:8000, [2001:db8::1]:80 or unix:/path"
     example = "10.0.0.1:80"
@@ -47,7 +47,7 @@ class ServerAddressType(ScalarType):
         host, port = _split(text)
         if not host:
             if port is None:
-                raise Reject
+                raise RejectError
             return ServerAddress("ip4", "127.0.0.1", port)
         kind, host = _host(host, text)
         return ServerAddress(kind, host, port)
@@ -74,19 +74,19 @@ class BindAddressType(ScalarType):
         if text.startswith("unix:"):
             return BindAddress("unix", _unix_path(text), None)
         if text.startswith("fd:"):
-            raise Reject("`fd:` is planned but not built yet")
+            raise RejectError("`fd:` is planned but not built yet")
         if text.isdigit():
-            raise Reject(f'write `":{text}"`')
+            raise RejectError(f'write `":{text}"`')
         _no_url(text)
         host, port = _split(text)
         if port is None:
-            raise Reject(f'write the port: `"{text}:80"`')
+            raise RejectError(f'write the port: `"{text}:80"`')
         if host in ("", "*"):
             return BindAddress("all", "", port)
         kind, host = _host(host, text)
         if kind == "name":
             if host.lower() != "localhost":
-                raise Reject("listeners are bound to addresses, not to names")
+                raise RejectError("listeners are bound to addresses, not to names")
             kind, host = "ip4", "127.0.0.1"
         return BindAddress(kind, host, port)
 
@@ -105,9 +105,9 @@ class Network(ScalarType):
         try:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise Reject from None
+            raise RejectError from None
         if "/" in text and str(network.network_address) != canonical_ip(text.partition("/")[0]):
-            raise Reject(f"bits beyond the prefix are set: write `{network}`")
+            raise RejectError(f"bits beyond the prefix are set: write `{network}`")
         return str(network)
 
 
@@ -127,10 +127,10 @@ def canonical_ip(text: str) -> str:
 def _unix_path(text: str) -> str:
     path = text.removeprefix("unix:")
     if not path.startswith("/"):
-        raise Reject(f"write an absolute path: `unix:/{path}`")
+        raise RejectError(f"write an absolute path: `unix:/{path}`")
     # sockaddr_un holds 108 bytes with the closing zero (linux/un.h).
     if len(path.encode()) > 107 or "\0" in path:
-        raise Reject("the path of a unix socket has at most 107 bytes")
+        raise RejectError("the path of a unix socket has at most 107 bytes")
     return path
 
 
@@ -140,19 +140,19 @@ def _no_url(text: str) -> None:
         return
     plain = rest.partition("/")[0]
     tail = " and `protocol: https` in the pool" if scheme == "https" else ""
-    raise Reject(f"write `{plain}`{tail}", "an address without scheme and path")
+    raise RejectError(f"write `{plain}`{tail}", "an address without scheme and path")
 
 
 def _split(text: str) -> tuple[str, int | None]:
     match = _SPLIT.fullmatch(text)
     if match is None:
         hint = f"write IPv6 addresses in brackets: `[{text}]`" if text.count(":") > 1 else ""
-        raise Reject(hint)
+        raise RejectError(hint)
     host, port = match.group(1), match.group(2)
     if port is None:
         return host, None
     if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
-        raise Reject("a port is a number from 1 to 65535")
+        raise RejectError("a port is a number from 1 to 65535")
     return host, int(port)
 
 
@@ -160,12 +160,12 @@ def _host(host: str, text: str) -> tuple[str, str]:
     match = _IPV4.fullmatch(host)
     if match is not None:
         if any(int(part) > 255 or (part[0] == "0" and part != "0") for part in match.groups()):
-            raise Reject("each part of an IPv4 address is a number from 0 to 255")
+            raise RejectError("each part of an IPv4 address is a number from 0 to 255")
         return "ip4", host
     if host.startswith("["):
         return "ip6", _ipv6(host[1:-1])
     if not _NAME.fullmatch(host) or ".." in host or host.replace(".", "").isdigit():
-        raise Reject
+        raise RejectError
     return "name", host
 
 
@@ -175,9 +175,9 @@ def _ipv6(text: str) -> str:
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
-        raise Reject(expected="an IPv6 address in the brackets") from None
+        raise RejectError(expected="an IPv6 address in the brackets") from None
     if address.scope_id:
-        raise Reject("addresses with a zone (`%eth0`) are not built yet")
+        raise RejectError("addresses with a zone (`%eth0`) are not built yet")
     return str(address)
 
 
@@ -194,7 +194,7 @@ class ServerId(ScalarType):
 
     def parse(self, text: str) -> Any:
         if not self._FORM.fullmatch(text):
-            raise Reject
+            raise RejectError
         return text
 
 

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from evener.config import defaults
-from evener.config.environment import UnknownVariable, escape, expand
+from evener.config.environment import UnknownVariableError, escape, expand
 from evener.config.errors import ConfigError, Place, Problem
-from evener.config.node import Node, Scalar, from_python
 from evener.config.node import Mapping as MappingNode
+from evener.config.node import Node, Scalar, from_python
 from evener.config.node import Sequence as SequenceNode
 from evener.config.report import Report
 from evener.config.rules import judge
@@ -33,9 +33,7 @@ class Config:
         '1 listener, 1 pool, 1 server'
     """
 
-    def __init__(
-        self, tree: Mapping[str, Any], *, env: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, tree: Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> None:
         """A configuration from a tree of dicts, lists, texts, numbers and bools.
 
         Args:
@@ -170,8 +168,8 @@ def _expand(node: Node, env: Mapping[str, str], report: Report) -> None:
     if isinstance(node, Scalar) and "${" in node.text:
         try:
             node.text = expand(node.text, env)
-        except UnknownVariable as error:
-            report.add(node, None, node.describe(), error.expected, error.hint)
+        except UnknownVariableError as error:
+            report.spoil(node, None, node.describe(), error.expected, error.hint)
     elif isinstance(node, MappingNode):
         for _, value in node.entries.values():
             _expand(value, env, report)
@@ -195,5 +193,3 @@ def _map_texts(value: Any, change: Any) -> Any:
     if isinstance(value, list):
         return [_map_texts(item, change) for item in value]
     return change(value)
-
-

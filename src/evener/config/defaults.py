@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evener.config.kinds import Section
-from evener.config.node import Mapping, Node, Sequence
+from evener.config.node import Mapping, Node, Scalar, Sequence
 from evener.config.schema import LISTENER, POOL, ROUTE
 
 
@@ -38,14 +38,15 @@ def _under_each(things: Node, section: Section, shared: Mapping) -> Node:
 def _under_routes(listeners: Node, shared: Mapping) -> Node:
     if not isinstance(listeners, Mapping):
         return listeners
-    entries = {}
+    entries: dict[str, tuple[Scalar, Node]] = {}
     for name, (key, listener) in listeners.entries.items():
         if isinstance(listener, Mapping) and "routes" in listener.entries:
             routes_key, routes = listener.entries["routes"]
             merged = (routes_key, _merged_routes(routes, shared))
             within = {**listener.entries, "routes": merged}
-            listener = Mapping(within, listener.file, listener.line, listener.column)
-        entries[name] = (key, listener)
+            entries[name] = (key, Mapping(within, listener.file, listener.line, listener.column))
+        else:
+            entries[name] = (key, listener)
     return Mapping(entries, listeners.file, listeners.line, listeners.column)
 
 

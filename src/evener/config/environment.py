@@ -13,7 +13,7 @@ from collections.abc import Mapping
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\})?")
 
 
-class UnknownVariable(Exception):
+class UnknownVariableError(Exception):
     """A reference that cannot be replaced; `expected` and `hint` as in a problem."""
 
     def __init__(self, expected: str, hint: str) -> None:
@@ -26,7 +26,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     """The text with its references replaced.
 
     Raises:
-        UnknownVariable: a variable is not set and has no default, or `${` begins no reference.
+        UnknownVariableError: a variable is not set and has no default, or `${` begins no reference.
     """
 
     def word(match: re.Match[str]) -> str:
@@ -34,13 +34,15 @@ def expand(text: str, env: Mapping[str, str]) -> str:
         if match.group() == "$${":
             return "${"
         if name is None:
-            raise UnknownVariable("`${NAME}` or `${NAME:-default}`", "write `$${` for the text `${`")
+            raise UnknownVariableError(
+                "`${NAME}` or `${NAME:-default}`", "write `$${` for the text `${`"
+            )
         found = env.get(name)
         if found or (found is not None and default is None):
             return found
         if default is not None:
             return default
-        raise UnknownVariable(
+        raise UnknownVariableError(
             f"the environment variable {name} to be set",
             f"set it, or give a default: `${{{name}:-value}}`",
         )

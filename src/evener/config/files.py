@@ -8,9 +8,8 @@ Rules kept here:
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Mapping as AbstractMapping
+from pathlib import Path
 
 from evener.config.errors import ConfigError, Place, Problem
 from evener.config.node import Mapping, Node, Scalar, Sequence
@@ -34,7 +33,7 @@ class _Pieces:
     def __init__(self, env: AbstractMapping[str, str], report: Report) -> None:
         self._env = env
         self._report = report
-        self._open: list[str] = []
+        self._open: list[Path] = []
 
     def whole(self, path: str) -> Node:
         """The file's tree, with its includes merged into it."""
@@ -43,7 +42,7 @@ class _Pieces:
             return node
         _, patterns = node.entries["include"]
         merged = {name: e for name, e in node.entries.items() if name != "include"}
-        self._open.append(os.path.realpath(path))
+        self._open.append(Path(path).resolve())
         for piece in self._matching(path, patterns):
             self._merge(merged, self.whole(piece))
         self._open.pop()
@@ -51,8 +50,7 @@ class _Pieces:
 
     def _read(self, path: str) -> Node:
         try:
-            with open(path, encoding="utf-8", newline="") as file:
-                text = file.read()
+            text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
             got = f"a file that can't be read: {error.strerror}"
             raise ConfigError([Problem(Place(path, 0, 0), "", got, "a readable file")]) from None
@@ -70,15 +68,14 @@ class _Pieces:
             if not isinstance(pattern, Scalar) or not pattern.text:
                 self._wrong(pattern, pattern.describe(), "a path such as conf.d/*.yaml")
                 continue
-            whole = os.path.join(os.path.dirname(path), pattern.text)
-            matches = sorted(glob.glob(whole))
-            if not matches and not glob.has_magic(pattern.text):
+            matches = _files(Path(path).parent, pattern.text)
+            if not matches and not _MAGIC & {*pattern.text}:
                 self._wrong(pattern, pattern.describe(), "a file that exists")
             for match in matches:
-                if os.path.realpath(match) in self._open or os.path.samefile(match, path):
+                if match.resolve() in self._open:
                     self._wrong(pattern, f"`{match}`, which includes this file", "other files")
                 else:
-                    found.append(match)
+                    found.append(str(match))
         return found
 
     def _merge(self, merged: dict[str, tuple[Scalar, Node]], piece: Node) -> None:
@@ -112,3 +109,14 @@ class _Pieces:
 
     def _wrong(self, node: Node, got: str, expected: str) -> None:
         self._report.add(node, (None, "include"), got, expected)
+
+
+_MAGIC = {"*", "?", "["}
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """The files that a pattern names, sorted; hidden ones (editors leave some) only by name."""
+    if pattern.startswith("/"):
+        folder, pattern = Path("/"), pattern.lstrip("/")
+    hidden = pattern.rpartition("/")[2].startswith(".")
+    return sorted(f for f in folder.glob(pattern) if hidden or not f.name.startswith("."))

@@ -7,11 +7,11 @@ sections are decided here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from evener.config.model import BAD, EMPTY_HINT, Form, Key, Reject, ScalarType, Type
+from evener.config.model import BAD, EMPTY_HINT, Form, Key, RejectError, ScalarType, Type
 from evener.config.node import Mapping, Node, Scalar, Sequence, from_python
 from evener.config.report import Path, Report, nearest
 
@@ -19,9 +19,7 @@ from evener.config.report import Path, Report, nearest
 class ListOf(Type):
     """A list; one thing alone is a list of it."""
 
-    def __init__(
-        self, item: Type, expected: str, *, least: int = 1, merges: bool = False
-    ) -> None:
+    def __init__(self, item: Type, expected: str, *, least: int = 1, merges: bool = False) -> None:
         """`merges`: one thing over one thing merges; without it, and with lists, it replaces."""
         self._item = item
         self._least = least
@@ -124,7 +122,7 @@ class Or(Type):
             if node.text:
                 try:
                     return self.type.parse(node.text)
-                except Reject as reason:
+                except RejectError as reason:
                     expected = f"{reason.expected or self.type.expected}, or `{self.word}`"
                     report.add(node, path, node.describe(), expected, reason.hint)
                     return BAD
@@ -180,9 +178,7 @@ class Section(Type):
         for declared in fields(self.cls):
             type, default, doc, reason, example, unset, live, name = declared.metadata["key"]
             name = name or declared.name
-            keys[name] = Key(
-                name, declared.name, type, default, doc, reason, example, unset, live
-            )
+            keys[name] = Key(name, declared.name, type, default, doc, reason, example, unset, live)
         return keys
 
     def read(self, node: Node, path: Path, report: Report) -> Any:
@@ -209,8 +205,11 @@ class Section(Type):
 
     def write(self, value: Any) -> Any:
         plain = {}
+        silent = value.silent() if hasattr(value, "silent") else ()
         for name, key in self.keys.items():
             held = getattr(value, key.attribute)
+            if name in silent:
+                continue
             if held is None and not key.type.writes_none:
                 continue
             # Nothing written and nothing asked: an empty list would not be read again.
@@ -240,9 +239,8 @@ class Section(Type):
         entries = self._kept(base, over)
         for name, (key_node, value) in over.entries.items():
             key = self.keys.get(name)
-            if key is not None and name in entries:
-                value = key.type.merge(entries[name][1], value)
-            entries[name] = (key_node, value)
+            merged = key.type.merge(entries[name][1], value) if key and name in entries else value
+            entries[name] = (key_node, merged)
         return Mapping(entries, over.file, over.line, over.column)
 
     def json_schema(self) -> dict[str, Any]:
@@ -277,6 +275,11 @@ class Section(Type):
         if not whole:
             return BAD
         made = self.cls(**values)
+        if hasattr(made, "silent") and made.silent():
+            # What defaults say of other kinds is not this thing's business.
+            made = replace(made, **{name: self.defaults[name] for name in made.silent()})
+        if hasattr(made, "completed"):
+            made = made.completed()
         judge = getattr(made, "judge", None)
         if judge is not None:
 
@@ -284,7 +287,7 @@ class Section(Type):
                 at = mapping.entries[name][1] if name in mapping.entries else mapping
                 report.add(at, (path, name), got, expected, hint)
 
-            judge(fail)
+            judge(fail, mapping.entries)
         return made
 
     def _unknown(self, key: Scalar, path: Path, report: Report) -> None:

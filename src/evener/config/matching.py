@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from evener.config.kinds import ListOf
-from evener.config.model import BAD, Reject, ScalarType, Type
+from evener.config.model import BAD, RejectError, ScalarType, Type
 from evener.config.node import Mapping, Node
 from evener.config.report import Path, Report, nearest
 from evener.config.scalars import Pattern, Switch, Text
@@ -34,10 +34,10 @@ class HostPattern(ScalarType):
 
     def parse(self, text: str) -> str:
         if re.search(r"[^:\]]:\d+$|\]:\d+$", text):
-            raise Reject(f"the port is ignored: write `{text.rpartition(':')[0]}`")
+            raise RejectError(f"the port is ignored: write `{text.rpartition(':')[0]}`")
         host = text.lower()
         if not _HOST.fullmatch(host) or len(host) > 253:
-            raise Reject
+            raise RejectError
         return host
 
 
@@ -56,7 +56,7 @@ class _Forms(Type):
     def _form(self, node: Mapping, path: Path, report: Report) -> Any:
         if len(node.entries) != 1:
             return self.refuse(node, path, report, f"exactly one of {', '.join(self.forms)}")
-        (name, (key, value)), = node.entries.items()
+        ((name, (key, value)),) = node.entries.items()
         if name not in self.forms:
             expected = "one of " + ", ".join(self.forms)
             hint = nearest(name, self.forms)
@@ -131,9 +131,9 @@ class Regex(Text):
 
     def parse(self, text: str) -> str:
         if re.search(r"(?<!\\)(?:\\\\)*\(\?<?[=!]", text):
-            raise Reject("look-around needs time that a request could multiply; it is left out")
+            raise RejectError("look-around is left out: a request could make it take long")
         if re.search(r"(?<!\\)(?:\\\\)*\\[1-9]", text):
-            raise Reject("references need time that a request could multiply; they are left out")
+            raise RejectError("references are left out: a request could make them take long")
         return text
 
 
@@ -146,7 +146,7 @@ class _PlainPath(ScalarType):
     def parse(self, text: str) -> tuple[str, str]:
         stem = text.removesuffix("*")
         if "*" in stem or (stem != text and not stem.endswith("/")):
-            raise Reject(f"other stars need `{{glob: {text}}}`")
+            raise RejectError(f"other stars need `{{glob: {text}}}`")
         path = canonical(stem)
         if stem != text:
             return "within", path.removesuffix("/")
@@ -165,7 +165,7 @@ class _GlobPath(ScalarType):
 
     def parse(self, text: str) -> str:
         if not text.startswith(("/", "*")):
-            raise Reject
+            raise RejectError
         return text
 
 
@@ -187,19 +187,19 @@ def canonical(path: str) -> str:
     that can't stand in a request target are escaped (RFC 3986 §6.2.2).
 
     Raises:
-        Reject: no request can have this path.
+        RejectError: no request can have this path.
     """
     if not path.startswith("/"):
-        raise Reject("begin it with `/`")
+        raise RejectError("begin it with `/`")
     if "?" in path or "#" in path:
-        raise Reject("`?` and `#` are no part of a path; matching on `query` is not built yet")
+        raise RejectError("`?` and `#` are no part of a path; matching on `query` is not built yet")
     if "\\" in path or re.search(r"%(?![0-9A-Fa-f]{2})|%00", path):
-        raise Reject("`\\`, `%00` and incomplete escapes are answered 400 before routes are asked")
+        raise RejectError("requests with `\\`, `%00` or broken escapes are answered 400 before")
     escaped = "".join(c if "!" <= c <= "~" else _percent(c) for c in path)
     plain = re.sub(r"/+", "/", _ESCAPE.sub(_decode, escaped))
     segments = re.split(r"/|%2F|%5C", plain)
     if any(re.split(r";|%3B", segment)[0] in (".", "..") for segment in segments):
-        raise Reject("segments `.` and `..` are answered 400 before routes are asked")
+        raise RejectError("segments `.` and `..` are answered 400 before routes are asked")
     return plain
 
 

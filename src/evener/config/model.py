@@ -65,7 +65,7 @@ class Type:
         return BAD
 
 
-class Reject(Exception):
+class RejectError(Exception):
     """Raised by a scalar's `parse`: the text is none of the type's values."""
 
     def __init__(self, hint: str = "", expected: str = "") -> None:
@@ -83,7 +83,7 @@ class ScalarType(Type):
         """The value of a text.
 
         Raises:
-            Reject: the text is none of the type's values.
+            RejectError: the text is none of the type's values.
         """
         raise NotImplementedError
 
@@ -98,7 +98,7 @@ class ScalarType(Type):
             return self.refuse(node, path, report, EMPTY_HINT)
         try:
             return self.parse(node.text)
-        except Reject as reason:
+        except RejectError as reason:
             expected = reason.expected or self.expected
             report.add(node, path, node.describe(), expected, reason.hint)
             return BAD
@@ -200,9 +200,10 @@ def section(
 
     def make(cls: type[_T]) -> type[_T]:
         made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
-        form = Form(main, tuple(planned.split()), tuple(kinds.split()), kind_key, whole_kind, inline)
+        form = Form(
+            main, tuple(planned.split()), tuple(kinds.split()), kind_key, whole_kind, inline
+        )
         made.__form__ = form  # type: ignore[attr-defined]  # read by Section alone
         return made
 
     return make
-

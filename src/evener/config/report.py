@@ -20,14 +20,22 @@ class Report:
     def __init__(self) -> None:
         self.partial = False
         """Whether what is read may lack keys: it will be merged under something."""
+        self._spoiled: set[int] = set()
         self._problems: dict[tuple[object, ...], Problem] = {}
 
     def add(self, node: Node, path: Path, got: str, expected: str, hint: str = "") -> None:
         """Notes that `node` is wrong."""
+        if id(node) in self._spoiled:
+            return
         place = node.place
         # Without lines (a tree built in Python) only the path tells two problems apart.
         identity = (place, got, expected) if place.line else (path, got, expected)
         self._problems.setdefault(identity, Problem(place, show(path), got, expected, hint))
+
+    def spoil(self, node: Node, path: Path, got: str, expected: str, hint: str = "") -> None:
+        """Notes that `node` is wrong, and that nothing more need be said of it."""
+        self.add(node, path, got, expected, hint)
+        self._spoiled.add(id(node))
 
     def problems(self) -> tuple[Problem, ...]:
         """All problems, in the order of the files."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from evener.config.node import Mapping, Node, Sequence
 from evener.config.report import Path, Report, nearest
-from evener.config.schema import Listener, Pool, Root, Route
+from evener.config.schema import HTTP_ONLY, Listener, Pool, Root, Route
 
 
 def judge(root: Root, node: Node, report: Report) -> None:
@@ -59,11 +59,11 @@ class _Rules:
                 self._params((here, "params"), pool)
             if pool.protocol == "fastcgi" and server.address.port is None:
                 self._needs_port((here, "address"), server.address.kind, name)
-        if self._written((path, "params")) and pool.protocol != "fastcgi":
+        if pool.params and self._written((path, "params")) and pool.protocol != "fastcgi":
             self._params((path, "params"), pool)
 
     def _tcp(self, path: Path, listener: Listener) -> None:
-        for key in ("http", "routes", "redirect", "trusted_proxies"):
+        for key in HTTP_ONLY:
             if self._written((path, key)):
                 hint = "a tcp listener relays bytes to its pool"
                 self._wrong((path, key), f"`{key}` with `protocol: tcp`", "it with http only", hint)
@@ -95,7 +95,7 @@ class _Rules:
         self._report.add(self._at(path), path, got, expected, hint)
 
     def _at(self, path: Path) -> Node:
-        """The node that wrote this, in the thing itself or in the defaults, or the nearest above."""
+        """The node that wrote this, or the nearest above it that is written."""
         if path is None:
             return self._node
         found = self._written(path)

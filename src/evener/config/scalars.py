@@ -8,10 +8,9 @@ Rules kept here:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from evener.config.model import Reject, ScalarType
+from evener.config.model import RejectError, ScalarType
 from evener.config.report import nearest
 
 _ON = ("on", "true", "yes")
@@ -53,7 +52,7 @@ class Pattern(ScalarType):
 
     def parse(self, text: str) -> str:
         if not self._form.fullmatch(text):
-            raise Reject(self._hint)
+            raise RejectError(self._hint)
         return text
 
     def json_schema(self) -> dict[str, Any]:
@@ -88,7 +87,7 @@ class Switch(ScalarType):
             return True
         if word in _OFF:
             return False
-        raise Reject
+        raise RejectError
 
     def write(self, value: Any) -> str:
         return "on" if value else "off"
@@ -110,8 +109,8 @@ class Choice(ScalarType):
         if text in self.words:
             return text
         if text in self._planned:
-            raise Reject(f"`{text}` is planned but not built yet")
-        raise Reject(nearest(text, self.words))
+            raise RejectError(f"`{text}` is planned but not built yet")
+        raise RejectError(nearest(text, self.words))
 
     def json_schema(self) -> dict[str, Any]:
         return {"enum": list(self.words)}
@@ -130,7 +129,7 @@ class Integer(ScalarType):
             number = int(text)
             if self.least <= number <= self.most:
                 return number
-        raise Reject
+        raise RejectError
 
     def json_schema(self) -> dict[str, Any]:
         bounds = {"minimum": self.least, "maximum": self.most}
@@ -152,16 +151,21 @@ class Quantity(ScalarType):
         self.expected = f"{self.noun} such as {self.sample}"
         self.example = self.sample
 
+    @property
+    def bounds(self) -> str:
+        """The least and the most."""
+        return f"from {self.write(self.least)} to {self.write(self.most)}"
+
     def parse(self, text: str) -> int:
         match = _QUANTITY.fullmatch(text)
         if match is None:
-            raise Reject(self._units_hint())
+            raise RejectError(self._units_hint())
         number, unit, suffix = match.group(1), match.group(2), match.group(3) or ""
         if not unit:
-            raise Reject(f"write the unit: `{number}{self.bare}`")
+            raise RejectError(f"write the unit: `{number}{self.bare}`")
         scale = self.units.get(unit)
         if scale is None or suffix != self.suffix:
-            raise Reject(self._units_hint())
+            raise RejectError(self._units_hint())
         return self._bounded(number, scale)
 
     def write(self, value: Any) -> str:
@@ -186,11 +190,11 @@ class Quantity(ScalarType):
         whole, _, part = number.partition(".")
         value, rest = divmod(int(whole + part) * scale, 10 ** len(part))
         if rest:
-            raise Reject(expected=f"{self.noun} of whole {next(iter(self.units))}{self.suffix}")
+            smallest = next(iter(self.units)) + self.suffix
+            raise RejectError(expected=f"{self.noun} of whole {smallest}")
         if not self.least <= value <= self.most:
-            bounds = f"from {self.write(self.least)} to {self.write(self.most)}"
-            raise Reject(expected=f"{self.noun} {bounds}")
-        return value
+            raise RejectError(expected=f"{self.noun} {self.bounds}")
+        return int(value)
 
     def _units_hint(self) -> str:
         return "units are " + ", ".join(f"{unit}{self.suffix}" for unit in self.units)
@@ -241,9 +245,9 @@ class Percent(ScalarType):
     def parse(self, text: str) -> float:
         number = text.removesuffix("%").rstrip()
         if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", number) or float(number) > 100:
-            raise Reject
+            raise RejectError
         if not text.endswith("%"):
-            raise Reject(f"write the unit: `{text}%`")
+            raise RejectError(f"write the unit: `{text}%`")
         return float(number)
 
     def write(self, value: Any) -> str:
@@ -259,11 +263,11 @@ class StatusRange(ScalarType):
     def parse(self, text: str) -> tuple[int, int]:
         match = re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", text)
         if match is None:
-            raise Reject
+            raise RejectError
         first = int(match.group(1))
         last = int(match.group(2) or first)
         if last < first:
-            raise Reject(f"write `{last}-{first}`")
+            raise RejectError(f"write `{last}-{first}`")
         return first, last
 
     def write(self, value: Any) -> str:
@@ -281,12 +285,10 @@ class FilePath(ScalarType):
 
     def parse(self, text: str) -> str:
         if "\0" in text:
-            raise Reject
+            raise RejectError
         if self._absolute and not text.startswith("/"):
-            raise Reject("begin it with `/`", "an absolute path")
+            raise RejectError("begin it with `/`", "an absolute path")
         return text
-
-
 
 
 NAME = Pattern(

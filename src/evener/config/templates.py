@@ -1,6 +1,7 @@
 """Words in values: `{host}`, `{header.x-user}`; which words there are, and how they are written.
 
-`{{` writes a brace. What a word stands for is known to the engine alone.
+`{{` writes a brace; `{query}` is the raw query, `{query.N}` one of its values. What a word
+stands for is known to the engine alone.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from evener.config.model import Reject, ScalarType
+from evener.config.model import RejectError, ScalarType
 from evener.config.report import nearest
 
 WORDS = (
@@ -18,10 +19,10 @@ WORDS = (
     "host",
     "path",
     "uri",
+    "query",
     "method",
     "scheme",
     "tls.sni",
-    "tls.client_cn",
     "request.id",
     "server",
     "pool",
@@ -29,6 +30,7 @@ WORDS = (
     "now",
 )
 FAMILIES = ("query", "header", "cookie")
+PLANNED = ("tls.client_cn",)
 _WORD = re.compile(r"\{\{|\{([^{}]*)(\}?)")
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -48,7 +50,7 @@ class Template(ScalarType):
                 _judge(match.group(1), closed=bool(match.group(2)))
         # A value is sent in a header or a record: these three would end it early.
         if any(character in text for character in "\r\n\0"):
-            raise Reject(expected="a text without line ends")
+            raise RejectError(expected="a text without line ends")
         return text
 
     def write(self, value: Any) -> str:
@@ -57,12 +59,14 @@ class Template(ScalarType):
 
 def _judge(word: str, *, closed: bool) -> None:
     if not closed:
-        raise Reject("write `{{` for a brace", "a `}` after each word in braces")
+        raise RejectError("write `{{` for a brace", "a `}` after each word in braces")
     if word in WORDS:
         return
+    if word in PLANNED:
+        raise RejectError(f"`{{{word}}}` is planned but not built yet")
     family, _, name = word.partition(".")
     if family in FAMILIES and _FIELD.fullmatch(name):
         return
     known = [*WORDS, *(f"{family}.NAME" for family in FAMILIES)]
     expected = "one of the words " + ", ".join(known)
-    raise Reject(nearest(word, known) or "write `{{` for a brace", expected)
+    raise RejectError(nearest(word, known) or "write `{{` for a brace", expected)

@@ -8,17 +8,19 @@ Rules kept here:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping as AbstractMapping
+from collections.abc import Iterator
+from collections.abc import Mapping as AbstractMapping
 from typing import TypeAlias
 
 from evener import _engine
-from evener.config.environment import UnknownVariable, expand
+from evener.config.environment import UnknownVariableError, expand
 from evener.config.errors import ConfigError, Place, Problem
 from evener.config.node import Mapping, Node, Scalar, Sequence
 from evener.config.report import Report
 
 _Event: TypeAlias = tuple[int, int, int, int, str]
 _MAPPING, _SEQUENCE, _END, _PLAIN, _QUOTED = range(5)
+_SCALARS = (_PLAIN, _QUOTED)
 
 
 def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) -> Node | None:
@@ -57,7 +59,7 @@ class _Builder:
     def node(self, event: _Event) -> Node:
         kind, line, column, anchor, text = event
         node: Node
-        if kind == _PLAIN or kind == _QUOTED:
+        if kind in _SCALARS:
             node = Scalar(text, kind == _PLAIN, self._file, line, column)
             if "${" in text:
                 self._expand(node)
@@ -84,7 +86,7 @@ class _Builder:
             kind, key_line, key_column, _, text = event
             if kind == _END:
                 break
-            if kind != _PLAIN and kind != _QUOTED:
+            if kind not in _SCALARS:
                 self._odd_key(event)
                 continue
             key = Scalar(text, True, file, key_line, key_column)
@@ -100,8 +102,8 @@ class _Builder:
     def _expand(self, node: Scalar) -> None:
         try:
             node.text = expand(node.text, self._env)
-        except UnknownVariable as error:
-            self._report.add(node, None, node.describe(), error.expected, error.hint)
+        except UnknownVariableError as error:
+            self._report.spoil(node, None, node.describe(), error.expected, error.hint)
 
     def _odd_key(self, event: _Event) -> None:
         key = self.node(event)

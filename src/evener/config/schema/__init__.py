@@ -4,12 +4,20 @@ Adding a key is one declaration here, and the place that obeys it.
 """
 
 from evener.config.schema.evener import Access, Admin, Evener, Log
-from evener.config.schema.listener import UNIX_MODE, Bind, Certificate, Listener, ListenerTls
+from evener.config.schema.listener import (
+    HTTP_ONLY,
+    UNIX_MODE,
+    Bind,
+    Certificate,
+    Listener,
+    ListenerTls,
+)
 from evener.config.schema.pool import Check, Passive, Pool, PoolTls, Server
 from evener.config.schema.root import LISTENER, POOL, ROOT, ROUTE, Root
 from evener.config.schema.route import Match, Redirect, Respond, Route
 
 __all__ = [
+    "HTTP_ONLY",
     "LISTENER",
     "POOL",
     "ROOT",

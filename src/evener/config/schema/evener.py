@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from evener.config.addresses import BIND_ADDRESS, BindAddress
 from evener.config.kinds import Or, Section
 from evener.config.model import Fail, key, section
@@ -51,7 +53,7 @@ class Admin:
         example="unix:/run/evener/admin.sock",
     )
 
-    def judge(self, fail: Fail) -> None:
+    def judge(self, fail: Fail, written: Container[str]) -> None:
         """Rules between its keys."""
         if self.bind is not None and self.bind.kind != "unix":
             fail(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from evener.config.addresses import BIND_ADDRESS, NETWORK, BindAddress
 from evener.config.kinds import ListOf, Or, Section
 from evener.config.matching import HTTPS_OR_TEMPLATE
@@ -19,6 +21,7 @@ from evener.config.scalars import (
 from evener.config.schema.route import Route
 
 UNIX_MODE = "0660"
+HTTP_ONLY = ("http", "trusted_proxies", "redirect", "routes")
 
 
 @section(main="address")
@@ -46,10 +49,10 @@ class Bind:
         example="www-data",
     )
 
-    def judge(self, fail: Fail) -> None:
+    def judge(self, fail: Fail, written: Container[str]) -> None:
         """Rules between its keys."""
         for name in ("mode", "group"):
-            if getattr(self, name) is not None and self.address.kind != "unix":
+            if name in written and self.address.kind != "unix":
                 fail(name, f"`{name}`", "it on unix sockets only", "leave it out")
 
 
@@ -241,3 +244,7 @@ class Listener:
         unset="what no route matched is answered 404",
         example="app",
     )
+
+    def silent(self) -> tuple[str, ...]:
+        """Keys without a meaning for its protocol."""
+        return () if self.protocol == "http" else HTTP_ONLY

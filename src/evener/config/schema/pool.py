@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from dataclasses import replace
+
 from evener.config.addresses import SERVER_ADDRESS, SERVER_ID, ServerAddress
 from evener.config.kinds import ListOf, MapOf, Or, Section
 from evener.config.matching import HEADER_NAME, METHOD, TARGET
@@ -18,6 +21,7 @@ from evener.config.scalars import (
     Switch,
     Text,
 )
+from evener.config.schema.fastcgi import of_pool, of_server
 from evener.config.templates import Template
 
 PARAMETER = Pattern("the name of a parameter such as DOCUMENT_ROOT", r"[A-Za-z_][A-Za-z0-9_]*")
@@ -30,8 +34,8 @@ class Server:
 
     address: ServerAddress = key(
         SERVER_ADDRESS,
-        "Where it is. A name is resolved, each of its addresses is a server `NAME@ADDRESS`. A port "
-        "left out is 80, or 443 with TLS.",
+        "Where it is. A name is resolved, each of its addresses is a server `NAME@ADDRESS`. "
+        "A port left out is 80, or 443 with TLS.",
         example="10.0.0.1:80",
     )
     id: str | None = key(
@@ -76,8 +80,8 @@ class Scheduler:
         Choice(
             "round_robin",
             "least_conn",
-            planned="least_time ip_hash hash random rr wrr lc wlc sed nq lblc lblcr dh sh mh fo ovf "
-            "twos roundrobin static-rr leastconn first source uri url_param hdr rdp-cookie "
+            planned="least_time ip_hash hash random rr wrr lc wlc sed nq lblc lblcr dh sh mh fo "
+            "ovf twos roundrobin static-rr leastconn first source uri url_param hdr rdp-cookie "
             "peak_ewma prequal maglev ring rendezvous bounded_hash python",
         ),
         "Its name; each program's spelling is that program's pick.",
@@ -103,7 +107,10 @@ class Expect:
         reason="a redirect is an answer of a living server",
     )
     body: str | None = key(
-        Text(), "Text within the first 64 KiB of the body.", default=None, unset="any body",
+        Text(),
+        "Text within the first 64 KiB of the body.",
+        default=None,
+        unset="any body",
         example="ready",
     )
     header: dict[str, str] = key(
@@ -125,63 +132,92 @@ class Check:
         TARGET, "Asks for this target.", default=None, unset="another kind", example="/health"
     )
     tcp: bool = key(
-        Nothing(), "Connects; with TLS in the pool it shakes hands too.", default=None,
+        Nothing(),
+        "Connects; with TLS in the pool it shakes hands too.",
+        default=None,
         unset="another kind",
     )
     every: int = key(
-        Duration(100), "Time between two checks.", default="2s",
+        Duration(100),
+        "Time between two checks.",
+        default="2s",
         reason="a dead server is found within four seconds, at a cost that is not felt",
     )
     timeout: int = key(
-        Duration(10), "Time a check may take as a whole.", default="1s",
+        Duration(10),
+        "Time a check may take as a whole.",
+        default="1s",
         reason="a check that takes longer says enough",
     )
     rise: int = key(
-        Integer(1, 1000), "Passes in a row that bring a server up.", default="2",
+        Integer(1, 1000),
+        "Passes in a row that bring a server up.",
+        default="2",
         reason="one pass may be chance",
     )
     fall: int = key(
-        Integer(1, 1000), "Failures in a row that take it down.", default="2",
+        Integer(1, 1000),
+        "Failures in a row that take it down.",
+        default="2",
         reason="one failure may be a lost packet",
     )
     fast: int | None = key(
-        Duration(100), "Time between two checks while the state is changing.", default=None,
-        unset="`every`", example="500ms",
+        Duration(100),
+        "Time between two checks while the state is changing.",
+        default=None,
+        unset="`every`",
+        example="500ms",
     )
     down: int | None = key(
-        Duration(100), "Time between two checks of a server that is down.", default=None,
-        unset="`every`", example="10s",
+        Duration(100),
+        "Time between two checks of a server that is down.",
+        default=None,
+        unset="`every`",
+        example="10s",
     )
     jitter: float = key(
-        Percent(), "Share of the interval by which each is moved at random.", default="10%",
+        Percent(),
+        "Share of the interval by which each is moved at random.",
+        default="10%",
         reason="checks of many servers, or of many balancers, do not fall together",
     )
     host: str | None = key(
         Pattern("a host name, with a port where wanted", r"[A-Za-z0-9._\[\]:-]+"),
-        "Host field of the request.", default=None, unset="the server's host",
+        "Host field of the request.",
+        default=None,
+        unset="the server's host",
         example="health.example",
     )
     method: str = key(
-        METHOD, "Method of the request.", default="GET", reason="every server answers it",
+        METHOD,
+        "Method of the request.",
+        default="GET",
+        reason="every server answers it",
     )
     headers: dict[str, str] = key(
         MapOf(HEADER_NAME, Text(), "header names with values"),
-        "Further fields of the request.", default={}, example="{x-check: evener}",
+        "Further fields of the request.",
+        default={},
+        example="{x-check: evener}",
     )
     expect: Expect = key(
-        Section(Expect, "what the answer must be"), "What the answer must be.", default={},
+        Section(Expect, "what the answer must be"),
+        "What the answer must be.",
+        default={},
     )
     port: int | None = key(
         Integer(1, 65535), "Port to check.", default=None, unset="the server's", example="8081"
     )
 
-    def judge(self, fail: Fail) -> None:
+    def judge(self, fail: Fail, written: Container[str]) -> None:
         """Rules between its keys."""
-        if self.http is not None:
-            return
-        for name, unset in (("host", None), ("method", "GET"), ("headers", {})):
-            if getattr(self, name) != unset:
+        for name in self.silent():
+            if name in written:
                 fail(name, f"`{name}` in a tcp check", "it in an http check", "write `http: /path`")
+
+    def silent(self) -> tuple[str, ...]:
+        """Keys without a meaning for this kind."""
+        return () if self.http is not None else ("host", "method", "headers", "expect")
 
 
 @section()
@@ -189,12 +225,12 @@ class Passive:
     """Exclusion by live answers: nginx's max_fails and fail_timeout."""
 
     fails: int = key(
-        Integer(1, 1_000_000), "Failures within the window that take a server out.", default="1",
+        Integer(1, 1_000_000),
+        "Failures within the window that take a server out.",
+        default="1",
         reason="nginx's max_fails; the request goes to the next server anyway",
     )
-    within: int = key(
-        Duration(), "The window.", default="10s", reason="nginx's fail_timeout"
-    )
+    within: int = key(Duration(), "The window.", default="10s", reason="nginx's fail_timeout")
     out: int = key(
         Duration(), "Time it stays out at least.", default="10s", reason="nginx's fail_timeout"
     )
@@ -221,7 +257,11 @@ class Retry:
     on: tuple[str, ...] = key(
         ListOf(
             Choice(
-                "connect", "reset", "timeout", "junk", "non_idempotent",
+                "connect",
+                "reset",
+                "timeout",
+                "junk",
+                "non_idempotent",
                 *map(str, (403, 404, 421, 425, 429, 500, 502, 503, 504)),
             ),
             "causes",
@@ -239,15 +279,21 @@ class Keepalive:
     """Server connections kept for later requests."""
 
     idle: int | None = key(
-        Or("off", Duration()), "Time one may stand unused; `off` keeps none.", default="60s",
+        Or("off", Duration()),
+        "Time one may stand unused; `off` keeps none.",
+        default="60s",
         reason="nginx's keepalive_timeout towards servers",
     )
     per_shard: int = key(
-        Integer(1, 1_000_000), "Most unused connections per server and shard.", default="128",
+        Integer(1, 1_000_000),
+        "Most unused connections per server and shard.",
+        default="128",
         reason="more than a busy server has unused",
     )
     max_age: int = key(
-        Duration(), "Age after which one is not used again.", default="1h",
+        Duration(),
+        "Age after which one is not used again.",
+        default="1h",
         reason="what a name or a firewall now points to is found again",
     )
 
@@ -257,19 +303,27 @@ class PoolTimeouts:
     """How long each wait on a server may last."""
 
     connect: int = key(
-        Duration(), "To make a connection, TLS included.", default="5s",
+        Duration(),
+        "To make a connection, TLS included.",
+        default="5s",
         reason="a lost packet is sent again after 1 s and 3 s",
     )
     send: int = key(
-        Duration(), "Between two pieces of a request that the server takes.", default="30s",
+        Duration(),
+        "Between two pieces of a request that the server takes.",
+        default="30s",
         reason="as listeners",
     )
     response: int = key(
-        Duration(), "From the request sent to the answer's head.", default="60s",
+        Duration(),
+        "From the request sent to the answer's head.",
+        default="60s",
         reason="nginx's proxy_read_timeout",
     )
     receive: int = key(
-        Duration(), "Between two pieces of an answer's body.", default="60s",
+        Duration(),
+        "Between two pieces of an answer's body.",
+        default="60s",
         reason="nginx's proxy_read_timeout",
     )
 
@@ -280,8 +334,12 @@ class ClientCertificate:
 
     cert: str = key(FilePath("a file"), "PEM file of the chain.", example="/etc/evener/own.pem")
     key_: str | None = key(
-        FilePath("a file"), "PEM file of the key.", default=None, unset="it stands in `cert` too",
-        example="/etc/evener/own.key", name="key",
+        FilePath("a file"),
+        "PEM file of the key.",
+        default=None,
+        unset="it stands in `cert` too",
+        example="/etc/evener/own.key",
+        name="key",
     )
 
 
@@ -290,29 +348,41 @@ class PoolTls:
     """TLS towards servers."""
 
     verify: bool = key(
-        Switch(), "Whether the server's certificate is verified.", default="on",
+        Switch(),
+        "Whether the server's certificate is verified.",
+        default="on",
         reason="encryption to anyone protects from no one",
     )
     ca: str | None = key(
         Or("system", FilePath("a file with authorities")),
-        "PEM file with the authorities to verify against.", default="system",
-        reason="what the machine trusts already", example="/etc/evener/ca.pem",
+        "PEM file with the authorities to verify against.",
+        default="system",
+        reason="what the machine trusts already",
+        example="/etc/evener/ca.pem",
     )
     server_name: str | None = key(
         Pattern("a host name", r"[A-Za-z0-9._-]{1,253}"),
-        "Name to verify and to send as SNI.", default=None, unset="the address's host",
+        "Name to verify and to send as SNI.",
+        default=None,
+        unset="the address's host",
         example="app.internal",
     )
     client: ClientCertificate | None = key(
-        Section(ClientCertificate, "a certificate"), "Our own certificate.", default=None,
-        unset="none is shown", example="{cert: /etc/own.pem, key: /etc/own.key}",
+        Section(ClientCertificate, "a certificate"),
+        "Our own certificate.",
+        default=None,
+        unset="none is shown",
+        example="{cert: /etc/own.pem, key: /etc/own.key}",
     )
     min_version: str = key(
-        Choice("1.2", "1.3"), "The lowest version accepted.", default="1.2",
+        Choice("1.2", "1.3"),
+        "The lowest version accepted.",
+        default="1.2",
         reason="older ones are broken (RFC 8996)",
     )
 
 
+_TLS = Section(PoolTls, "keys of tls, {} for all defaults")
 _CHECK = Section(Check, "a check such as tcp or {http: /health}")
 
 
@@ -327,46 +397,75 @@ class Pool:
     protocol: str = key(
         Choice("http", "https", "fastcgi", planned="h2c h2 grpc uwsgi scgi memcached"),
         "What is spoken to its servers: `http`, `https` (http and `tls`) or `fastcgi`.",
-        default="http", reason="what most servers speak",
+        default="http",
+        reason="what most servers speak",
     )
     scheduler: Scheduler = key(
-        Section(Scheduler, "a scheduler"), "How a server is chosen.", default="round_robin",
+        Section(Scheduler, "a scheduler"),
+        "How a server is chosen.",
+        default="round_robin",
         reason="fair without knowing anything of the servers",
     )
     servers: tuple[Server, ...] = key(
         ListOf(Section(Server, SERVER_ADDRESS.expected), "servers", least=0),
-        "Its servers.", example='["10.0.0.1:80", "10.0.0.2:80"]',
+        "Its servers.",
+        example='["10.0.0.1:80", "10.0.0.2:80"]',
     )
     params: dict[str, str] = key(
         PARAMETERS,
         "Parameters that FastCGI servers get, with words in braces. DOCUMENT_ROOT alone makes "
         "php-fpm run: the others have defaults.",
-        default={}, example="{DOCUMENT_ROOT: /srv/www}",
+        default={},
+        example="{DOCUMENT_ROOT: /srv/www}",
     )
     check: tuple[Check, ...] = key(
         Or("off", ListOf(_CHECK, _CHECK.expected, merges=True), value=()),
-        "Active checks; of a list all must pass.", default="off",
-        reason="`passive` alone keeps requests off dead servers", example="{http: /health}",
+        "Active checks; of a list all must pass.",
+        default="off",
+        reason="`passive` alone keeps requests off dead servers",
+        example="{http: /health}",
     )
     passive: Passive | None = key(
         Or("off", Section(Passive, "{fails, within, out, readmit}")),
         "Exclusion by live answers: no connection, TLS, reset or junk before the answer's head, "
         "response time-out. Never takes out the last eligible server.",
-        default={}, reason="a dead server is nobody's problem, without another word",
+        default={},
+        reason="a dead server is nobody's problem, without another word",
     )
     initial: str = key(
-        Choice("up", "down"), "What servers are before their first check of a start.",
-        default="up", reason="a start serves at once; `passive` finds the dead ones",
+        Choice("up", "down"),
+        "What servers are before their first check of a start.",
+        default="up",
+        reason="a start serves at once; `passive` finds the dead ones",
     )
     retry: Retry = key(Section(Retry, "rules"), "When a request goes elsewhere.", default={})
     keepalive: Keepalive = key(
-        Section(Keepalive, "times and sizes"), "Server connections kept.", default={},
+        Section(Keepalive, "times and sizes"),
+        "Server connections kept.",
+        default={},
     )
     timeouts: PoolTimeouts = key(
-        Section(PoolTimeouts, "times"), "How long each wait on a server may last.", default={},
+        Section(PoolTimeouts, "times"),
+        "How long each wait on a server may last.",
+        default={},
     )
     tls: PoolTls | None = key(
-        Or("off", Section(PoolTls, "keys of tls, {} for all defaults")),
-        "TLS towards servers; `protocol: https` has it with its defaults.", default="off",
+        Or("off", _TLS),
+        "TLS towards servers; `protocol: https` has it with its defaults.",
+        default="off",
         reason="`protocol` decides",
     )
+
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        if self.protocol == "https" and self.tls is None and "tls" in written:
+            fail("tls", "`off` with `protocol: https`", "keys of tls", "write `protocol: http`")
+
+    def completed(self) -> Pool:
+        """With what its protocol brings along."""
+        if self.protocol == "https":
+            return replace(self, tls=self.tls or PoolTls(**_TLS.defaults))
+        if self.protocol != "fastcgi":
+            return self
+        own = [replace(s, params=of_server(s.params, self.params)) for s in self.servers]
+        return replace(self, params=of_pool(self.params), servers=tuple(own))

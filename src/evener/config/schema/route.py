@@ -60,7 +60,7 @@ class Redirect:
         "The new location.",
         example="https://{host}{uri}",
     )
-    status: str | None = key(
+    status: str = key(
         Choice("301", "302", "303", "307", "308"),
         "Status code.",
         default="302",
