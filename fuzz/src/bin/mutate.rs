@@ -184,7 +184,7 @@ impl Random {
     }
 
     fn below(&mut self, n: usize) -> usize {
-        ((self.next() >> 32) * n.max(1) as u64 >> 32) as usize
+        (((self.next() >> 32) * n.max(1) as u64) >> 32) as usize
     }
 
     fn pick<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
