@@ -271,17 +271,14 @@ fn least_conn_sees_leases_of_the_plan_before_begin_and_end() {
     let first = group(&plan);
     plan.servers.push(pools::server(2, 0));
     let second = Group::new(&plan, Some(&first), Birth::Reload, 1);
-    let held: Vec<Lease> = (0..2).map(|_| pick(&first, 1)).collect();
-    let third = pick(&second, 1);
+    let (on_a, on_b): (Vec<Lease>, Vec<Lease>) =
+        (0..4).map(|_| pick(&first, 1)).partition(|lease| lease.index() == 0);
+    assert_eq!((on_a.len(), on_b.len()), (2, 2));
+    drop(on_b);
     let other = pick(&second, 1);
-    assert_ne!(third.index(), other.index());
-    drop(third);
-    drop(held);
-    assert_eq!(
-        pick(&second, 1).index(),
-        1 - other.index(),
-        "two against one, then one against none"
-    );
+    assert_eq!(other.index(), 1, "two of the plan before are on a, none on b");
+    drop(on_a);
+    assert_eq!(pick(&second, 1).index(), 0, "none on a, one on b");
 }
 
 #[test]
