@@ -1,4 +1,4 @@
-//! What a pick costs: `cargo run --release -p evener-balance --example cost`.
+//! What a pick costs: `cargo run --release -p evener-balance --example pick_cost`.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -1,4 +1,4 @@
-//! What counting and showing cost: `cargo run --release -p evener-stats --example cost`.
+//! What counting and showing cost: `cargo run --release -p evener-stats --example count_cost`.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures time")]
 
 use std::hint::black_box;
