@@ -30,11 +30,22 @@ def tree(root: int, proc: Path = PROC) -> list[int]:
 
 
 def _parent(entry: Path) -> int:
+    fields = _fields(entry)
+    return int(fields[1]) if fields else -1
+
+
+def state(pid: int, proc: Path = PROC) -> str:
+    """The letter for what a process does (`R`, `S`, `Z`…); empty when there is no such process."""
+    fields = _fields(proc / str(pid))
+    return fields[0] if fields else ""
+
+
+def _fields(entry: Path) -> list[str]:
+    """What stands behind the name, which is in brackets and may itself hold anything."""
     try:
-        # The name in brackets may hold anything, so the fields are counted from its end.
-        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        return (entry / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return -1
+        return []
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import json
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,7 @@ class Witness:
 
     def __init__(self, row: Row, port: int, body: bytes) -> None:
         self.answers = 0
+        self.on_answer: Callable[[], None] = lambda: None
         self._row, self._port, self._body = row, port, body
         self._wrong: str | None = None
         self._enough = threading.Event()
@@ -116,6 +118,7 @@ class Witness:
             while not self._enough.wait(WITNESS_PAUSE) and not self._wrong:
                 self._wrong = ask(connection, self._row.path, self._body)
                 self.answers += 1
+                self.on_answer()
         except (OSError, http.client.HTTPException) as error:
             self._wrong = f"{type(error).__name__}: {error}"
         finally:

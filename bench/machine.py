@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.accounts import tree
+from bench.accounts import state, tree
 from house import debian
 
 # Debian package → a file or program that shows it is there.
@@ -98,23 +98,24 @@ class Running:
             time.sleep(0.05)
         raise MachineError(f"{self.name} does not accept on port {port}: {self.last_words()}")
 
-    def stop(self) -> None:
-        """Asks it to end, and after five seconds ends it and its children."""
+    def stop(self, patience: float = 5.0) -> None:
+        """Asks it to end; what is left of it and its children after that many seconds is ended."""
         family = tree(self.pid)
         self.process.terminate()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            for pid in family:
-                _kill(pid)
-            self.process.wait()
+        self._wait_for(family, patience)
+        for pid in alive(family):
+            os.kill(pid, signal.SIGKILL)
+        self._wait_for(family, patience)
+
+    def _wait_for(self, family: Sequence[int], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and (self.process.poll() is None or alive(family)):
+            time.sleep(0.02)
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def alive(pids: Sequence[int]) -> list[int]:
+    """Those of the processes that still run (one that waits to be reaped does not)."""
+    return [pid for pid in pids if state(pid) not in ("Z", "X", "")]
 
 
 def start(

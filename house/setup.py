@@ -41,6 +41,7 @@ TEST_PACKAGES = {
     "wrk": "/usr/bin/wrk",
     "curl": "/usr/bin/curl",
     "openssl": "/usr/bin/openssl",
+    "libssl-dev": "/usr/include/openssl/ssl.h",
 }
 
 
@@ -122,7 +123,7 @@ def _build_extension() -> None:
     now = _hash([ROOT / "Cargo.lock", ROOT / "Cargo.toml", ROOT / "pyproject.toml", *sources])
     if _remembered("extension") == now:
         return
-    _run([str(VENV / "bin" / "maturin"), "develop", "--release", "--locked", "--skip-install-deps"])
+    _run([str(VENV / "bin" / "maturin"), "develop", "--release", "--locked"])
     _remember("extension", now)
 
 
