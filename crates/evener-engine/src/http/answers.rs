@@ -1,0 +1,395 @@
+//! Answers of our own: refusals, redirects, fixed answers.
+//!
+//! Rules kept here:
+//! - Short and honest, in plain text, or in JSON for who prefers it; they name no internals. Log
+//!   and counters have the exact cause.
+//! - A request that was not read to its end closes its connection.
+//! - What a template expands to cannot break out of its field.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use evener_plan::Respond;
+use evener_proto::h1::{Method, Version, answer};
+
+use super::client::Client;
+use super::exchange::{After, Exchange};
+use super::forwarded;
+use super::template::{Template, Word, Words};
+use super::work::Work;
+use crate::io::Deadline;
+use crate::log::line::Line;
+use crate::shard::{ListenerView, Shard};
+
+/// A refusal: its status, and the cause that log and counters know.
+pub struct Local {
+    /// Status code.
+    pub status: u16,
+    /// Name of the cause.
+    pub cause: &'static str,
+}
+
+/// An answer with a body of our own.
+struct Whole<'a> {
+    status: u16,
+    media_type: &'a str,
+    body: &'a [u8],
+    /// Further fields, each with its line's end.
+    fields: &'a [u8],
+}
+
+impl Local {
+    /// A refusal.
+    pub fn new(status: u16, cause: &'static str) -> Local {
+        Local { status, cause }
+    }
+}
+
+/// Refuses something that never became an exchange, and closes.
+pub async fn refuse(
+    shard: &Rc<Shard>,
+    client: &mut Client,
+    work: &mut Work,
+    view: &ListenerView,
+    local: &Local,
+) -> After {
+    let started = shard.micros();
+    let bytes = client.inbox.bytes();
+    let accept = work.request.head().fields.value(evener_proto::h1::Name::Accept, bytes);
+    let json = accept.is_some_and(prefers_json);
+    let body = words(local.status, json);
+    let whole = Whole {
+        status: local.status,
+        media_type: media_type(json),
+        body: body.as_bytes(),
+        fields: fields_of(local.status),
+    };
+    work.down.clear();
+    let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
+    work.down.own(&[], |out| write(&whole, Some("close"), head_only, out));
+    let send = view.spec().timeouts.send;
+    let sent = write_out(client, work, &shard.deadlines.slot(), send).await;
+    let route = view.route_counters(shard, None);
+    route.add_status(local.status);
+    if shard.log.wants() {
+        let took = shard.micros().saturating_sub(started);
+        log_refused(shard, client, work, view, local, took);
+    }
+    if sent { After::Linger } else { After::Gone }
+}
+
+/// Refuses a request.
+pub async fn local(exchange: &mut Exchange<'_>, local: &Local) -> After {
+    exchange.record.cause = Some(local.cause);
+    let json = exchange.wants_json();
+    let body = words(local.status, json);
+    let whole = Whole {
+        status: local.status,
+        media_type: media_type(json),
+        body: body.as_bytes(),
+        fields: fields_of(local.status),
+    };
+    send(exchange, &whole).await
+}
+
+/// Gives a fixed answer; 503 where its condition does not hold.
+pub async fn respond(
+    exchange: &mut Exchange<'_>,
+    respond: &Respond,
+    needs: Option<(usize, u64)>,
+) -> After {
+    if let Some((pool, up)) = needs {
+        let pools = &exchange.view.running_pools();
+        let there = pools.get(pool).map_or(0, |pool| pool.group.counts_up());
+        if (there as u64) < up {
+            return local(exchange, &Local::new(503, "needs_not_met")).await;
+        }
+    }
+    let whole = Whole {
+        status: respond.status,
+        media_type: &respond.media_type,
+        body: respond.body.as_bytes(),
+        fields: b"",
+    };
+    send(exchange, &whole).await
+}
+
+/// Redirects; 301 for GET and HEAD, else 308, unless a status is given.
+pub async fn redirect(exchange: &mut Exchange<'_>, to: &Template, status: Option<u16>) -> After {
+    let default = match exchange.asked.method {
+        Method::Get | Method::Head => 301,
+        _ => 308,
+    };
+    let mut location = Vec::new();
+    to.expand(&ExchangeWords(exchange), &mut location);
+    let mut fields = Vec::new();
+    if answer::field(b"Location", &location, &mut fields).is_err() {
+        return local(exchange, &Local::new(500, "unsafe_value")).await;
+    }
+    let status = status.unwrap_or(default);
+    let body = words(status, exchange.wants_json());
+    let whole = Whole {
+        status,
+        media_type: media_type(exchange.wants_json()),
+        body: body.as_bytes(),
+        fields: &fields,
+    };
+    send(exchange, &whole).await
+}
+
+async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
+    let unread = !exchange.body.decoder.is_done();
+    let close = unread
+        || !exchange.asked.keep_alive
+        || exchange.shard.is_draining()
+        || !exchange.client.open.is_listening();
+    let connection = match (close, exchange.asked.version) {
+        (true, _) => Some("close"),
+        (false, Version::Http10) => Some("keep-alive"),
+        (false, Version::Http11) => None,
+    };
+    let head_only = exchange.asked.method == Method::Head;
+    exchange.work.down.clear();
+    exchange.work.down.own(&[], |out| write(whole, connection, head_only, out));
+    exchange.record.status = whole.status;
+    exchange.record.head_sent = true;
+    exchange.record.sent = if head_only { 0 } else { whole.body.len() as u64 };
+    exchange.record.out = exchange.work.down.total() as u64;
+    let limit = exchange.view.spec().timeouts.send;
+    let wait = exchange.shard.deadlines.slot();
+    let sent = write_out(exchange.client, exchange.work, &wait, limit).await;
+    match (sent, close) {
+        (false, _) => After::Gone,
+        (true, true) => After::Close,
+        (true, false) => After::Next,
+    }
+}
+
+fn write(whole: &Whole<'_>, connection: Option<&str>, head_only: bool, out: &mut Vec<u8>) {
+    answer::status_line(whole.status, out);
+    // The configuration's words were checked when it was read: a bad one is left out, not sent.
+    let _ = answer::field(b"Content-Type", whole.media_type.as_bytes(), out);
+    out.extend_from_slice(whole.fields);
+    if let Some(connection) = connection {
+        let _ = answer::field(b"Connection", connection.as_bytes(), out);
+    }
+    let bodiless = evener_proto::h1::framing::is_bodiless(whole.status);
+    if !bodiless {
+        answer::content_length(whole.body.len() as u64, out);
+    }
+    answer::end(out);
+    if !head_only && !bodiless {
+        out.extend_from_slice(whole.body);
+    }
+}
+
+/// Writes what is named; false when the client does not take it.
+async fn write_out(client: &mut Client, work: &mut Work, wait: &Deadline, limit: u64) -> bool {
+    poll_fn(|cx| {
+        let result = match work.down.poll_write(cx, &mut client.stream, &[]) {
+            Poll::Ready(Ok(())) => client.stream.poll_flush(cx),
+            other => other,
+        };
+        match result {
+            Poll::Ready(result) => Poll::Ready(result.is_ok()),
+            Poll::Pending => wait.poll_wait(cx, limit).map(|()| false),
+        }
+    })
+    .await
+}
+
+/// Whether a client names JSON and does not name plain text or a page before it.
+pub fn prefers_json(accept: &[u8]) -> bool {
+    let position = |word: &[u8]| memchr::memmem::find(accept, word);
+    let text = position(b"text/html").or_else(|| position(b"text/plain"));
+    match (position(b"application/json"), text) {
+        (Some(json), Some(text)) => json < text,
+        (json, _) => json.is_some(),
+    }
+}
+
+fn media_type(json: bool) -> &'static str {
+    if json { "application/json" } else { "text/plain; charset=utf-8" }
+}
+
+/// Fields that a status requires (RFC 9110 §15.5.6: 405 lists what is allowed).
+fn fields_of(status: u16) -> &'static [u8] {
+    match status {
+        405 => b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n",
+        _ => b"",
+    }
+}
+
+/// A refusal in words.
+fn words(status: u16, json: bool) -> String {
+    let reason = answer::reason(status);
+    let what = match status {
+        502 => "the server for this request could not be reached or gave no valid answer",
+        503 => "no server is available for this request right now",
+        504 => "the server for this request did not answer in time",
+        _ => reason,
+    };
+    match json {
+        true => format!("{{\"status\":{status},\"error\":\"{what}\"}}\n"),
+        false if what == reason => format!("{status} {reason}\n"),
+        false => format!("{status} {reason}: {what}\n"),
+    }
+}
+
+fn log_refused(
+    shard: &Shard,
+    client: &Client,
+    work: &Work,
+    view: &ListenerView,
+    local: &Local,
+    took: u64,
+) {
+    let bytes = client.inbox.bytes();
+    let head = work.request.head();
+    shard.log.write(&Line {
+        client: forwarded::client_address(client, view, work),
+        method: head.method_text.of(bytes),
+        target: head.target.of(bytes),
+        version: "",
+        host: head.authority.text.of(bytes),
+        status: local.status,
+        sent: 0,
+        took,
+        listener: &view.spec().name,
+        route: "default",
+        pool: None,
+        server: None,
+        tries: 0,
+        cause: Some(local.cause),
+        detail: None,
+        referer: None,
+        agent: None,
+    });
+}
+
+/// The words of a request in hand.
+pub struct ExchangeWords<'a, 'e>(pub &'a Exchange<'e>);
+
+impl Words for ExchangeWords<'_, '_> {
+    fn append(&self, word: &Word, out: &mut Vec<u8>) {
+        let exchange = self.0;
+        let bytes = exchange.client.inbox.bytes();
+        let head = exchange.work.request.head();
+        match word {
+            Word::ClientIp => {
+                let client =
+                    forwarded::client_address(exchange.client, &exchange.view, exchange.work);
+                let address = match client {
+                    forwarded::ClientAddress::Ip(address) => Some(address),
+                    forwarded::ClientAddress::Unix => None,
+                };
+                forwarded::write_address(address, out);
+            }
+            Word::PeerIp => forwarded::write_address(exchange.client.peer_ip(), out),
+            Word::ClientPort => {
+                if let Some(peer) = exchange.client.peer {
+                    out.extend_from_slice(itoa::Buffer::new().format(peer.port()).as_bytes());
+                }
+            }
+            Word::Host => out.extend_from_slice(exchange.work.host.as_bytes()),
+            Word::Path => {
+                let mut scratch = Vec::new();
+                let raw = head.path.of(bytes);
+                let path = evener_proto::h1::path::canonical_path(raw, &mut scratch);
+                out.extend_from_slice(path.unwrap_or(raw));
+            }
+            Word::Uri => {
+                let path = head.path.of(bytes);
+                out.extend_from_slice(if path.is_empty() { b"/" } else { path });
+                if let Some(query) = head.query {
+                    out.push(b'?');
+                    out.extend_from_slice(query.of(bytes));
+                }
+            }
+            Word::Query(name) => {
+                let query = head.query.map_or(&b""[..], |query| query.of(bytes));
+                out.extend_from_slice(argument(query, name));
+            }
+            Word::Header(name) => {
+                if let Some(field) = head.fields.named(name.as_bytes(), bytes) {
+                    out.extend_from_slice(field.value.of(bytes));
+                }
+            }
+            Word::Cookie(name) => {
+                let cookies = head.fields.all(evener_proto::h1::Name::Cookie);
+                let found = cookies.map(|field| cookie(field.value.of(bytes), name));
+                out.extend_from_slice(found.flatten().next().unwrap_or(b""));
+            }
+            Word::Method => out.extend_from_slice(head.method_text.of(bytes)),
+            Word::Scheme => {
+                let tls = exchange.client.stream.is_tls();
+                out.extend_from_slice(if tls { b"https" } else { b"http" });
+            }
+            Word::TlsSni => out.extend_from_slice(exchange.client.stream.server_name().as_bytes()),
+            Word::RequestId => {
+                out.extend_from_slice(
+                    exchange.shard.request_id(exchange.record.started).as_bytes(),
+                );
+            }
+            Word::Server => {
+                let pool = exchange.record.pool.as_ref().zip(exchange.record.server);
+                let id = pool.and_then(|(pool, index)| pool.server_id(index));
+                out.extend_from_slice(id.unwrap_or("").as_bytes());
+            }
+            Word::Pool => {
+                let pool = exchange.record.pool.as_ref();
+                out.extend_from_slice(pool.map_or("", |pool| &pool.spec().name).as_bytes());
+            }
+            Word::Route => {
+                let name = exchange.view.running().route_name(exchange.asked.route);
+                out.extend_from_slice(name.as_bytes());
+            }
+            Word::Now => {
+                let now = crate::clock::unix_millis() / 1000;
+                out.extend_from_slice(itoa::Buffer::new().format(now).as_bytes());
+            }
+        }
+    }
+}
+
+/// The value of an argument of a query; of all of it without a name.
+fn argument<'a>(query: &'a [u8], name: &str) -> &'a [u8] {
+    if name.is_empty() {
+        return query;
+    }
+    let mut pairs = query.split(|byte| *byte == b'&');
+    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).unwrap_or(b"")
+}
+
+/// The value of a cookie in a Cookie field.
+fn cookie<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut pairs = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_for_who_names_it_first() {
+        assert!(prefers_json(b"application/json"));
+        assert!(prefers_json(b"application/json, text/plain"));
+        assert!(!prefers_json(b"text/html,application/json"));
+        assert!(!prefers_json(b"*/*"));
+    }
+
+    #[test]
+    fn refusals_are_short_and_name_no_internals() {
+        assert_eq!(words(404, false), "404 Not Found\n");
+        assert!(words(502, true).starts_with("{\"status\":502,\"error\":"));
+    }
+
+    #[test]
+    fn arguments_and_cookies_are_found_by_their_whole_name() {
+        assert_eq!(argument(b"ab=1&a=2", "a"), b"2");
+        assert_eq!(argument(b"ab=1", ""), b"ab=1");
+        assert_eq!(cookie(b"sid2=x; sid=y", "sid"), Some(&b"y"[..]));
+    }
+}

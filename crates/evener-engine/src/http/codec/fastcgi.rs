@@ -1,0 +1,324 @@
+//! FastCGI to responders such as php-fpm: one request per connection.
+//!
+//! Rules kept here:
+//! - A responder gets the meta-variables of RFC 3875 and nginx's usual further ones; the
+//!   configuration's parameters stand over them.
+//! - What the client said of itself reaches the program only as the exchange found it: identity
+//!   fields are ours, `Proxy` is never passed, names with underscores are dropped.
+//! - A body of unknown length is refused (411): responders read as much as CONTENT_LENGTH says.
+//! - An answer without its end record was cut, whatever its head said.
+//!
+//! Not known here: records' bytes (evener-proto), sockets.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use evener_proto::fastcgi::{self, CgiParser, Decoder, MAX_RECORD, Params, STDIN_END};
+use evener_proto::h1::{BodyLength, Limits, Method, Name};
+use evener_proto::{Malformed, Progress};
+
+use super::{AnswerHead, HeadPolicy};
+use crate::http::answers::ExchangeWords;
+use crate::http::exchange::{Asked, Exchange};
+use crate::http::forwarded::{self, Own};
+use crate::http::template::{Word, Words};
+use crate::http::work::Work;
+use crate::io::{Buffer, Outgoing};
+use crate::shard::PoolView;
+
+const LIMITS: Limits = Limits { max_head: 64 << 10, max_fields: 256 };
+
+/// An exchange with a FastCGI responder.
+pub struct FastCgi {
+    /// The request's first records.
+    request: Vec<u8>,
+    decoder: Decoder,
+    head: CgiParser,
+    /// Bytes at the front of the inbox that are payload already.
+    decoded: usize,
+    /// Bytes of payload that may still go to the client.
+    left: u64,
+    /// The answer ends with the program's output, not after a number of bytes.
+    open_ended: bool,
+    started: bool,
+}
+
+impl FastCgi {
+    /// Before the request: its parameters are made from the exchange.
+    pub fn new(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize) -> FastCgi {
+        let mut request = Vec::with_capacity(2048);
+        fastcgi::begin(&mut request);
+        let mut params = Params::new(&mut request);
+        parameters(exchange, pool, server, &mut params);
+        params.end();
+        FastCgi {
+            request,
+            decoder: Decoder::new(),
+            head: CgiParser::new(),
+            decoded: 0,
+            left: 0,
+            open_ended: false,
+            started: false,
+        }
+    }
+
+    pub(super) fn request_head(
+        &mut self,
+        asked: &Asked,
+        work: &mut Work,
+        read: &[u8],
+        _own: &Own<'_>,
+    ) -> Result<(), Malformed> {
+        if asked.length.is_empty() || matches!(asked.length, BodyLength::Exact(_)) {
+            work.up.own(read, |out| out.append(&mut self.request));
+            return Ok(());
+        }
+        Err(Malformed::LengthRequired)
+    }
+
+    pub(super) fn request_body(
+        &mut self,
+        data: Range<usize>,
+        last: bool,
+        up: &mut Outgoing,
+        read: &[u8],
+    ) {
+        let mut from = data.start;
+        while from < data.end {
+            let count = (data.end - from).min(MAX_RECORD);
+            // A record holds less than 64 KiB, so its length fits.
+            up.own(read, |out| out.extend_from_slice(&fastcgi::stdin_header(count as u16)));
+            up.read(from..from + count, read);
+            from += count;
+        }
+        if last {
+            up.own(read, |out| out.extend_from_slice(&STDIN_END));
+        }
+    }
+
+    pub(super) fn answer_head(
+        &mut self,
+        method: Method,
+        inbox_work: &mut Work,
+        inbox: &mut Buffer,
+    ) -> Result<Option<AnswerHead>, Malformed> {
+        let _ = inbox_work;
+        self.decode(inbox, self.decoded)?;
+        let payload = inbox.part(0..self.decoded);
+        let Some(taken) = self.head.parse(payload, &LIMITS)? else {
+            return match self.decoder.end() {
+                Some(_) => Err(Malformed::CgiEmpty),
+                None => Ok(None),
+            };
+        };
+        let head = self.head.head();
+        let length = head.body(method);
+        self.started = true;
+        self.open_ended = length == BodyLength::UntilClose;
+        self.left = match length {
+            BodyLength::Exact(length) => length,
+            BodyLength::UntilClose => u64::MAX,
+            _ => 0,
+        };
+        Ok(Some(AnswerHead { status: head.status, length, interim: false, taken }))
+    }
+
+    pub(super) fn write_head(&mut self, _policy: HeadPolicy, work: &mut Work, read: &[u8]) {
+        work.down.own(read, |out| self.head.head().write(read, out));
+    }
+
+    pub(super) fn answer_body(
+        &mut self,
+        inbox: &mut Buffer,
+        skip: usize,
+    ) -> Result<Progress, Malformed> {
+        self.decode(inbox, self.decoded.max(skip))?;
+        let come = self.decoded.saturating_sub(skip);
+        self.decoded = 0;
+        // A program that writes more than it announced is cut to its word.
+        let data = usize::try_from(self.left).unwrap_or(usize::MAX).min(come);
+        self.left -= data as u64;
+        Ok(Progress { consumed: come, data: 0..data, done: self.is_done() })
+    }
+
+    /// Decodes what lies behind the first `from` bytes; then the inbox holds payload only.
+    fn decode(&mut self, inbox: &mut Buffer, from: usize) -> Result<(), Malformed> {
+        let raw = inbox.bytes_mut().get_mut(from..).unwrap_or(&mut []);
+        let count = self.decoder.decode(raw)?.data.len();
+        self.decoded = from + count;
+        inbox.truncate(self.decoded);
+        Ok(())
+    }
+
+    pub(super) fn on_end(&mut self) -> bool {
+        self.is_done()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.started && (self.left == 0 || self.open_ended && self.decoder.end().is_some())
+    }
+
+    pub(super) fn reusable(&self) -> bool {
+        false
+    }
+
+    pub(super) fn take_stderr(&mut self) -> Option<Vec<u8>> {
+        let words = self.decoder.stderr();
+        (!words.is_empty()).then(|| words.to_vec())
+    }
+}
+
+/// All parameters: ours where the configuration says nothing, its own, the request's fields.
+fn parameters(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize, out: &mut Params<'_>) {
+    let words = ExchangeWords(exchange);
+    let given = pool.params(server);
+    let is_given = |name: &str| given.iter().any(|(given, _)| given == name);
+    let mut value = Vec::new();
+    for (name, fill) in meta_variables() {
+        if !is_given(name) {
+            value.clear();
+            if fill(exchange, &words, &mut value) {
+                out.add(name.as_bytes(), &value);
+            }
+        }
+    }
+    for (name, template) in given {
+        value.clear();
+        template.expand(&words, &mut value);
+        out.add(name.as_bytes(), &value);
+    }
+    if let Some((_, root)) = given.iter().find(|(name, _)| name == "DOCUMENT_ROOT")
+        && !is_given("SCRIPT_FILENAME")
+    {
+        value.clear();
+        root.expand(&words, &mut value);
+        while value.last() == Some(&b'/') {
+            value.pop();
+        }
+        script(exchange, &mut value);
+        out.add(b"SCRIPT_FILENAME", &value);
+    }
+    fields(exchange, out);
+}
+
+/// The request's fields as HTTP_*, identity fields as we know them.
+fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
+    let bytes = exchange.client.inbox.bytes();
+    let head = exchange.work.request.head();
+    let own = forwarded::own(exchange.client, &exchange.view, &exchange.asked, "");
+    for field in head.fields.iter() {
+        let cut = matches!(
+            field.id,
+            Name::Lookalike
+                | Name::Underscored
+                | Name::Connection
+                | Name::KeepAlive
+                | Name::ProxyConnection
+                | Name::TransferEncoding
+                | Name::Te
+                | Name::Trailer
+                | Name::Upgrade
+                | Name::Http2Settings
+                | Name::ContentLength
+                | Name::ContentType
+        );
+        let identity = matches!(
+            field.id,
+            Name::Forwarded
+                | Name::XForwardedFor
+                | Name::XForwardedProto
+                | Name::XForwardedHost
+                | Name::XForwardedPort
+                | Name::XForwardedOther
+                | Name::XRealIp
+        );
+        let ours = field.id == Name::XForwardedFor;
+        if !cut && !ours && (own.trusted || !identity) {
+            out.add_field(field.name.of(bytes), field.value.of(bytes));
+        }
+    }
+    own.each(head, bytes, &mut |name, value| out.add_field(name, value));
+}
+
+type Fill = fn(&Exchange<'_>, &ExchangeWords<'_, '_>, &mut Vec<u8>) -> bool;
+
+/// Names and how each is filled; false leaves it out.
+fn meta_variables() -> [(&'static str, Fill); 18] {
+    [
+        ("GATEWAY_INTERFACE", |_, _, out| text(out, b"CGI/1.1")),
+        ("SERVER_SOFTWARE", |_, _, out| text(out, b"evener")),
+        // php-cgi refuses to run without it when built with force-cgi-redirect.
+        ("REDIRECT_STATUS", |_, _, out| text(out, b"200")),
+        ("REQUEST_METHOD", |_, words, out| word(words, &Word::Method, out)),
+        ("REQUEST_URI", |_, words, out| word(words, &Word::Uri, out)),
+        ("QUERY_STRING", |_, words, out| word(words, &Word::Query(String::new()), out)),
+        ("DOCUMENT_URI", |exchange, _, out| script(exchange, out)),
+        ("SCRIPT_NAME", |exchange, _, out| script(exchange, out)),
+        ("REQUEST_SCHEME", |_, words, out| word(words, &Word::Scheme, out)),
+        ("REMOTE_ADDR", |_, words, out| word(words, &Word::ClientIp, out)),
+        ("REMOTE_PORT", |_, words, out| word(words, &Word::ClientPort, out)),
+        ("SERVER_NAME", |_, words, out| word(words, &Word::Host, out)),
+        ("SERVER_PROTOCOL", |exchange, _, out| {
+            let http11 = exchange.asked.version == evener_proto::h1::Version::Http11;
+            text(out, if http11 { b"HTTP/1.1" } else { b"HTTP/1.0" })
+        }),
+        ("SERVER_ADDR", |exchange, _, out| {
+            let local = exchange.client.stream.local_address();
+            local.is_some_and(|local| {
+                forwarded::write_address(Some(local.ip()), out);
+                true
+            })
+        }),
+        ("SERVER_PORT", |exchange, _, out| {
+            let local = exchange.client.stream.local_address();
+            local
+                .is_some_and(|local| text(out, itoa::Buffer::new().format(local.port()).as_bytes()))
+        }),
+        ("HTTPS", |exchange, _, out| exchange.client.stream.is_tls() && text(out, b"on")),
+        ("CONTENT_TYPE", |_, words, out| {
+            word(words, &Word::Header("content-type".to_owned()), out)
+        }),
+        ("CONTENT_LENGTH", |exchange, _, out| match exchange.asked.length {
+            BodyLength::Exact(length) => text(out, itoa::Buffer::new().format(length).as_bytes()),
+            _ => text(out, b""),
+        }),
+    ]
+}
+
+fn text(out: &mut Vec<u8>, value: &[u8]) -> bool {
+    out.extend_from_slice(value);
+    true
+}
+
+fn word(words: &ExchangeWords<'_, '_>, word: &Word, out: &mut Vec<u8>) -> bool {
+    words.append(word, out);
+    true
+}
+
+/// The script's name: the canonical path, decoded; `index.php` in a directory.
+fn script(exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
+    let mut path = Vec::new();
+    ExchangeWords(exchange).append(&Word::Path, &mut path);
+    let mut rest = path.as_slice();
+    while let Some((first, behind)) = rest.split_first() {
+        let escaped = behind.get(..2).filter(|_| *first == b'%').and_then(hex);
+        match escaped {
+            Some(byte) => {
+                out.push(byte);
+                rest = behind.get(2..).unwrap_or(&[]);
+            }
+            None => {
+                out.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    if out.last() == Some(&b'/') {
+        out.extend_from_slice(b"index.php");
+    }
+    true
+}
+
+fn hex(digits: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}

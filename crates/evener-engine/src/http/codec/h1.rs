@@ -1,0 +1,155 @@
+//! HTTP/1.1 to servers: nothing is copied, no head rebuilt.
+
+use std::ops::Range;
+
+use evener_proto::h1::forward::{self, RequestPolicy, ResponsePolicy, Segment, Underscores};
+use evener_proto::h1::framing::{self, BodyLength};
+use evener_proto::h1::{BodyDecoder, ChunkHeader, LAST_CHUNK, Limits, Method, Segments, Sender};
+use evener_proto::{Malformed, Progress};
+
+use super::{AnswerHead, HeadPolicy, facts};
+use crate::http::exchange::Asked;
+use crate::http::forwarded::Own;
+use crate::http::work::Work;
+use crate::io::{Buffer, Outgoing};
+
+/// Limits of answers' heads: as generous as the default for requests, and no key of their own.
+const LIMITS: Limits = Limits { max_head: 64 << 10, max_fields: 256 };
+
+/// An exchange with a server that speaks HTTP/1.1.
+pub struct H1 {
+    chunked_up: bool,
+    body: BodyDecoder,
+    reusable: bool,
+}
+
+impl H1 {
+    /// Before the request.
+    pub fn new() -> H1 {
+        let body = BodyDecoder::new(BodyLength::None, Sender::Server);
+        H1 { chunked_up: false, body, reusable: false }
+    }
+
+    #[inline]
+    pub(super) fn request_head(
+        &mut self,
+        asked: &Asked,
+        work: &mut Work,
+        read: &[u8],
+        own: &Own<'_>,
+    ) -> Result<(), Malformed> {
+        self.chunked_up = asked.length == BodyLength::Chunked;
+        let policy = RequestPolicy {
+            trusted: own.trusted,
+            underscores: Underscores::Drop,
+            tunnel: asked.upgrade,
+            reframed: false,
+            set: own.replaced(),
+        };
+        let head = work.request.head();
+        forward::request_segments(head, read, &policy, &mut work.segments)?;
+        name_pieces(&work.segments, &mut work.up, read);
+        let named = !head.authority.text.is_empty();
+        work.up.own(read, |out| {
+            if !named {
+                own.host(out);
+            }
+            own.fields(head, read, out);
+            out.extend_from_slice(b"\r\n");
+        });
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn request_body(
+        &mut self,
+        data: Range<usize>,
+        last: bool,
+        up: &mut Outgoing,
+        read: &[u8],
+    ) {
+        body_pieces(self.chunked_up, data, last, up, read);
+    }
+
+    #[inline]
+    pub(super) fn answer_head(
+        &mut self,
+        method: Method,
+        work: &mut Work,
+        inbox: &mut Buffer,
+    ) -> Result<Option<AnswerHead>, Malformed> {
+        if work.answer.parse(inbox.bytes_mut(), &LIMITS)?.is_none() {
+            return Ok(None);
+        }
+        let head = work.answer.head();
+        let length = framing::response_body(method, head, inbox.bytes())?;
+        self.body = BodyDecoder::new(length, Sender::Server);
+        self.reusable = framing::reusable(head, length);
+        Ok(Some(facts(head, length)))
+    }
+
+    #[inline]
+    pub(super) fn write_head(&mut self, policy: HeadPolicy, work: &mut Work, read: &[u8]) {
+        let policy = ResponsePolicy { tunnel: policy.tunnel, reframed: policy.reframed, set: &[] };
+        forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
+        name_pieces(&work.segments, &mut work.down, read);
+    }
+
+    #[inline]
+    pub(super) fn answer_body(
+        &mut self,
+        inbox: &mut Buffer,
+        skip: usize,
+    ) -> Result<Progress, Malformed> {
+        self.body.decode(inbox.bytes_mut().get_mut(skip..).unwrap_or(&mut []))
+    }
+
+    pub(super) fn on_end(&mut self) -> bool {
+        self.reusable = false;
+        self.body.on_eof()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.body.is_done()
+    }
+
+    pub(super) fn reusable(&self) -> bool {
+        self.reusable && self.body.is_done()
+    }
+
+    pub(super) fn opaque(&self) -> u64 {
+        self.body.opaque()
+    }
+
+    pub(super) fn on_moved(&mut self, moved: u64) {
+        self.body.on_moved(moved);
+    }
+}
+
+/// Names the pieces of a head.
+#[inline]
+fn name_pieces(segments: &Segments, out: &mut Outgoing, read: &[u8]) {
+    for segment in segments.as_slice() {
+        match segment {
+            Segment::Kept(span) => out.read(span.start as usize..span.end as usize, read),
+            Segment::Text(text) => out.own(read, |own| own.extend_from_slice(text)),
+        }
+    }
+}
+
+/// Names the pieces of a run of payload: as it is, or as one chunk.
+#[inline]
+pub fn body_pieces(chunked: bool, data: Range<usize>, last: bool, out: &mut Outgoing, read: &[u8]) {
+    if !chunked {
+        return out.read(data, read);
+    }
+    if !data.is_empty() {
+        let header = ChunkHeader::new(data.len());
+        out.own(read, |own| own.extend_from_slice(header.as_bytes()));
+        out.read(data, read);
+        out.own(read, |own| own.extend_from_slice(b"\r\n"));
+    }
+    if last {
+        out.own(read, |own| own.extend_from_slice(LAST_CHUNK));
+    }
+}

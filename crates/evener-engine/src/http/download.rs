@@ -1,0 +1,380 @@
+//! The answer on its way to the client: head, then body as it comes, in the framing that the
+//! client understands.
+//!
+//! Rules kept here:
+//! - No more is read from the server than the client has taken (back-pressure); one buffer, given
+//!   back while nothing is in flight.
+//! - Framing is judged before anything is sent: what is wrong with a head is a 502. What goes wrong
+//!   after it is a visible cut: the connection ends without the end of the message.
+//! - Interim answers (1xx) go to HTTP/1.1 clients, at most eight; 101 only to an upgrade that we
+//!   forwarded.
+//! - A client that has ended its side still gets an answer that comes within a second; after that
+//!   it counts as gone.
+//!
+//! Not known here: which server, and whether another try follows.
+
+use std::task::{Context, Poll, ready};
+
+use evener_balance::Cause;
+use evener_plan::RetryOn;
+use evener_proto::h1::{BodyLength, Method, Version};
+
+use super::codec::{AnswerHead, HeadPolicy, is_delimited};
+use super::exchange::Exchange;
+use super::proxy::{Attempt, Fault};
+use super::upload::is_too_slow;
+use crate::io::Deadline;
+use crate::steps::step;
+
+/// Where the download stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Download {
+    /// The head is awaited.
+    Head,
+    /// Pieces are being written; so many of the server's bytes are used up then, and this follows.
+    Write(usize, Then),
+    /// More of the body is awaited.
+    Body,
+    /// All went to the client.
+    Done,
+}
+
+/// What follows when pieces are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Another head.
+    Head,
+    /// The rest of the body.
+    Body,
+    /// Nothing.
+    Done,
+}
+
+/// Progress of a download with what bounds it.
+pub struct DownloadState {
+    /// Where it stands.
+    pub at: Download,
+    /// Bounds the wait for either side.
+    pub wait: Deadline,
+    waited: u64,
+    interims: u8,
+    begun: bool,
+    tunnel: bool,
+    /// The body goes to the client in chunks.
+    chunked: bool,
+    client_ended: Option<u64>,
+}
+
+/// Interim answers of one request that are passed on.
+const MAX_INTERIMS: u8 = 8;
+/// How long a client that has ended its side may still wait for its answer, in milliseconds.
+const HALF_CLOSED_MS: u64 = 1000;
+
+impl DownloadState {
+    /// Before the head.
+    pub fn new(wait: Deadline) -> DownloadState {
+        DownloadState {
+            at: Download::Head,
+            wait,
+            waited: 0,
+            interims: 0,
+            begun: false,
+            tunnel: false,
+            chunked: false,
+            client_ended: None,
+        }
+    }
+
+    /// Whether the head of the answer proper has come.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether the connection becomes a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
+    /// Whether it is the server that is waited for.
+    pub fn awaits_server(&self) -> bool {
+        matches!(self.at, Download::Head | Download::Body)
+    }
+}
+
+impl Exchange<'_> {
+    /// Takes the download as far as it goes. Ready when the answer has gone to the client.
+    #[inline]
+    pub(super) fn poll_download(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        loop {
+            match attempt.down.at {
+                Download::Head => match self.read_head(attempt)? {
+                    Some(head) => self.on_head(attempt, head)?,
+                    None => ready!(self.poll_read_down(attempt, cx))?,
+                },
+                Download::Write(used, then) => {
+                    ready!(self.poll_write_down(attempt, cx))?;
+                    attempt.server.inbox.consume(used);
+                    attempt.down.at = match then {
+                        Then::Head => Download::Head,
+                        Then::Body => Download::Body,
+                        Then::Done => Download::Done,
+                    };
+                }
+                Download::Body => {
+                    if attempt.server.inbox.is_empty() {
+                        ready!(self.poll_read_down(attempt, cx))?;
+                    }
+                    self.name_body(attempt, 0)?;
+                }
+                Download::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Reads what the server has sent; its end where that ends the answer.
+    #[inline]
+    fn poll_read_down(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        let server = &mut attempt.server;
+        if server.inbox.is_full() {
+            server.inbox.reserve((server.inbox.len() * 4).min(MAX_HEAD + 1));
+        }
+        let result = match server.stream.poll_readable(cx) {
+            Poll::Ready(_) => server.stream.poll_read(cx, &mut server.inbox),
+            Poll::Pending => Poll::Pending,
+        };
+        match result {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                attempt.down.wait.disarm();
+                self.record.from_server += count as u64;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(result) => Poll::Ready(self.on_server_end(attempt, result.is_ok())),
+            Poll::Pending => {
+                server.inbox.release();
+                self.poll_server_late(attempt, cx).map(Err)
+            }
+        }
+    }
+
+    fn poll_server_late(&self, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Fault> {
+        let (after, fault) = match attempt.down.begun {
+            true => (attempt.timeouts.receive, Fault::Stalled),
+            // The clock for an answer runs from the request's end.
+            false if !attempt.up.is_over() => return Poll::Pending,
+            false => (attempt.timeouts.response, Fault::Server(Cause::ResponseTimeout)),
+        };
+        attempt.down.wait.poll_wait(cx, after).map(|()| fault)
+    }
+
+    /// The server has ended the connection.
+    fn on_server_end(&mut self, attempt: &mut Attempt, clean: bool) -> Result<(), Fault> {
+        let nothing_came = attempt.server.inbox.is_empty() && attempt.down.interims == 0;
+        if !attempt.down.begun {
+            return Err(match attempt.server.reused && nothing_came {
+                true => Fault::Stale,
+                false => Fault::Server(Cause::Reset),
+            });
+        }
+        if clean && attempt.codec.on_end() { Ok(()) } else { Err(Fault::Cut) }
+    }
+
+    fn read_head(&mut self, attempt: &mut Attempt) -> Result<Option<AnswerHead>, Fault> {
+        let inbox = &mut attempt.server.inbox;
+        if inbox.is_empty() {
+            return Ok(None);
+        }
+        let head = attempt.codec.answer_head(self.asked.method, self.work, inbox);
+        head.map_err(|what| {
+            self.record.detail = Some(what.cause());
+            Fault::Server(Cause::Junk)
+        })
+    }
+
+    /// A head has come: interim, a tunnel's, or that of the answer proper.
+    #[inline]
+    fn on_head(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
+        step("exchange::on_head");
+        if head.interim {
+            return self.on_interim(attempt, head);
+        }
+        let tunnel = head.status == 101;
+        if tunnel && (!self.asked.upgrade || self.asked.version == Version::Http10) {
+            return Err(Fault::Server(Cause::Junk));
+        }
+        if self.retries(attempt, head.status) {
+            return Err(Fault::Status(head.status));
+        }
+        attempt.down.begun = true;
+        attempt.down.tunnel = tunnel;
+        self.record.on_head(self.shard, head.status);
+        self.name_head(attempt, head, tunnel);
+        if tunnel {
+            attempt.down.at = Download::Write(head.taken, Then::Done);
+            return Ok(());
+        }
+        self.name_body(attempt, head.taken)
+    }
+
+    /// Whether the status is one that is tried again, where that is possible.
+    fn retries(&self, attempt: &Attempt, status: u16) -> bool {
+        let Some(pool) = &self.record.pool else { return false };
+        let rules = &pool.spec().retry;
+        status >= 400
+            && rules.on.contains(&RetryOn::Status(status))
+            && u32::from(self.record.tries) < rules.attempts
+            && attempt.up.is_over()
+            && !self.body.beyond_prefix
+            && (self.asked.method.is_idempotent() || rules.on.contains(&RetryOn::NonIdempotent))
+    }
+
+    fn on_interim(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
+        attempt.down.interims += 1;
+        if attempt.down.interims > MAX_INTERIMS {
+            return Err(Fault::Server(Cause::Junk));
+        }
+        self.work.down.clear();
+        let unasked = head.status == 100 && !self.asked.expects;
+        if self.asked.version == Version::Http11 && !unasked {
+            let read = attempt.server.inbox.bytes();
+            attempt.codec.write_head(
+                HeadPolicy { reframed: false, tunnel: false },
+                self.work,
+                read,
+            );
+            self.work.down.own(read, |out| out.extend_from_slice(b"\r\n"));
+        }
+        self.work.answer.clear();
+        attempt.down.at = Download::Write(head.taken, Then::Head);
+        Ok(())
+    }
+
+    /// Names the head's pieces, with what of it is ours.
+    fn name_head(&mut self, attempt: &mut Attempt, head: AnswerHead, tunnel: bool) {
+        let bodiless = self.asked.method == Method::Head || head.length == BodyLength::None;
+        let delimited = bodiless || is_delimited(head.length, self.asked.version);
+        let http11 = self.asked.version == Version::Http11;
+        attempt.down.chunked = !bodiless && http11 && !matches!(head.length, BodyLength::Exact(_));
+        self.record.close |= !self.asked.keep_alive
+            || !(delimited || attempt.down.chunked)
+            || self.shard.is_draining()
+            || !self.client.open.is_listening();
+        let read = attempt.server.inbox.bytes();
+        let policy = HeadPolicy { reframed: !delimited, tunnel };
+        self.work.down.clear();
+        attempt.codec.write_head(policy, self.work, read);
+        let chunked = attempt.down.chunked && !delimited;
+        let close = self.record.close;
+        self.work.down.own(read, |out| {
+            if chunked {
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            }
+            match (tunnel, close, http11) {
+                (true, ..) => out.extend_from_slice(b"Connection: upgrade\r\n"),
+                (_, true, _) => out.extend_from_slice(b"Connection: close\r\n"),
+                (_, false, false) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+                (_, false, true) => {}
+            }
+            out.extend_from_slice(b"\r\n");
+        });
+    }
+
+    /// Names the pieces of the payload that has come, behind `skip` bytes that are named already.
+    #[inline]
+    fn name_body(&mut self, attempt: &mut Attempt, skip: usize) -> Result<(), Fault> {
+        if skip == 0 {
+            self.work.down.clear();
+        }
+        let junk = |_| if skip > 0 { Fault::Server(Cause::Junk) } else { Fault::Cut };
+        let progress = attempt.codec.answer_body(&mut attempt.server.inbox, skip).map_err(junk)?;
+        let done = attempt.codec.is_done();
+        self.record.sent += progress.data.len() as u64;
+        let data = skip + progress.data.start..skip + progress.data.end;
+        let read = attempt.server.inbox.bytes();
+        let chunked = attempt.down.chunked;
+        super::codec::body_pieces(chunked, data, done, &mut self.work.down, read);
+        let then = if done { Then::Done } else { Then::Body };
+        self.record.at_once &= done;
+        attempt.down.at = Download::Write(skip + progress.consumed, then);
+        Ok(())
+    }
+
+    /// Writes what is named to the client.
+    #[inline]
+    fn poll_write_down(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        let stream = &mut self.client.stream;
+        let read = attempt.server.inbox.bytes();
+        self.record.head_sent |= attempt.down.begun;
+        let result = match self.work.down.poll_write(cx, stream, read) {
+            Poll::Ready(Ok(())) => stream.poll_flush(cx),
+            other => other,
+        };
+        let timeouts = &self.view.spec().timeouts;
+        match result {
+            Poll::Ready(Ok(())) => {
+                self.record.out += self.work.down.total() as u64;
+                attempt.down.waited += attempt.down.wait.disarm_waited(timeouts.send);
+                let slow = is_too_slow(self.record.sent, attempt.down.waited, timeouts.min_rate);
+                Poll::Ready(if slow { Err(Fault::ClientSlow) } else { Ok(()) })
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::ClientGone)),
+            Poll::Pending => {
+                self.record.at_once = false;
+                ready!(attempt.down.wait.poll_wait(cx, timeouts.send));
+                Poll::Ready(Err(Fault::ClientStuck))
+            }
+        }
+    }
+
+    /// Ready once the client has left while the server is waited for. What else it sends meanwhile
+    /// is the next request, as far as there is room for it.
+    #[inline]
+    pub(super) fn poll_client_gone(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if let Some(ended) = attempt.down.client_ended {
+            return self.poll_half_closed(attempt, ended, cx);
+        }
+        loop {
+            let inbox = match self.body.beyond_prefix {
+                true => &mut self.body.later,
+                false => &mut self.client.inbox,
+            };
+            if inbox.is_full() || ready!(self.client.stream.poll_readable(cx)).is_err() {
+                return if inbox.is_full() { Poll::Pending } else { Poll::Ready(()) };
+            }
+            match ready!(self.client.stream.poll_read(cx, inbox)) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        self.record.close = true;
+        attempt.down.client_ended = Some(self.shard.now());
+        self.poll_half_closed(attempt, self.shard.now(), cx)
+    }
+
+    fn poll_half_closed(&self, attempt: &Attempt, ended: u64, cx: &mut Context<'_>) -> Poll<()> {
+        if self.shard.now() >= ended + HALF_CLOSED_MS {
+            return Poll::Ready(());
+        }
+        // The upload is over, so its deadline is free for this.
+        attempt.up.wait.poll_wait(cx, HALF_CLOSED_MS)
+    }
+}
+
+/// Most bytes of an answer's head.
+const MAX_HEAD: usize = 64 << 10;

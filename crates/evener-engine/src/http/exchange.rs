@@ -1,0 +1,245 @@
+//! One request and its answer: what it asks for, which route takes it, who answers.
+//!
+//! Rules kept here:
+//! - What routes match on is made here once: host, canonical path.
+//! - An exchange pins its generation: a reload in between changes nothing for it.
+//! - Its record is finished here, at one place, whatever happened.
+//!
+//! Not known here: how servers are spoken to (`proxy`, `codec`), what bytes go where.
+
+use std::rc::Rc;
+
+use evener_proto::h1::framing::{self, BodyLength};
+use evener_proto::h1::{BodyDecoder, Method, Name, Sender, Version, path};
+use evener_proto::{Malformed, Progress};
+
+use super::answers::{self, Local};
+use super::client::Client;
+use super::proxy;
+use super::record::Record;
+use super::routes::Facts;
+use super::work::Work;
+use crate::counters::ListenerCounter;
+use crate::io::Buffer;
+use crate::running::RunningAnswer;
+use crate::shard::{ListenerView, Shard};
+use crate::steps::step;
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It takes another request.
+    Next,
+    /// It is closed.
+    Close,
+    /// It is closed once the client has stopped sending what nobody reads.
+    Linger,
+    /// The client has left.
+    Gone,
+}
+
+/// A request in hand.
+pub struct Exchange<'a> {
+    /// The shard it runs on.
+    pub shard: &'a Rc<Shard>,
+    /// Who asked.
+    pub client: &'a mut Client,
+    /// Parsers and pieces.
+    pub work: &'a mut Work,
+    /// The listener, as of the generation it began with.
+    pub view: Rc<ListenerView>,
+    /// What was asked.
+    pub asked: Asked,
+    /// What comes after the head.
+    pub body: RequestBody,
+    /// What the log and the counters will be told.
+    pub record: Record,
+}
+
+/// What was asked, as far as decisions need it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Method.
+    pub method: Method,
+    /// Version of HTTP.
+    pub version: Version,
+    /// Whether the client wants the connection to go on.
+    pub keep_alive: bool,
+    /// Length of the request's body.
+    pub length: BodyLength,
+    /// Whether it asks for another protocol that we can carry.
+    pub upgrade: bool,
+    /// Whether it waits for a 100 before it sends the body.
+    pub expects: bool,
+    /// Bytes of the head in the client's inbox.
+    pub head: usize,
+    /// Index of the route that took it.
+    pub route: Option<usize>,
+}
+
+/// A request's body on its way in.
+pub struct RequestBody {
+    /// Walks it to its end.
+    pub decoder: BodyDecoder,
+    /// What of it came with the head: `consumed` and `data` count from the end of the head.
+    pub prefix: Progress,
+    /// Later pieces.
+    pub later: Buffer,
+    /// Bytes of payload taken in.
+    pub bytes: u64,
+    /// Whether anything beyond the prefix was taken in: then it can't be sent twice.
+    pub beyond_prefix: bool,
+}
+
+/// Answers the request whose head is in the client's inbox.
+pub async fn run(
+    shard: &Rc<Shard>,
+    client: &mut Client,
+    work: &mut Work,
+    view: Rc<ListenerView>,
+) -> After {
+    step("exchange::run");
+    let record = Record::begin(shard);
+    let asked = match Asked::of(client, work) {
+        Ok(asked) => asked,
+        Err(what) => {
+            view.counters.refused(what);
+            let local = Local::new(what.status(), what.cause());
+            return answers::refuse(shard, client, work, &view, &local).await;
+        }
+    };
+    let mut exchange =
+        Exchange { body: RequestBody::of(&asked), shard, client, work, view, asked, record };
+    let after = exchange.answer().await;
+    exchange.finish(after)
+}
+
+impl Asked {
+    fn of(client: &Client, work: &mut Work) -> Result<Asked, Malformed> {
+        let head = work.request.head();
+        let bytes = client.inbox.bytes();
+        let length = framing::request_body(head, bytes)?;
+        work.host.clear();
+        let host = head.authority.host.of(bytes);
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        // Hosts are ASCII once they are read.
+        work.host.extend(host.iter().map(|byte| byte.to_ascii_lowercase() as char));
+        Ok(Asked {
+            method: head.method,
+            version: head.version,
+            keep_alive: head.keep_alive(),
+            length,
+            upgrade: framing::wants_upgrade(head, length, bytes),
+            expects: framing::expects_continue(head, length, bytes)?,
+            head: head.len,
+            route: None,
+        })
+    }
+}
+
+impl RequestBody {
+    fn of(asked: &Asked) -> RequestBody {
+        RequestBody {
+            decoder: BodyDecoder::new(asked.length, Sender::Client),
+            prefix: Progress::default(),
+            later: Buffer::empty(),
+            bytes: 0,
+            beyond_prefix: false,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    async fn answer(&mut self) -> After {
+        if let Err(what) = self.take_prefix() {
+            self.view.counters.refused(what);
+            return answers::local(self, &Local::new(what.status(), what.cause())).await;
+        }
+        if self.is_too_large() {
+            self.view.counters.add(ListenerCounter::LimitBody);
+            return answers::local(self, &Local::new(413, "body_too_large")).await;
+        }
+        match self.route() {
+            Ok(route) => self.asked.route = route,
+            Err(what) => {
+                self.view.counters.refused(what);
+                return answers::local(self, &Local::new(what.status(), what.cause())).await;
+            }
+        }
+        let view = self.view.clone();
+        match view.running().answer(self.asked.route) {
+            RunningAnswer::Pool(index) => match view.pool(*index) {
+                Some(pool) => proxy::run(self, pool).await,
+                None => answers::local(self, &Local::new(500, "no_pool")).await,
+            },
+            RunningAnswer::Respond(respond, needs) => answers::respond(self, respond, *needs).await,
+            RunningAnswer::Redirect(to, status) => answers::redirect(self, to, *status).await,
+            RunningAnswer::Nothing => answers::local(self, &Local::new(404, "no_route")).await,
+        }
+    }
+
+    /// Index of the route that takes the request.
+    fn route(&mut self) -> Result<Option<usize>, Malformed> {
+        step("exchange::route");
+        let routes = &self.view.running().routes;
+        let bytes = self.client.inbox.bytes();
+        let head = self.work.request.head();
+        let path = path::canonical_path(head.path.of(bytes), &mut self.work.path)?;
+        let field = |name: &str, found: &mut dyn FnMut(&[u8])| {
+            for field in head.fields.iter() {
+                if field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) {
+                    found(field.value.of(bytes));
+                }
+            }
+        };
+        let facts = Facts {
+            host: &self.work.host,
+            path,
+            method: head.method_text.of(bytes),
+            field: &field,
+        };
+        Ok(routes.find(&facts))
+    }
+
+    /// Takes in what of the body came with the head.
+    fn take_prefix(&mut self) -> Result<(), Malformed> {
+        if self.asked.length.is_empty() {
+            return Ok(());
+        }
+        let rest = self.client.inbox.bytes_mut().get_mut(self.asked.head..).unwrap_or(&mut []);
+        self.body.prefix = self.body.decoder.decode(rest)?;
+        self.body.bytes = self.body.prefix.data.len() as u64;
+        Ok(())
+    }
+
+    /// Whether the body is, or says that it will be, larger than allowed.
+    pub fn is_too_large(&self) -> bool {
+        let declared = match self.asked.length {
+            BodyLength::Exact(length) => length,
+            _ => self.body.bytes,
+        };
+        self.view.spec().http.max_body.is_some_and(|max| declared > max)
+    }
+
+    /// Whether the client would prefer JSON to plain words.
+    pub fn wants_json(&self) -> bool {
+        let bytes = self.client.inbox.bytes();
+        let accept = self.work.request.head().fields.value(Name::Accept, bytes);
+        accept.is_some_and(answers::prefers_json)
+    }
+
+    /// The end, at one place: counters and log are told, the inbox stands at the next request.
+    fn finish(mut self, after: After) -> After {
+        step("exchange::finish");
+        self.record.end(&self);
+        let whole = self.body.decoder.is_done();
+        self.client.inbox.consume(self.asked.head + self.body.prefix.consumed);
+        if self.body.beyond_prefix {
+            self.client.inbox = std::mem::take(&mut self.body.later);
+        }
+        match after {
+            After::Next | After::Close if !whole => After::Linger,
+            other => other,
+        }
+    }
+}

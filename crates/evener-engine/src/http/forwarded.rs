@@ -1,0 +1,151 @@
+//! What we tell a server about the client, and which client's word we believe.
+//!
+//! Rules kept here:
+//! - `X-Forwarded-For`, `-Proto` and `-Host` are ours; a stranger's are cut before (see proto's
+//!   `forward`), a trusted proxy's are continued: its addresses, then the proxy's own.
+//! - Every rule, key and log line uses the client's address as found here.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use evener_proto::h1::{Name, RequestHead};
+
+use super::client::Client;
+use super::exchange::Asked;
+use super::work::Work;
+use crate::shard::ListenerView;
+
+/// Fields of our own for a request.
+pub struct Own<'a> {
+    /// The peer is a proxy whose forwarded fields are believed.
+    pub trusted: bool,
+    /// Address of the socket's other end.
+    pub peer: Option<IpAddr>,
+    /// Whether the client spoke TLS.
+    pub tls: bool,
+    /// Whether the request may become a tunnel.
+    pub upgrade: bool,
+    /// What stands in Host where the client sent none.
+    pub authority: &'a str,
+}
+
+/// Who the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// This address.
+    Ip(IpAddr),
+    /// A peer on a unix socket that named nobody.
+    Unix,
+}
+
+impl Own<'_> {
+    /// Names that we set and the client's of which are cut.
+    #[inline]
+    pub fn replaced(&self) -> &'static [&'static [u8]] {
+        if self.trusted { &[b"x-forwarded-for"] } else { &[] }
+    }
+
+    /// The Host field.
+    pub fn host(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Host: ");
+        out.extend_from_slice(self.authority.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// All other fields of our own, each with its line's end.
+    #[inline]
+    pub fn fields(&self, head: &RequestHead, read: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        self.forwarded_for(head, read, out);
+        if !self.keeps(head, Name::XForwardedProto) {
+            out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
+            out.extend_from_slice(self.scheme());
+        }
+        if !self.keeps(head, Name::XForwardedHost) && !head.authority.text.is_empty() {
+            out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
+            out.extend_from_slice(head.authority.text.of(read));
+        }
+        if self.upgrade {
+            out.extend_from_slice(b"\r\nConnection: upgrade");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The same, name and value apart, for servers that do not speak HTTP.
+    pub fn each(&self, head: &RequestHead, read: &[u8], take: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut addresses = Vec::new();
+        self.forwarded_for(head, read, &mut addresses);
+        take(b"X-Forwarded-For", &addresses);
+        if !self.keeps(head, Name::XForwardedProto) {
+            take(b"X-Forwarded-Proto", self.scheme());
+        }
+        if !self.keeps(head, Name::XForwardedHost) && !head.authority.text.is_empty() {
+            take(b"X-Forwarded-Host", head.authority.text.of(read));
+        }
+    }
+
+    /// Whether a field of this name came from a proxy that is believed.
+    fn keeps(&self, head: &RequestHead, name: Name) -> bool {
+        self.trusted && head.fields.has(name)
+    }
+
+    fn scheme(&self) -> &'static [u8] {
+        if self.tls { b"https" } else { b"http" }
+    }
+
+    /// A believed proxy's addresses, then its own.
+    #[inline]
+    fn forwarded_for(&self, head: &RequestHead, read: &[u8], out: &mut Vec<u8>) {
+        if self.trusted {
+            for field in head.fields.all(Name::XForwardedFor) {
+                out.extend_from_slice(field.value.of(read));
+                out.extend_from_slice(b", ");
+            }
+        }
+        write_address(self.peer, out);
+    }
+}
+
+/// The client's address: the peer, or whom a trusted peer names.
+pub fn client_address(client: &Client, view: &ListenerView, work: &Work) -> ClientAddress {
+    let peer = client.peer_ip();
+    let trusted = &view.running().trusted;
+    if trusted.believe(peer) {
+        let bytes = client.inbox.bytes();
+        let named = work.request.head().fields.all(Name::XForwardedFor).last();
+        if let Some(address) = named.and_then(|field| trusted.client(field.value.of(bytes))) {
+            return ClientAddress::Ip(address);
+        }
+    }
+    peer.map_or(ClientAddress::Unix, |ip| ClientAddress::Ip(ip.to_canonical()))
+}
+
+/// What we say of ourselves for a request to a server with this authority.
+pub fn own<'a>(client: &Client, view: &ListenerView, asked: &Asked, authority: &'a str) -> Own<'a> {
+    Own {
+        trusted: view.running().trusted.believe(client.peer_ip()),
+        peer: client.peer_ip(),
+        tls: client.stream.is_tls(),
+        upgrade: asked.upgrade,
+        authority,
+    }
+}
+
+/// An address as it stands in fields and logs.
+pub fn write_address(address: Option<IpAddr>, out: &mut Vec<u8>) {
+    let mut text = Text(out);
+    // Writing into memory cannot fail.
+    let _ = match address.map(|address| address.to_canonical()) {
+        Some(address) => write!(text, "{address}"),
+        None => text.write_str("unix"),
+    };
+}
+
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+//! HTTP: one neutral exchange between what a client speaks and what a server speaks.
+
+pub mod answers;
+pub mod client;
+pub mod codec;
+pub mod download;
+pub mod exchange;
+pub mod forwarded;
+pub mod proxy;
+pub mod record;
+pub mod routes;
+pub mod template;
+pub mod tunnel;
+pub mod upload;
+pub mod work;

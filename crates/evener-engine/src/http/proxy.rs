@@ -1,0 +1,446 @@
+//! A request and the servers of its pool: pick, connect, try, and another one where that is safe.
+//!
+//! Rules kept here:
+//! - A pick gives a lease, and the lease ends with the try. One outcome is made per try, here.
+//! - A connection that could not be made tries every eligible server once, within twice
+//!   `timeouts.connect` in all; requests sent are counted against `retry.attempts`.
+//! - A request is sent again only if nothing of an answer went to the client, its body lies whole
+//!   in memory, and it is idempotent (or the configuration says otherwise).
+//! - A kept connection that turns out to be closed says nothing against its server: the same
+//!   server is tried once more on a fresh one.
+//!
+//! Not known here: what is written and read (`upload`, `download`).
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use evener_balance::{Cause, Lease, NoServer, Outcome, Tried};
+use evener_plan::{PoolProtocol, PoolTimeouts, RetryOn};
+use evener_proto::Malformed;
+
+use super::answers::{self, Local};
+use super::codec::{Codec, FastCgi, H1};
+use super::download::{Download, DownloadState};
+use super::exchange::{After, Exchange};
+use super::forwarded;
+use super::tunnel;
+use super::upload::{Upload, UploadState};
+use crate::counters::{ListenerCounter, PoolCounter, ServerCounter};
+use crate::io::{Buffer, Stream};
+use crate::pool::dial;
+use crate::shard::PoolView;
+use crate::steps::step;
+
+/// A connection to a server, in use.
+pub struct ServerConnection {
+    /// The connection itself.
+    pub stream: Stream,
+    /// Bytes read and not yet used up.
+    pub inbox: Buffer,
+    /// When it was made.
+    pub born: u64,
+    /// Whether it has carried a request before.
+    pub reused: bool,
+}
+
+/// One try at one server.
+pub struct Attempt {
+    /// The connection.
+    pub server: ServerConnection,
+    /// What is spoken on it.
+    pub codec: Codec,
+    /// The request's way.
+    pub up: UploadState,
+    /// The answer's way.
+    pub down: DownloadState,
+    /// The pool's time-outs.
+    pub timeouts: PoolTimeouts,
+}
+
+/// Why a try did not come to a whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The server, before the head of its answer.
+    Server(Cause),
+    /// Something of our own: no descriptor, no port, no memory.
+    Local,
+    /// It did not take the request in time.
+    SendTimeout,
+    /// A kept connection ended before anything came.
+    Stale,
+    /// The answer has a status that the configuration retries.
+    Status(u16),
+    /// The answer broke off after its head had gone to the client.
+    Cut,
+    /// The server stopped sending after that.
+    Stalled,
+    /// The client left.
+    ClientGone,
+    /// The client stopped sending its body.
+    ClientLate,
+    /// The client sends or takes more slowly than allowed.
+    ClientSlow,
+    /// The client stopped taking the answer.
+    ClientStuck,
+    /// The client's body is not well-formed.
+    ClientMalformed(Malformed),
+    /// The client's body is larger than allowed.
+    TooLarge,
+}
+
+/// How a try ended.
+pub enum Ended {
+    /// The answer is delivered.
+    Done,
+    /// The connection becomes a tunnel.
+    Tunnel(Box<Attempt>),
+    /// It failed.
+    Failed(Fault),
+}
+
+/// Lets the pool answer.
+pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
+    step("proxy::run");
+    exchange.record.pool = Some(pool.clone());
+    pool.counters.add(PoolCounter::Requests);
+    let mut tries = Tries::new(exchange, &pool);
+    loop {
+        let lease = match pool.group().pick(&tries.tried, exchange.shard.now()) {
+            Ok(lease) => lease,
+            Err(why) => return tries.give_up(exchange, why).await,
+        };
+        step("pool::pick");
+        match tries.one(exchange, lease).await {
+            Verdict::Over(after) => return after,
+            Verdict::Next => {}
+            Verdict::Refuse(fault) => return refuse(exchange, fault).await,
+        }
+    }
+}
+
+/// What is tried, and how often.
+struct Tries<'p> {
+    pool: &'p Rc<PoolView>,
+    tried: Tried,
+    sent: u32,
+    /// No further connection is tried after this.
+    connect_until: u64,
+    last: Option<Fault>,
+}
+
+/// What follows from a try.
+enum Verdict {
+    Over(After),
+    Next,
+    Refuse(Fault),
+}
+
+impl<'p> Tries<'p> {
+    fn new(exchange: &Exchange<'_>, pool: &'p Rc<PoolView>) -> Tries<'p> {
+        let within = pool.spec().timeouts.connect.saturating_mul(2);
+        let connect_until = exchange.shard.now().saturating_add(within);
+        Tries { pool, tried: Tried::new(), sent: 0, connect_until, last: None }
+    }
+
+    /// One server: perhaps a stale connection first, then a fresh one.
+    async fn one(&mut self, exchange: &mut Exchange<'_>, lease: Lease) -> Verdict {
+        let index = lease.index();
+        self.tried.insert(index);
+        exchange.record.server = Some(index);
+        let mut fresh = false;
+        loop {
+            let connection = match self.connection(exchange, &lease, fresh).await {
+                Ok(connection) => connection,
+                Err(fault) => return self.judge(exchange, &lease, fault),
+            };
+            self.sent += 1;
+            exchange.record.tries = exchange.record.tries.saturating_add(1);
+            match exchange.attempt(self.pool, index, connection).await {
+                Ended::Done => {
+                    let outcome = Outcome::Answered { status: exchange.record.status };
+                    self.report(exchange, &lease, outcome);
+                    return Verdict::Over(exchange.after_answer());
+                }
+                Ended::Tunnel(attempt) => {
+                    self.report(exchange, &lease, Outcome::Answered { status: 101 });
+                    tunnel::upgraded(exchange, *attempt).await;
+                    return Verdict::Over(After::Gone);
+                }
+                Ended::Failed(Fault::Stale) if exchange.may_send_again() => {
+                    self.report(exchange, &lease, Outcome::StaleReuse);
+                    self.pool.counters.add(PoolCounter::RetriesStale);
+                    self.sent -= 1;
+                    fresh = true;
+                }
+                Ended::Failed(fault) => return self.judge(exchange, &lease, fault),
+            }
+        }
+    }
+
+    /// A kept connection, or a new one.
+    async fn connection(
+        &mut self,
+        exchange: &Exchange<'_>,
+        lease: &Lease,
+        fresh: bool,
+    ) -> Result<ServerConnection, Fault> {
+        step("pool::connection");
+        let now = exchange.shard.now();
+        if !fresh {
+            let kept = poll_fn(|cx| Poll::Ready(self.pool.take_idle(lease.index(), now, cx))).await;
+            if let Some((stream, born)) = kept {
+                return Ok(ServerConnection { stream, inbox: Buffer::empty(), born, reused: true });
+            }
+        }
+        let stream = dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until)
+            .await
+            .map_err(|cause| cause.map_or(Fault::Local, Fault::Server))?;
+        Ok(ServerConnection { stream, inbox: Buffer::empty(), born: now, reused: false })
+    }
+
+    /// A try has failed: whose fault is it, and may another follow?
+    fn judge(&mut self, exchange: &mut Exchange<'_>, lease: &Lease, fault: Fault) -> Verdict {
+        self.report(exchange, lease, fault.outcome());
+        self.last = Some(fault);
+        let allowed = match fault.retry_key() {
+            None => false,
+            Some(RetryOn::Connect) => {
+                self.allows(RetryOn::Connect) && exchange.shard.now() < self.connect_until
+            }
+            Some(key) => {
+                self.allows(key)
+                    && self.sent < self.pool.spec().retry.attempts
+                    && (exchange.may_send_again() || self.may_repeat_all(exchange))
+            }
+        };
+        if !allowed {
+            return Verdict::Refuse(fault);
+        }
+        self.pool.counters.retry(fault);
+        Verdict::Next
+    }
+
+    fn allows(&self, key: RetryOn) -> bool {
+        self.pool.spec().retry.on.contains(&key)
+    }
+
+    fn may_repeat_all(&self, exchange: &Exchange<'_>) -> bool {
+        self.allows(RetryOn::NonIdempotent) && !exchange.body.beyond_prefix
+    }
+
+    fn report(&self, exchange: &Exchange<'_>, lease: &Lease, outcome: Outcome) {
+        step("dial::report");
+        dial::report(exchange.shard, self.pool, lease, outcome);
+    }
+
+    /// Nobody is left to try.
+    async fn give_up(&self, exchange: &mut Exchange<'_>, why: NoServer) -> After {
+        self.pool.counters.no_server(why);
+        match self.last {
+            Some(fault) => refuse(exchange, fault).await,
+            None => answers::local(exchange, &Local::new(503, "no_server")).await,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// One try on a connection.
+    async fn attempt(
+        &mut self,
+        pool: &Rc<PoolView>,
+        index: usize,
+        server: ServerConnection,
+    ) -> Ended {
+        step("exchange::attempt");
+        let Some(target) = pool.target(index) else {
+            return Ended::Failed(Fault::Server(Cause::ConnectFailed));
+        };
+        let codec = match pool.spec().protocol {
+            PoolProtocol::Http => Codec::H1(H1::new()),
+            PoolProtocol::Fastcgi => Codec::FastCgi(Box::new(FastCgi::new(self, pool, index))),
+        };
+        let deadlines = &self.shard.deadlines;
+        let mut attempt = Attempt {
+            server,
+            codec,
+            up: UploadState { at: Upload::Head, wait: deadlines.slot(), waited: 0 },
+            down: DownloadState::new(deadlines.slot()),
+            timeouts: pool.spec().timeouts.clone(),
+        };
+        self.work.answer.clear();
+        self.work.down.clear();
+        self.work.up.clear();
+        let own = forwarded::own(self.client, &self.view, &self.asked, &target.authority);
+        let read = self.client.inbox.bytes();
+        if let Err(what) = attempt.codec.request_head(&self.asked, self.work, read, &own) {
+            return Ended::Failed(Fault::ClientMalformed(what));
+        }
+        let data = &self.body.prefix.data;
+        let data = self.asked.head + data.start..self.asked.head + data.end;
+        attempt.codec.request_body(data, self.body.decoder.is_done(), &mut self.work.up, read);
+        let result = poll_fn(|cx| self.poll_attempt(&mut attempt, cx)).await;
+        self.settle(pool, index, attempt, result)
+    }
+
+    /// Both directions, until the answer has gone or the try has failed.
+    #[inline]
+    fn poll_attempt(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        if !attempt.up.is_over() {
+            let up = self.poll_upload(attempt, cx);
+            if let Poll::Ready(Err(fault)) = up {
+                // Nothing more can be sent, but an answer that is already under way counts.
+                if !attempt.down.has_begun() || fault != Fault::ClientGone {
+                    return Poll::Ready(Err(fault));
+                }
+                attempt.up.at = Upload::Broken;
+            }
+        }
+        if attempt.down.at == Download::Done {
+            return Poll::Ready(Ok(()));
+        }
+        let down = self.poll_download(attempt, cx);
+        if down.is_pending() && attempt.up.is_over() && attempt.down.awaits_server() {
+            ready!(self.poll_client_gone(attempt, cx));
+            return Poll::Ready(Err(Fault::ClientGone));
+        }
+        down
+    }
+
+    /// A try is over: keep its connection, make a tunnel of it, or let it go.
+    fn settle(
+        &mut self,
+        pool: &Rc<PoolView>,
+        index: usize,
+        mut attempt: Attempt,
+        result: Result<(), Fault>,
+    ) -> Ended {
+        if let Some(words) = attempt.codec.take_stderr() {
+            self.shard.warn_server(pool, index, &String::from_utf8_lossy(&words));
+        }
+        if attempt.server.reused {
+            pool.server_counters(self.shard, index).add(ServerCounter::Reuses, 1);
+        }
+        if let Err(fault) = result {
+            return Ended::Failed(fault);
+        }
+        if attempt.down.is_tunnel() {
+            return Ended::Tunnel(Box::new(attempt));
+        }
+        let whole = attempt.up.at == Upload::Done && attempt.server.inbox.is_empty();
+        if whole && attempt.codec.reusable() {
+            let ServerConnection { stream, born, .. } = attempt.server;
+            pool.keep_idle(index, stream, born, self.shard.now());
+        }
+        Ended::Done
+    }
+
+    /// Whether the request may be sent a second time, as far as the request decides.
+    fn may_send_again(&self) -> bool {
+        self.asked.method.is_idempotent() && !self.body.beyond_prefix
+    }
+
+    /// What becomes of the client's connection after a delivered answer.
+    pub(super) fn after_answer(&self) -> After {
+        if self.record.close { After::Close } else { After::Next }
+    }
+}
+
+impl Fault {
+    /// What it says of the server.
+    fn outcome(self) -> Outcome {
+        match self {
+            Fault::Server(cause) => Outcome::Failed(cause),
+            Fault::SendTimeout => Outcome::Failed(Cause::SendTimeout),
+            Fault::Stale => Outcome::StaleReuse,
+            Fault::Status(status) => Outcome::Answered { status },
+            Fault::Cut => Outcome::AnswerCut,
+            Fault::Stalled => Outcome::AnswerStalled,
+            Fault::Local => Outcome::Local,
+            _ => Outcome::ClientGone,
+        }
+    }
+
+    /// The word of `retry.on` that allows another try; `None` if nothing does.
+    pub fn retry_key(self) -> Option<RetryOn> {
+        match self {
+            Fault::Server(cause) => Some(match cause {
+                Cause::Reset => RetryOn::Reset,
+                Cause::Junk => RetryOn::Junk,
+                Cause::ResponseTimeout => RetryOn::Timeout,
+                Cause::SendTimeout => RetryOn::Timeout,
+                _ => RetryOn::Connect,
+            }),
+            Fault::SendTimeout => Some(RetryOn::Timeout),
+            Fault::Stale => Some(RetryOn::Reset),
+            Fault::Status(status) => Some(RetryOn::Status(status)),
+            _ => None,
+        }
+    }
+
+    /// Name of the cause in the log.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Fault::Server(Cause::ConnectRefused) => "connect_refused",
+            Fault::Server(Cause::ConnectUnreachable) => "connect_unreachable",
+            Fault::Server(Cause::ConnectTimeout) => "connect_timeout",
+            Fault::Server(Cause::TlsFailed) => "server_tls_failed",
+            Fault::Server(Cause::Reset) | Fault::Stale => "server_reset",
+            Fault::Server(Cause::Junk) => "server_junk",
+            Fault::Server(Cause::ResponseTimeout) => "response_timeout",
+            Fault::Server(Cause::SendTimeout) | Fault::SendTimeout => "server_send_timeout",
+            Fault::Server(_) => "connect_failed",
+            Fault::Local => "local_limit",
+            Fault::Status(_) => "server_status",
+            Fault::Cut => "answer_cut",
+            Fault::Stalled => "answer_stalled",
+            Fault::ClientGone => "client_gone",
+            Fault::ClientLate => "body_timeout",
+            Fault::ClientSlow => "client_slow",
+            Fault::ClientStuck => "send_timeout",
+            Fault::ClientMalformed(what) => what.cause(),
+            Fault::TooLarge => "body_too_large",
+        }
+    }
+}
+
+/// The last try has failed: the client gets an honest answer, or the visible end of one that was
+/// cut.
+async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
+    exchange.record.cause = Some(fault.cause());
+    if let Some(counter) = counter(fault) {
+        exchange.view.counters.add(counter);
+    }
+    if exchange.record.head_sent {
+        return After::Gone;
+    }
+    let status = match fault {
+        Fault::Server(Cause::ConnectTimeout | Cause::ResponseTimeout | Cause::SendTimeout)
+        | Fault::SendTimeout => 504,
+        Fault::ClientGone | Fault::ClientStuck => {
+            exchange.record.status = 499;
+            return After::Gone;
+        }
+        Fault::ClientLate | Fault::ClientSlow => 408,
+        Fault::ClientMalformed(what) => what.status(),
+        Fault::TooLarge => 413,
+        _ => 502,
+    };
+    answers::local(exchange, &Local::new(status, fault.cause())).await
+}
+
+/// What the listener counts for a fault of the client.
+fn counter(fault: Fault) -> Option<ListenerCounter> {
+    Some(match fault {
+        Fault::ClientLate => ListenerCounter::BodyTimeout,
+        Fault::ClientStuck => ListenerCounter::SendTimeout,
+        Fault::ClientSlow => ListenerCounter::LimitRate,
+        Fault::TooLarge => ListenerCounter::LimitBody,
+        Fault::ClientMalformed(_) => ListenerCounter::BadRequest,
+        _ => return None,
+    })
+}

@@ -1,0 +1,155 @@
+//! What an exchange will have been, for counters and log: gathered on the way, told once.
+//!
+//! Rules kept here:
+//! - Two clock reads time an exchange: when its head was read and when its answer came; a third
+//!   only where the answer did not leave in one piece.
+//! - A log line is formatted only if someone wants it.
+
+use std::rc::Rc;
+
+use super::exchange::Exchange;
+use super::forwarded;
+use crate::counters::{
+    ListenerCounter, PoolHistogram, RouteCounter, RouteHistogram, ServerCounter, ServerHistogram,
+};
+use crate::log::line::Line;
+use crate::shard::{PoolView, Shard};
+
+/// What an exchange will have been.
+pub struct Record {
+    /// Microseconds on the shard's clock when the request's head was read.
+    pub started: u64,
+    /// When the head of the answer came; 0 while it has not.
+    pub answered: u64,
+    /// Status of the answer; 499 when the client left before one.
+    pub status: u16,
+    /// Whether the answer's head has gone out.
+    pub head_sent: bool,
+    /// Whether the answer left in one piece with its head.
+    pub at_once: bool,
+    /// Whether the client's connection is closed after the answer.
+    pub close: bool,
+    /// Bytes of the answer's payload named for the client.
+    pub sent: u64,
+    /// Bytes written to the client.
+    pub out: u64,
+    /// Bytes read from the client behind head and first piece of the body.
+    pub received: u64,
+    /// Bytes read from servers.
+    pub from_server: u64,
+    /// Requests sent.
+    pub tries: u8,
+    /// The pool that answered.
+    pub pool: Option<Rc<PoolView>>,
+    /// Index of the server picked last.
+    pub server: Option<usize>,
+    /// Name of what went wrong.
+    pub cause: Option<&'static str>,
+    /// What of it exactly.
+    pub detail: Option<&'static str>,
+}
+
+impl Record {
+    /// Of an exchange that begins now.
+    #[inline]
+    pub fn begin(shard: &Shard) -> Record {
+        Record {
+            started: shard.micros(),
+            answered: 0,
+            status: 0,
+            head_sent: false,
+            at_once: true,
+            close: false,
+            sent: 0,
+            out: 0,
+            received: 0,
+            from_server: 0,
+            tries: 0,
+            pool: None,
+            server: None,
+            cause: None,
+            detail: None,
+        }
+    }
+
+    /// The head of an answer has come.
+    #[inline]
+    pub fn on_head(&mut self, shard: &Shard, status: u16) {
+        self.status = status;
+        self.answered = shard.micros();
+    }
+
+    /// Tells counters and log.
+    #[inline]
+    pub fn end(&self, exchange: &Exchange<'_>) {
+        let ended = match self.at_once && self.answered > 0 {
+            true => self.answered,
+            false => exchange.shard.micros(),
+        };
+        let took = ended.saturating_sub(self.started);
+        self.count(exchange, took);
+        if exchange.shard.log.wants() {
+            self.log(exchange, took);
+        }
+    }
+
+    fn count(&self, exchange: &Exchange<'_>, took: u64) {
+        let Exchange { shard, view, asked, .. } = exchange;
+        let received = (asked.head + exchange.body.prefix.consumed) as u64 + self.received;
+        view.counters.add_n(ListenerCounter::BytesIn, received);
+        view.counters.add_n(ListenerCounter::BytesOut, self.out);
+        let route = view.route_counters(shard, asked.route);
+        route.add_status(self.status);
+        route.record(RouteHistogram::Duration, took);
+        if self.status == 499 {
+            route.add(RouteCounter::Aborted, 1);
+        }
+        if self.cause == Some("answer_cut") || self.cause == Some("answer_stalled") {
+            route.add(RouteCounter::AnswersCut, 1);
+        }
+        let (Some(pool), Some(index)) = (&self.pool, self.server) else { return };
+        let server = pool.server_counters(shard, index);
+        server.add(ServerCounter::BytesIn, self.from_server);
+        if self.answered > 0 {
+            let response = self.answered.saturating_sub(self.started);
+            pool.counters.record(PoolHistogram::Response, response);
+            server.record(ServerHistogram::Response, response);
+        }
+    }
+
+    #[cold]
+    fn log(&self, exchange: &Exchange<'_>, took: u64) {
+        let bytes = exchange.client.inbox.bytes();
+        let head = exchange.work.request.head();
+        let route = exchange.view.running().route_name(exchange.asked.route);
+        let pool = self.pool.as_ref();
+        let server = pool.zip(self.server).and_then(|(pool, index)| pool.server_id(index));
+        let line = Line {
+            client: forwarded::client_address(exchange.client, &exchange.view, exchange.work),
+            method: head.method_text.of(bytes),
+            target: head.target.of(bytes),
+            version: asked_version(exchange),
+            host: head.authority.text.of(bytes),
+            status: self.status,
+            sent: self.sent,
+            took,
+            listener: &exchange.view.spec().name,
+            route,
+            pool: pool.map(|pool| pool.spec().name.as_str()),
+            server,
+            tries: self.tries,
+            cause: self.cause,
+            detail: self.detail,
+            referer: head.fields.value(evener_proto::h1::Name::Referer, bytes),
+            agent: head.fields.value(evener_proto::h1::Name::UserAgent, bytes),
+        };
+        exchange.shard.log.write(&line);
+    }
+}
+
+fn asked_version(exchange: &Exchange<'_>) -> &'static str {
+    match exchange.asked.version {
+        evener_proto::h1::Version::Http10 => "HTTP/1.0",
+        evener_proto::h1::Version::Http11 => "HTTP/1.1",
+    }
+}

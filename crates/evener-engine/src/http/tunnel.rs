@@ -1,0 +1,27 @@
+//! A connection that became a tunnel: bytes both ways until either side ends.
+
+use super::exchange::Exchange;
+use super::proxy::Attempt;
+use crate::counters::{RouteCounter, RouteGauge};
+use crate::tcp::relay::{Bounds, Relay};
+
+/// Carries an upgraded connection to its end.
+pub async fn upgraded(exchange: &mut Exchange<'_>, attempt: Attempt) {
+    let route = exchange.view.route_counters(exchange.shard, exchange.asked.route);
+    route.add(RouteCounter::Tunnels, 1);
+    route.raise(RouteGauge::TunnelsOpen);
+    exchange.client.inbox.consume(exchange.asked.head);
+    exchange.asked.head = 0;
+    let bounds = Bounds::of(exchange.view.spec());
+    let mut relay = Relay::new(exchange.shard, bounds);
+    relay.client_first(std::mem::take(&mut exchange.client.inbox));
+    relay.server_first(attempt.server.inbox);
+    let mut server = attempt.server.stream;
+    let end = relay.run(&mut exchange.client.stream, &mut server).await;
+    route.lower(RouteGauge::TunnelsOpen);
+    exchange.record.at_once = false;
+    exchange.record.received += end.up;
+    exchange.record.out += end.down;
+    exchange.record.sent += end.down;
+    exchange.record.cause = end.cause;
+}

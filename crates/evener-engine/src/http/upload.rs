@@ -1,0 +1,174 @@
+//! The request on its way to the server: head and first bytes in one write, then the body as it
+//! comes.
+//!
+//! Rules kept here:
+//! - No more is read from the client than the server has taken (back-pressure); one buffer.
+//! - A server that no longer takes the request may have answered already: its answer decides.
+//!
+//! Not known here: the answer.
+
+use std::task::{Context, Poll, ready};
+
+use evener_proto::Malformed;
+
+use super::exchange::Exchange;
+use super::proxy::{Attempt, Fault};
+use crate::io::Deadline;
+
+/// Where the upload stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upload {
+    /// Head and prefix are being written; they lie in the client's inbox.
+    Head,
+    /// A later piece is being written: so many bytes are used up then.
+    Piece(usize),
+    /// The next piece is awaited from the client.
+    Client,
+    /// All was written.
+    Done,
+    /// The server takes no more.
+    Broken,
+}
+
+/// Progress of an upload with what bounds it.
+pub struct UploadState {
+    /// Where it stands.
+    pub at: Upload,
+    /// Bounds the wait for either side.
+    pub wait: Deadline,
+    /// Milliseconds spent waiting for the client.
+    pub waited: u64,
+}
+
+impl UploadState {
+    /// Whether nothing more is to be written.
+    pub fn is_over(&self) -> bool {
+        matches!(self.at, Upload::Done | Upload::Broken)
+    }
+}
+
+impl Exchange<'_> {
+    /// Takes the upload as far as it goes. Ready when it is over.
+    #[inline]
+    pub(super) fn poll_upload(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        loop {
+            match attempt.up.at {
+                Upload::Head => {
+                    let wrote = ready!(self.poll_write_up(attempt, cx, false))?;
+                    attempt.up.at = self.after_piece(wrote);
+                }
+                Upload::Piece(used) => {
+                    let wrote = ready!(self.poll_write_up(attempt, cx, true))?;
+                    self.body.later.consume(used);
+                    attempt.up.at = self.after_piece(wrote);
+                }
+                Upload::Client => {
+                    ready!(self.poll_read_up(attempt, cx))?;
+                }
+                Upload::Done | Upload::Broken => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn after_piece(&self, wrote: bool) -> Upload {
+        match (wrote, self.body.decoder.is_done()) {
+            (false, _) => Upload::Broken,
+            (true, true) => Upload::Done,
+            (true, false) => Upload::Client,
+        }
+    }
+
+    /// Writes what is named; false when the server takes no more.
+    #[inline]
+    fn poll_write_up(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+        later: bool,
+    ) -> Poll<Result<bool, Fault>> {
+        let read = if later { self.body.later.bytes() } else { self.client.inbox.bytes() };
+        let stream = &mut attempt.server.stream;
+        let result = match self.work.up.poll_write(cx, stream, read) {
+            Poll::Ready(Ok(())) => stream.poll_flush(cx),
+            other => other,
+        };
+        match result {
+            Poll::Ready(result) => {
+                attempt.up.wait.disarm();
+                Poll::Ready(Ok(result.is_ok()))
+            }
+            Poll::Pending => {
+                ready!(attempt.up.wait.poll_wait(cx, attempt.timeouts.send));
+                Poll::Ready(Err(Fault::SendTimeout))
+            }
+        }
+    }
+
+    /// Reads the next piece of the body and names it.
+    fn poll_read_up(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        let timeouts = &self.view.spec().timeouts;
+        let readable = match self.client.stream.poll_readable(cx) {
+            Poll::Ready(_) => self.client.stream.poll_read(cx, &mut self.body.later),
+            Poll::Pending => Poll::Pending,
+        };
+        let count = match readable {
+            Poll::Ready(Ok(count)) if count > 0 => count,
+            Poll::Ready(_) => return Poll::Ready(Err(Fault::ClientGone)),
+            Poll::Pending => {
+                self.body.later.release();
+                ready!(attempt.up.wait.poll_wait(cx, timeouts.body));
+                return Poll::Ready(Err(Fault::ClientLate));
+            }
+        };
+        attempt.up.waited += attempt.up.wait.disarm_waited(timeouts.body);
+        self.body.beyond_prefix = true;
+        let progress = self.body.decoder.decode(self.body.later.bytes_mut())?;
+        self.body.bytes += progress.data.len() as u64;
+        self.record.received += count as u64;
+        if self.is_too_large() {
+            return Poll::Ready(Err(Fault::TooLarge));
+        }
+        if is_too_slow(self.body.bytes, attempt.up.waited, timeouts.min_rate) {
+            return Poll::Ready(Err(Fault::ClientSlow));
+        }
+        self.work.up.clear();
+        let read = self.body.later.bytes();
+        attempt.codec.request_body(progress.data, progress.done, &mut self.work.up, read);
+        attempt.up.at = Upload::Piece(progress.consumed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Whether a peer that was waited for so long (milliseconds) has moved too few bytes.
+pub fn is_too_slow(bytes: u64, waited: u64, min_rate: u64) -> bool {
+    /// The first ten seconds are free.
+    const FREE_MS: u64 = 10_000;
+    min_rate > 0 && waited > FREE_MS && bytes.saturating_mul(1000) / waited < min_rate
+}
+
+impl From<Malformed> for Fault {
+    fn from(what: Malformed) -> Fault {
+        Fault::ClientMalformed(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_too_slow;
+
+    #[test]
+    fn a_rate_is_judged_after_ten_seconds_of_waiting_and_not_at_all_when_off() {
+        assert!(!is_too_slow(0, 10_000, 500));
+        assert!(is_too_slow(5_000, 11_000, 500));
+        assert!(!is_too_slow(6_000, 11_000, 500));
+        assert!(!is_too_slow(0, 60_000, 0));
+    }
+}

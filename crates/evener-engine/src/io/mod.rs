@@ -1,0 +1,12 @@
+//! What every protocol of the engine stands on: streams, buffers, deadlines, parking.
+
+pub mod buffers;
+pub mod deadlines;
+pub mod outgoing;
+pub mod parking;
+pub mod stream;
+
+pub use buffers::Buffer;
+pub use deadlines::{Deadline, Deadlines};
+pub use outgoing::Outgoing;
+pub use stream::Stream;

@@ -1,0 +1,196 @@
+//! What is about to be written: pieces of a read buffer with a few bytes of our own between them.
+//!
+//! Rules kept here:
+//! - Pieces of the read buffer are named by ranges and never copied for a plain socket: one writev
+//!   sends them all. TLS copies anyway, so there they are gathered into one record first.
+//! - A short write is continued where it stopped.
+//!
+//! Not known here: what the bytes mean.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::task::{Context, Poll, ready};
+
+use super::Stream;
+
+/// Most pieces of one message; a head that is cut into more is gathered instead.
+const PIECES: usize = 16;
+
+#[derive(Clone, Copy)]
+enum Piece {
+    /// Of the read buffer.
+    Read(u32, u32),
+    /// Of our own bytes.
+    Own(u32, u32),
+}
+
+/// A message on its way out.
+#[derive(Default)]
+pub struct Outgoing {
+    pieces: [Option<Piece>; PIECES],
+    count: usize,
+    /// The piece being written, and how much of it is done.
+    at: usize,
+    done: usize,
+    /// Bytes of all pieces together.
+    total: usize,
+    own: Vec<u8>,
+    /// What `own` is gathered into, so that gathering allocates nothing once warm.
+    spare: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Nothing to write.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.at = 0;
+        self.done = 0;
+        self.total = 0;
+        self.own.clear();
+    }
+
+    /// Bytes of all pieces together.
+    #[inline]
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Whether all is written.
+    #[inline]
+    pub fn is_done(&self) -> bool {
+        self.at == self.count
+    }
+
+    /// Bytes of the read buffer come next. `read` is the buffer's unread bytes, the range counts
+    /// from their first.
+    #[inline]
+    pub fn read(&mut self, range: Range<usize>, read: &[u8]) {
+        if range.is_empty() {
+            return;
+        }
+        self.total += range.len();
+        if self.count == PIECES {
+            self.gather(read);
+        }
+        self.push(Piece::Read(range.start as u32, range.end as u32));
+    }
+
+    /// Bytes of our own come next: whatever `fill` appends.
+    #[inline]
+    pub fn own(&mut self, read: &[u8], fill: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.own.len() as u32;
+        fill(&mut self.own);
+        let end = self.own.len() as u32;
+        if start == end {
+            return;
+        }
+        self.total += (end - start) as usize;
+        if let Some(Some(Piece::Own(_, last))) =
+            self.count.checked_sub(1).and_then(|last| self.pieces.get_mut(last))
+            && *last == start
+        {
+            *last = end;
+            return;
+        }
+        if self.count == PIECES {
+            self.gather(read);
+            // Gathering put everything, these bytes included, into one piece of our own.
+            return;
+        }
+        self.push(Piece::Own(start, end));
+    }
+
+    /// Writes until all pieces have left. `read` must be the same bytes as when they were named.
+    ///
+    /// # Errors
+    /// The stream's; `WriteZero` when it takes nothing.
+    #[inline]
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        read: &[u8],
+    ) -> Poll<io::Result<()>> {
+        if stream.is_tls() && self.count - self.at > 1 {
+            self.gather(read);
+        }
+        while self.at < self.count {
+            let taken = if self.count - self.at == 1 {
+                let slice = self.slice(self.at, read);
+                ready!(stream.poll_write(cx, slice.get(self.done..).unwrap_or(&[])))?
+            } else {
+                let mut slices = [IoSlice::new(&[]); PIECES];
+                let count = self.slices(read, &mut slices);
+                ready!(stream.poll_write_pieces(cx, slices.get(..count).unwrap_or(&[])))?
+            };
+            if taken == 0 {
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero)));
+            }
+            self.advance(taken, read);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn push(&mut self, piece: Piece) {
+        if let Some(slot) = self.pieces.get_mut(self.count) {
+            *slot = Some(piece);
+            self.count += 1;
+        }
+    }
+
+    fn slice<'a>(&'a self, index: usize, read: &'a [u8]) -> &'a [u8] {
+        match self.pieces.get(index) {
+            Some(Some(Piece::Read(from, to))) => read.get(*from as usize..*to as usize),
+            Some(Some(Piece::Own(from, to))) => self.own.get(*from as usize..*to as usize),
+            _ => None,
+        }
+        .unwrap_or(&[])
+    }
+
+    fn slices<'a>(&'a self, read: &'a [u8], into: &mut [IoSlice<'a>; PIECES]) -> usize {
+        let first = self.slice(self.at, read).get(self.done..).unwrap_or(&[]);
+        let rest = (self.at + 1..self.count).map(|index| self.slice(index, read));
+        let mut count = 0;
+        for (slot, piece) in into.iter_mut().zip(std::iter::once(first).chain(rest)) {
+            *slot = IoSlice::new(piece);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, taken: usize, read: &[u8]) {
+        let mut left = taken;
+        while self.at < self.count {
+            let rest = self.slice(self.at, read).len() - self.done;
+            if left < rest {
+                self.done += left;
+                return;
+            }
+            left -= rest;
+            self.done = 0;
+            self.at += 1;
+        }
+    }
+
+    /// Makes one piece of our own out of all that is left.
+    fn gather(&mut self, read: &[u8]) {
+        let mut all = std::mem::take(&mut self.spare);
+        all.clear();
+        for index in self.at..self.count {
+            let from = if index == self.at { self.done } else { 0 };
+            all.extend_from_slice(self.slice(index, read).get(from..).unwrap_or(&[]));
+        }
+        let covered =
+            self.pieces.iter().take(self.count).flatten().fold(0, |end, piece| match piece {
+                Piece::Own(_, to) => end.max(*to as usize),
+                Piece::Read(..) => end,
+            });
+        all.extend_from_slice(self.own.get(covered..).unwrap_or(&[]));
+        self.spare = std::mem::replace(&mut self.own, all);
+        self.count = 0;
+        self.at = 0;
+        self.done = 0;
+        self.push(Piece::Own(0, self.own.len() as u32));
+    }
+}

@@ -1,0 +1,123 @@
+//! A connection that stands idle leaves the runtime: a descriptor, a deadline and a few bytes in a
+//! slab behind one nested epoll descriptor. It becomes a task again when bytes come.
+//!
+//! Rules kept here:
+//! - The event loop sees one descriptor, however many connections are parked.
+//! - Registered once, for one event (EPOLLONESHOT is not needed: a woken entry is taken out).
+//! - Deadlines are seconds, looked at once a second in one pass.
+//!
+//! Not known here: what a parked connection is; it is whatever the caller put in.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+
+use rustix::event::{Timespec, epoll};
+use tokio::io::unix::AsyncFd;
+
+/// Connections that wait outside the runtime. `T` is what is needed to go on with one.
+pub struct Parking<T> {
+    epoll: AsyncFd<OwnedFd>,
+    lot: RefCell<Lot<T>>,
+}
+
+struct Lot<T> {
+    places: Vec<Option<Parked<T>>>,
+    free: Vec<u32>,
+    count: usize,
+}
+
+struct Parked<T> {
+    /// Seconds on the shard's clock.
+    deadline: u32,
+    connection: T,
+}
+
+/// Most events taken from the nested descriptor at once.
+const EVENTS: usize = 64;
+
+impl<T: AsFd> Parking<T> {
+    /// An empty lot. Must be called within the shard's runtime.
+    ///
+    /// # Errors
+    /// When the kernel has no epoll descriptor left for us.
+    pub fn new() -> io::Result<Parking<T>> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let lot = Lot { places: Vec::new(), free: Vec::new(), count: 0 };
+        Ok(Parking { epoll: AsyncFd::register(epoll)?, lot: RefCell::new(lot) })
+    }
+
+    /// Parks a connection until bytes come or the deadline (seconds) passes.
+    ///
+    /// # Errors
+    /// When the kernel refuses to watch it; the connection is lost then.
+    pub fn park(&self, connection: T, deadline: u64) -> io::Result<()> {
+        let mut lot = self.lot.borrow_mut();
+        let place = lot.free.pop().unwrap_or(lot.places.len() as u32);
+        epoll::add(
+            self.epoll.get_ref(),
+            &connection,
+            epoll::EventData::new_u64(u64::from(place)),
+            epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+        )?;
+        let parked = Parked { deadline: u32::try_from(deadline).unwrap_or(u32::MAX), connection };
+        match lot.places.get_mut(place as usize) {
+            Some(free) => *free = Some(parked),
+            None => lot.places.push(Some(parked)),
+        }
+        lot.count += 1;
+        Ok(())
+    }
+
+    /// Connections that bytes (or their end) have come for.
+    ///
+    /// # Errors
+    /// Those of the nested descriptor.
+    pub fn poll_woken(&self, cx: &mut Context<'_>, woken: &mut Vec<T>) -> Poll<io::Result<()>> {
+        loop {
+            let mut ready = ready!(self.epoll.poll_read_ready(cx))?;
+            let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
+            epoll::wait(
+                self.epoll.get_ref(),
+                rustix::buffer::spare_capacity(&mut events),
+                Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+            )?;
+            if events.is_empty() {
+                ready.clear_ready();
+                continue;
+            }
+            woken.extend(events.iter().filter_map(|event| self.take(event.data.u64() as u32)));
+            return Poll::Ready(Ok(()));
+        }
+    }
+
+    /// Takes out those whose deadline has passed, or that `also` names.
+    pub fn expired(&self, now: u64, mut also: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut due = Vec::new();
+        for (place, parked) in self.lot.borrow().places.iter().enumerate() {
+            if parked
+                .as_ref()
+                .is_some_and(|parked| u64::from(parked.deadline) <= now || also(&parked.connection))
+            {
+                due.push(place as u32);
+            }
+        }
+        due.into_iter().filter_map(|place| self.take(place)).collect()
+    }
+
+    /// How many are parked.
+    pub fn count(&self) -> usize {
+        self.lot.borrow().count
+    }
+
+    fn take(&self, place: u32) -> Option<T> {
+        let mut lot = self.lot.borrow_mut();
+        let parked = lot.places.get_mut(place as usize)?.take()?;
+        lot.free.push(place);
+        lot.count -= 1;
+        // It cannot fail for a descriptor that we watch and own.
+        let _ = epoll::delete(self.epoll.get_ref(), &parked.connection);
+        Some(parked.connection)
+    }
+}

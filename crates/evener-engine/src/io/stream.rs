@@ -1,0 +1,321 @@
+//! One stream type over TCP, TLS and unix sockets.
+//!
+//! Rules kept here:
+//! - Plain TCP costs nothing: one predictable branch before the socket's own call.
+//! - A stream may have an *unread prefix*: bytes taken from the socket to look at them, which the
+//!   next reader gets first (a TLS port that is spoken to in plain HTTP, later PROXY and SNI).
+//! - Waiting for bytes needs no buffer: [`Stream::poll_readable`] first, then a buffer, then
+//!   [`Stream::poll_read`].
+//!
+//! Not known here: protocols, deadlines, counters.
+
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Buffer;
+
+/// A connection, whatever it runs over.
+pub enum Stream {
+    /// Bytes as they are on the socket.
+    Plain(Plain),
+    /// TLS, with us as the server.
+    ServerTls(Box<tokio_rustls::server::TlsStream<Plain>>),
+    /// TLS, with us as the client.
+    ClientTls(Box<tokio_rustls::client::TlsStream<Plain>>),
+    /// A scripted peer of a simulation.
+    #[cfg(test)]
+    Scripted(Box<crate::simulation::ScriptedStream>),
+}
+
+/// A socket and the bytes already taken from it.
+pub struct Plain {
+    socket: Socket,
+    prefix: Buffer,
+}
+
+/// A connected stream socket.
+pub enum Socket {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+    /// Out of the event loop: whoever took it out holds the descriptor.
+    Away {
+        /// Whether it was a unix socket.
+        unix: bool,
+    },
+}
+
+/// Calls the same method on whichever kind of transport this is.
+macro_rules! on_transport {
+    ($stream:expr, $inner:ident => $call:expr) => {
+        match $stream {
+            Stream::Plain($inner) => $call,
+            Stream::ServerTls($inner) => $call,
+            Stream::ClientTls($inner) => $call,
+            #[cfg(test)]
+            Stream::Scripted($inner) => $call,
+        }
+    };
+}
+
+impl Stream {
+    /// A stream over a TCP socket.
+    pub fn tcp(socket: TcpStream) -> Stream {
+        Stream::Plain(Plain::new(Socket::Tcp(socket)))
+    }
+
+    /// Ready when a read would not wait: bytes, the end, or an error are there.
+    #[inline]
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(plain) => plain.poll_readable(cx),
+            Stream::ServerTls(tls) => tls.get_ref().0.poll_readable(cx),
+            Stream::ClientTls(tls) => tls.get_ref().0.poll_readable(cx),
+            #[cfg(test)]
+            Stream::Scripted(script) => script.poll_readable(cx),
+        }
+    }
+
+    /// Reads into the room of the buffer; `Ok(0)` is the end of the stream (the buffer must have
+    /// room).
+    #[inline]
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Buffer,
+    ) -> Poll<io::Result<usize>> {
+        let mut space = ReadBuf::new(into.space());
+        on_transport!(self, inner => ready!(Pin::new(inner).poll_read(cx, &mut space)))?;
+        let count = space.filled().len();
+        into.filled(count);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Writes bytes; returns how many were taken.
+    #[inline]
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        on_transport!(self, inner => Pin::new(inner).poll_write(cx, bytes))
+    }
+
+    /// Writes pieces in one call; returns how many bytes were taken.
+    #[inline]
+    pub fn poll_write_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_transport!(self, inner => Pin::new(inner).poll_write_vectored(cx, pieces))
+    }
+
+    /// Pushes out what TLS holds back; free for plain sockets.
+    #[inline]
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::ServerTls(tls) => Pin::new(tls).poll_flush(cx),
+            Stream::ClientTls(tls) => Pin::new(tls).poll_flush(cx),
+            #[cfg(test)]
+            Stream::Scripted(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ends our direction: close_notify for TLS, then FIN.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_transport!(self, inner => Pin::new(inner).poll_shutdown(cx))
+    }
+
+    /// Takes the socket out of the event loop; the rest of the stream (TLS state) stays here until
+    /// [`Stream::rejoin`]. `None` if bytes are unread or it cannot be taken out.
+    pub fn leave(&mut self) -> Option<OwnedFd> {
+        self.plain_mut()?.leave()
+    }
+
+    /// Puts a socket back that [`Stream::leave`] took out.
+    ///
+    /// # Errors
+    /// When it cannot be registered.
+    pub fn rejoin(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        match self.plain_mut() {
+            Some(plain) => plain.rejoin(descriptor),
+            None => Ok(()),
+        }
+    }
+
+    fn plain_mut(&mut self) -> Option<&mut Plain> {
+        match self {
+            Stream::Plain(plain) => Some(plain),
+            Stream::ServerTls(tls) => Some(tls.get_mut().0),
+            Stream::ClientTls(tls) => Some(tls.get_mut().0),
+            #[cfg(test)]
+            Stream::Scripted(_) => None,
+        }
+    }
+
+    /// Whether bytes are copied once more on their way (TLS), so that gathering pieces first pays.
+    #[inline]
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Stream::ServerTls(_) | Stream::ClientTls(_))
+    }
+
+    /// Our end's address; `None` on a unix socket.
+    pub fn local_address(&self) -> Option<std::net::SocketAddr> {
+        let plain = match self {
+            Stream::Plain(plain) => plain,
+            Stream::ServerTls(tls) => tls.get_ref().0,
+            Stream::ClientTls(tls) => tls.get_ref().0,
+            #[cfg(test)]
+            Stream::Scripted(_) => return None,
+        };
+        match &plain.socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) | Socket::Away { .. } => None,
+        }
+    }
+
+    /// The server name that a client asked for by TLS; empty without one.
+    pub fn server_name(&self) -> &str {
+        match self {
+            Stream::ServerTls(tls) => tls.get_ref().1.server_name().unwrap_or(""),
+            _ => "",
+        }
+    }
+
+    /// The plain TCP socket, when this is one and nothing of it is unread: bytes may then bypass
+    /// this process.
+    pub fn plain_tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Stream::Plain(Plain { socket: Socket::Tcp(socket), prefix }) if prefix.is_empty() => {
+                Some(socket)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Plain {
+    /// A socket of which nothing was read.
+    pub fn new(socket: Socket) -> Plain {
+        Plain { socket, prefix: Buffer::empty() }
+    }
+
+    /// Puts bytes in front of those still on the socket.
+    pub fn unread(&mut self, bytes: Buffer) {
+        debug_assert!(self.prefix.is_empty(), "a prefix is put back once");
+        self.prefix = bytes;
+    }
+
+    fn leave(&mut self) -> Option<OwnedFd> {
+        if !self.prefix.is_empty() {
+            return None;
+        }
+        let unix = matches!(self.socket, Socket::Unix(_));
+        match std::mem::replace(&mut self.socket, Socket::Away { unix }) {
+            Socket::Tcp(socket) => socket.into_std().ok().map(OwnedFd::from),
+            Socket::Unix(socket) => socket.into_std().ok().map(OwnedFd::from),
+            Socket::Away { .. } => None,
+        }
+    }
+
+    fn rejoin(&mut self, descriptor: OwnedFd) -> io::Result<()> {
+        self.socket = match self.socket {
+            Socket::Away { unix: true } => Socket::Unix(UnixStream::from_std(descriptor.into())?),
+            _ => Socket::Tcp(TcpStream::from_std(descriptor.into())?),
+        };
+        Ok(())
+    }
+
+    /// Ready when a read would not wait.
+    #[inline]
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        match &self.socket {
+            Socket::Tcp(socket) => socket.poll_read_ready(cx),
+            Socket::Unix(socket) => socket.poll_read_ready(cx),
+            Socket::Away { .. } => Poll::Ready(Err(away())),
+        }
+    }
+
+    #[cold]
+    fn read_prefix(&mut self, into: &mut ReadBuf<'_>) {
+        let count = self.prefix.len().min(into.remaining());
+        into.put_slice(self.prefix.part(0..count));
+        self.prefix.consume(count);
+        self.prefix.release();
+    }
+}
+
+#[cold]
+fn away() -> io::Error {
+    io::Error::from(io::ErrorKind::NotConnected)
+}
+
+impl AsyncRead for Plain {
+    #[inline]
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            self.read_prefix(into);
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, into),
+            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, into),
+            Socket::Away { .. } => Poll::Ready(Err(away())),
+        }
+    }
+}
+
+impl AsyncWrite for Plain {
+    #[inline]
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Socket::Away { .. } => Poll::Ready(Err(away())),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Socket::Away { .. } => Poll::Ready(Err(away())),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Away { .. } => Poll::Ready(Err(away())),
+        }
+    }
+}

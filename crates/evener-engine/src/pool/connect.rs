@@ -1,0 +1,101 @@
+//! Making a connection to a server: TCP or unix, then TLS where the pool speaks it.
+//!
+//! Rules kept here:
+//! - An error says what failed, as a cause that health understands and words that a person does.
+//! - Running out of something of our own says nothing against the server.
+//!
+//! Not known here: time-outs (the caller bounds the whole), and which server was picked.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use evener_balance::Cause;
+use rustls::ClientConfig;
+use socket2::{Domain, Protocol, Type};
+use tokio::net::{TcpSocket, UnixStream};
+use tokio_rustls::TlsConnector;
+
+use super::target::{Place, Target};
+use crate::io::Stream;
+use crate::io::stream::{Plain, Socket};
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub struct ConnectError {
+    /// What it says of the server; `None` when the fault is ours.
+    pub cause: Option<Cause>,
+    /// For people.
+    pub words: String,
+}
+
+/// Connects, and makes the TLS handshake if there is a configuration for it.
+///
+/// # Errors
+/// [`ConnectError`].
+pub async fn connect(
+    target: &Target,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<Stream, ConnectError> {
+    let plain = Plain::new(socket(&target.place).await.map_err(ConnectError::socket)?);
+    let (Some(config), Some(name)) = (tls, &target.server_name) else {
+        return Ok(Stream::Plain(plain));
+    };
+    let stream = TlsConnector::from(config.clone())
+        .connect(name.clone(), plain)
+        .await
+        .map_err(|why| ConnectError::handshake(&why))?;
+    Ok(Stream::ClientTls(Box::new(stream)))
+}
+
+async fn socket(place: &Place) -> io::Result<Socket> {
+    match place {
+        Place::Tcp(address) => Ok(Socket::Tcp(tcp(*address).await?)),
+        Place::Unix(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
+    }
+}
+
+async fn tcp(address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    TcpSocket::from_std_stream(socket.into()).connect(address).await
+}
+
+impl ConnectError {
+    /// Time is over.
+    pub fn late() -> ConnectError {
+        let words = "no connection in time".to_owned();
+        ConnectError { cause: Some(Cause::ConnectTimeout), words }
+    }
+
+    fn socket(why: io::Error) -> ConnectError {
+        use io::ErrorKind as Kind;
+        let cause = match why.kind() {
+            Kind::ConnectionRefused | Kind::NotFound => Some(Cause::ConnectRefused),
+            Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
+                Some(Cause::ConnectUnreachable)
+            }
+            Kind::TimedOut => Some(Cause::ConnectTimeout),
+            // EADDRNOTAVAIL: no local port left. EMFILE, ENFILE, ENOBUFS: no descriptor, no memory.
+            Kind::AddrNotAvailable | Kind::OutOfMemory => None,
+            _ if is_ours(&why) => None,
+            _ => Some(Cause::ConnectFailed),
+        };
+        ConnectError { cause, words: why.to_string() }
+    }
+
+    fn handshake(why: &io::Error) -> ConnectError {
+        let cause = match why.kind() {
+            io::ErrorKind::TimedOut => Cause::ConnectTimeout,
+            _ => Cause::TlsFailed,
+        };
+        ConnectError { cause: Some(cause), words: format!("TLS: {why}") }
+    }
+}
+
+fn is_ours(why: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
+    Errno::from_io_error(why).is_some_and(|code| ours.contains(&code))
+}

@@ -1,0 +1,53 @@
+//! A picked server and a fresh connection to it, bounded in time; and how tries at it ended.
+//!
+//! Rules kept here: every failure is counted and told by cause; what an outcome says of a server
+//! goes to health through here and nowhere else.
+
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::Poll;
+
+use evener_balance::{Cause, Lease, Outcome};
+
+use super::connect::{ConnectError, connect};
+use crate::counters::ServerCounter;
+use crate::io::Stream;
+use crate::shard::{PoolView, Shard};
+
+/// Connects to a server within `timeouts.connect`, and not beyond `until`.
+///
+/// # Errors
+/// What it says of the server; `None` when the fault is ours.
+pub async fn dial(
+    shard: &Rc<Shard>,
+    pool: &Rc<PoolView>,
+    index: usize,
+    until: u64,
+) -> Result<Stream, Option<Cause>> {
+    let target = pool.target(index).ok_or(None)?;
+    let left = until.saturating_sub(shard.now()).max(1);
+    let wait = shard.deadlines.slot();
+    wait.arm(pool.spec().timeouts.connect.min(left));
+    let mut connecting = std::pin::pin!(connect(target, pool.tls()));
+    let result = poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => wait.poll(cx).map(|()| Err(ConnectError::late())),
+    })
+    .await;
+    let counters = pool.server_counters(shard, index);
+    result.inspect(|_| counters.add(ServerCounter::Connects, 1)).map_err(|why| {
+        counters.connect_failed(why.cause);
+        shard.warn_server(pool, index, &why.words);
+        why.cause
+    })
+}
+
+/// Tells counters and health how a try ended; the lease itself ends when it is dropped.
+pub fn report(shard: &Shard, pool: &PoolView, lease: &Lease, outcome: Outcome) {
+    if outcome != Outcome::SessionEnded {
+        pool.server_counters(shard, lease.index()).outcome(outcome);
+    }
+    if let Some(change) = pool.group().report(lease, outcome, shard.now()) {
+        shard.tell_change(pool, lease.index(), &change);
+    }
+}

@@ -1,0 +1,247 @@
+//! A plan made ready to run: what all shards share of one generation.
+//!
+//! Rules kept here:
+//! - Built whole beside the one that serves; only a build without errors is swapped in.
+//! - Servers that stay keep their health, leases and place in the schedule; everything else of a
+//!   generation is immutable.
+//! - An exchange pins the generation it began with.
+//!
+//! Not known here: sockets, shards, counters.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use evener_balance::{Birth, Group};
+use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond};
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::http::routes::Routes;
+use crate::http::template::Template;
+use crate::networks::Networks;
+use crate::pool::target::Target;
+use crate::tls::{self, tickets::TicketKeys};
+
+/// A plan made ready to run.
+pub struct Running {
+    /// The plan itself.
+    pub plan: Plan,
+    /// In the plan's order.
+    pub listeners: Vec<RunningListener>,
+    /// In the plan's order.
+    pub pools: Vec<Arc<RunningPool>>,
+}
+
+/// A listener made ready to run.
+pub struct RunningListener {
+    /// The plan's words.
+    pub spec: Listener,
+    /// Whose forwarded fields are believed.
+    pub trusted: Networks,
+    /// TLS in front.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Compiled routes.
+    pub routes: Routes,
+    /// What each route answers.
+    pub answers: Vec<RunningAnswer>,
+    /// What answers where no route matched.
+    pub fallback: RunningAnswer,
+    /// Client connections open, of all shards; outlives generations.
+    pub open: Arc<AtomicU64>,
+}
+
+/// What answers a request.
+pub enum RunningAnswer {
+    /// A server of the pool with this index.
+    Pool(usize),
+    /// An answer of our own; the condition's pool by index.
+    Respond(Respond, Option<(usize, u64)>),
+    /// A redirect.
+    Redirect(Template, Option<u16>),
+    /// Nobody: 404.
+    Nothing,
+}
+
+/// A pool made ready to run.
+pub struct RunningPool {
+    /// The plan's words.
+    pub spec: Pool,
+    /// Its servers' state and its scheduler.
+    pub group: Group,
+    /// Where its servers are, in the plan's order.
+    pub targets: Vec<Target>,
+    /// TLS towards servers.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// FastCGI parameters of each server, the pool's included, compiled.
+    pub params: Vec<Arc<[(String, Template)]>>,
+    /// Two pools with the same fingerprint may share kept connections to the same server.
+    pub fingerprint: u64,
+}
+
+/// What building needs beside the plan.
+pub struct Workshop<'a> {
+    /// PEM texts by id.
+    pub secrets: &'a BTreeMap<String, String>,
+    /// Ticket keys of the worker.
+    pub tickets: &'a Arc<TicketKeys>,
+    /// The generation that serves.
+    pub previous: Option<&'a Running>,
+    /// Monotonic milliseconds.
+    pub now: u64,
+}
+
+impl Running {
+    /// Builds a plan.
+    ///
+    /// # Errors
+    /// A sentence for everything that is wrong, all at once.
+    pub fn build(plan: Plan, shop: &Workshop<'_>) -> Result<Running, Vec<String>> {
+        let mut errors = Vec::new();
+        let indexes: HashMap<&str, usize> = plan
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(index, pool)| (pool.name.as_str(), index))
+            .collect();
+        let mut listeners = Vec::new();
+        for spec in &plan.listeners {
+            match RunningListener::build(spec, &indexes, shop) {
+                Ok(listener) => listeners.push(listener),
+                Err(why) => errors.push(format!("listener {}: {why}", spec.name)),
+            }
+        }
+        let mut pools = Vec::new();
+        for spec in &plan.pools {
+            match RunningPool::build(spec, shop) {
+                Ok(pool) => pools.push(Arc::new(pool)),
+                Err(why) => errors.push(format!("pool {}: {why}", spec.name)),
+            }
+        }
+        if errors.is_empty() { Ok(Running { plan, listeners, pools }) } else { Err(errors) }
+    }
+
+    /// The pool of this name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<RunningPool>> {
+        self.pools.iter().find(|pool| pool.spec.name == name)
+    }
+}
+
+impl RunningListener {
+    fn build(
+        spec: &Listener,
+        pools: &HashMap<&str, usize>,
+        shop: &Workshop<'_>,
+    ) -> Result<RunningListener, String> {
+        let before = shop
+            .previous
+            .and_then(|running| running.listeners.iter().find(|old| old.spec.name == spec.name));
+        let tls = match &spec.tls {
+            Some(tls) => Some(tls::server::config(tls, shop.secrets, shop.tickets)?),
+            None => None,
+        };
+        let answers = spec.routes.iter().map(|route| {
+            RunningAnswer::build(&route.answer, pools)
+                .map_err(|why| format!("route {}: {why}", route.name))
+        });
+        Ok(RunningListener {
+            trusted: Networks::parse(&spec.trusted_proxies)?,
+            tls,
+            routes: Routes::compile(&spec.routes)?,
+            answers: answers.collect::<Result<_, _>>()?,
+            fallback: RunningAnswer::fallback(spec, pools)?,
+            open: before.map_or_else(Arc::default, |old| old.open.clone()),
+            spec: spec.clone(),
+        })
+    }
+
+    /// What answers the route with this index, or requests that no route matched.
+    pub fn answer(&self, route: Option<usize>) -> &RunningAnswer {
+        route.and_then(|index| self.answers.get(index)).unwrap_or(&self.fallback)
+    }
+
+    /// The readable word for a route.
+    pub fn route_name(&self, route: Option<usize>) -> &str {
+        route.and_then(|index| self.spec.routes.get(index)).map_or("default", |route| &route.name)
+    }
+}
+
+impl RunningAnswer {
+    fn build(answer: &Answer, pools: &HashMap<&str, usize>) -> Result<RunningAnswer, String> {
+        match answer {
+            Answer::Pool(name) => Ok(RunningAnswer::Pool(index(name, pools)?)),
+            Answer::Redirect(redirect) => RunningAnswer::redirect(redirect),
+            Answer::Respond(respond) => {
+                let needs = match &respond.needs {
+                    Some(needs) => Some((index(&needs.pool, pools)?, needs.up)),
+                    None => None,
+                };
+                Ok(RunningAnswer::Respond(respond.clone(), needs))
+            }
+        }
+    }
+
+    fn redirect(redirect: &Redirect) -> Result<RunningAnswer, String> {
+        Ok(RunningAnswer::Redirect(Template::parse(&redirect.to)?, redirect.status))
+    }
+
+    fn fallback(spec: &Listener, pools: &HashMap<&str, usize>) -> Result<RunningAnswer, String> {
+        match (&spec.redirect, &spec.pool) {
+            (Some(redirect), _) => RunningAnswer::redirect(redirect),
+            (None, Some(pool)) => Ok(RunningAnswer::Pool(index(pool, pools)?)),
+            (None, None) => Ok(RunningAnswer::Nothing),
+        }
+    }
+}
+
+fn index(name: &str, pools: &HashMap<&str, usize>) -> Result<usize, String> {
+    pools.get(name).copied().ok_or_else(|| format!("there is no pool {name}"))
+}
+
+impl RunningPool {
+    fn build(spec: &Pool, shop: &Workshop<'_>) -> Result<RunningPool, String> {
+        let before = shop.previous.and_then(|running| running.pool(&spec.name));
+        let birth = if shop.previous.is_some() { Birth::Reload } else { Birth::Start };
+        let tls = match &spec.tls {
+            Some(tls) => Some(tls::client::config(tls, shop.secrets)?),
+            None => None,
+        };
+        let targets = spec.servers.iter().map(|server| Target::of(spec, server));
+        Ok(RunningPool {
+            group: Group::new(spec, before.map(|pool| &pool.group), birth, shop.now),
+            targets: targets.collect::<Result<_, _>>()?,
+            tls,
+            params: params(spec)?,
+            fingerprint: fingerprint(spec, shop.secrets),
+            spec: spec.clone(),
+        })
+    }
+}
+
+/// Parameters of each server; servers without any of their own share the pool's.
+fn params(spec: &Pool) -> Result<Vec<Arc<[(String, Template)]>>, String> {
+    let compile = |params: &BTreeMap<String, String>| -> Result<Arc<[_]>, String> {
+        params.iter().map(|(name, value)| Ok((name.clone(), Template::parse(value)?))).collect()
+    };
+    let shared = compile(&spec.params)?;
+    let own = |server: &evener_plan::Server| {
+        if server.params.is_empty() {
+            return Ok(shared.clone());
+        }
+        let mut all = spec.params.clone();
+        all.extend(server.params.clone());
+        compile(&all)
+    };
+    spec.servers.iter().map(own).collect()
+}
+
+/// What a kept connection depends on beside the server's address.
+fn fingerprint(spec: &Pool, secrets: &BTreeMap<String, String>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    format!("{:?}{:?}", spec.protocol, spec.tls).hash(&mut hash);
+    let named = spec.tls.iter().flat_map(|tls| [tls.ca.as_ref(), tls.client.as_ref()]).flatten();
+    for id in named {
+        secrets.get(id).hash(&mut hash);
+    }
+    hash.finish()
+}

@@ -1,0 +1,416 @@
+//! A shard: one worker thread with its own event loop, connections, buffers and counters.
+//!
+//! Rules kept here:
+//! - Nothing of a shard is touched by another thread; it is told things over a channel.
+//! - A generation is swapped between two polls: whoever has begun with the old one ends with it.
+//! - A tick every 50 ms moves deadlines, once a second parked connections, kept server connections
+//!   and spare buffers are looked through.
+//!
+//! Not known here: where plans come from, what is spoken on connections.
+
+pub mod accept;
+mod handshake;
+mod parked;
+pub mod slot;
+pub mod view;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, SyncSender};
+
+use evener_balance::Transition;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::clock;
+use crate::counters::{Counters, WorkerBlock, WorkerCounter, WorkerGauge};
+use crate::events::{Event, Events};
+use crate::http::client::{self, Client};
+use crate::http::work::Work;
+use crate::io::deadlines::TICK_MS;
+use crate::io::parking::Parking;
+use crate::io::{Deadlines, buffers};
+use crate::log::{Message, ShardLog};
+use crate::running::Running;
+use crate::sys::memory::SharedMemory;
+use accept::Acceptor;
+use parked::Parked;
+pub use slot::{Open, Slot};
+pub use view::{ListenerView, PoolView, View};
+
+/// What a shard is told.
+pub enum Command {
+    /// Listening sockets, by address. They are used once a plan names them.
+    Sockets(Vec<(String, OwnedFd)>),
+    /// A plan to serve from now on; done when the sender hears.
+    Serve(Arc<Running>, Sender<()>),
+    /// Listen no longer; end connections as they come to rest, all of them after a while.
+    Drain {
+        /// For requests in hand, in milliseconds.
+        requests: u64,
+        /// Told the number of connections that time cut, once nothing is left.
+        done: Sender<u64>,
+    },
+}
+
+/// What all shards of a worker share.
+#[derive(Clone)]
+pub struct Common {
+    /// Client connections of all shards.
+    pub connections: Arc<AtomicU64>,
+    /// Most of them before accepting pauses.
+    pub limit: Arc<AtomicU64>,
+    /// What the control thread is told.
+    pub events: Events,
+    /// The log's writer.
+    pub log: SyncSender<Message>,
+    /// Makes ids of requests unlike those of other workers.
+    pub seed: u64,
+}
+
+/// One worker thread's state.
+pub struct Shard {
+    /// Its number.
+    pub id: u32,
+    /// All its waits.
+    pub deadlines: Rc<Deadlines>,
+    /// Its counters.
+    pub counters: Counters,
+    /// Counters of the shard itself.
+    pub worker: WorkerBlock<'static>,
+    /// Its end of the access log.
+    pub log: ShardLog,
+    common: Common,
+    parking: Parking<Parked>,
+    works: RefCell<Vec<Box<Work>>>,
+    view: RefCell<Option<Rc<View>>>,
+    slots: RefCell<HashMap<String, Rc<Slot>>>,
+    acceptors: RefCell<Vec<Acceptor>>,
+    spare_sockets: RefCell<Vec<(String, OwnedFd)>>,
+    /// Client connections of this shard.
+    connections: Rc<Cell<u64>>,
+    draining: Cell<bool>,
+    warned: Cell<(u64, u32)>,
+}
+
+/// Working sets kept for use.
+const WORKS: usize = 256;
+/// Warnings about servers a second, per shard.
+const WARNINGS: u32 = 5;
+
+/// Runs a shard until its commands end. Called on a thread of its own.
+///
+/// # Errors
+/// In words, when it cannot start.
+pub fn run(
+    id: u32,
+    memory: SharedMemory,
+    common: Common,
+    commands: UnboundedReceiver<Command>,
+) -> Result<(), String> {
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .build_local(LocalOptions::default())
+        .map_err(|why| format!("shard {id}: no event loop: {why}"))?;
+    runtime.block_on(async move {
+        let shard = Rc::new(Shard::new(id, memory, common)?);
+        tokio::task::spawn_local(tick(shard.clone()));
+        tokio::task::spawn_local(wake_parked(shard.clone()));
+        obey(shard, commands).await;
+        Ok(())
+    })
+}
+
+async fn obey(shard: Rc<Shard>, mut commands: UnboundedReceiver<Command>) {
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Sockets(sockets) => shard.spare_sockets.borrow_mut().extend(sockets),
+            Command::Serve(running, done) => {
+                shard.serve(running);
+                let _ = done.send(());
+            }
+            Command::Drain { requests, done } => {
+                tokio::task::spawn_local(shard.clone().drain(requests, done));
+            }
+        }
+    }
+}
+
+/// Moves deadlines, and once a second all that is slower.
+async fn tick(shard: Rc<Shard>) {
+    let Ok(timer) = timer() else { return };
+    let mut slow = 0;
+    loop {
+        let Ok(mut ready) = timer.readable().await else { return };
+        let mut count = [0; 8];
+        let _ = rustix::io::read(timer.get_ref(), &mut count);
+        ready.clear_ready();
+        let now = clock::millis();
+        shard.deadlines.tick(now);
+        shard.counters.stamp(now);
+        shard.log.flush();
+        if now >= slow {
+            slow = now + 1000;
+            shard.every_second(now);
+        }
+    }
+}
+
+fn timer() -> std::io::Result<AsyncFd<OwnedFd>> {
+    let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+    let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+    let every = Timespec { tv_sec: 0, tv_nsec: TICK_MS as i64 * 1_000_000 };
+    let times = Itimerspec { it_interval: every, it_value: every };
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
+    AsyncFd::register(timer)
+}
+
+/// Makes tasks of parked connections that bytes have come for.
+async fn wake_parked(shard: Rc<Shard>) {
+    let mut woken = Vec::new();
+    loop {
+        if poll_fn(|cx| shard.parking.poll_woken(cx, &mut woken)).await.is_err() {
+            return;
+        }
+        for parked in woken.drain(..) {
+            shard.unpark(parked);
+        }
+    }
+}
+
+impl Shard {
+    fn new(id: u32, memory: SharedMemory, common: Common) -> Result<Shard, String> {
+        let counters = Counters::create(memory)?;
+        let worker = counters.worker();
+        worker.set(WorkerGauge::Shards, 1);
+        let deadlines = Rc::new(Deadlines::default());
+        deadlines.set_now(clock::millis());
+        Ok(Shard {
+            id,
+            deadlines,
+            worker,
+            log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
+            counters,
+            common,
+            parking: Parking::new().map_err(|why| format!("shard {id}: {why}"))?,
+            works: RefCell::default(),
+            view: RefCell::default(),
+            slots: RefCell::default(),
+            acceptors: RefCell::default(),
+            spare_sockets: RefCell::default(),
+            connections: Rc::default(),
+            draining: Cell::new(false),
+            warned: Cell::new((0, 0)),
+        })
+    }
+
+    /// Milliseconds on the worker's clock, as of the last exchange or tick.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.deadlines.now()
+    }
+
+    /// Reads the clock: microseconds.
+    #[inline]
+    pub fn micros(&self) -> u64 {
+        let micros = clock::micros();
+        self.deadlines.set_now(micros / 1000);
+        micros
+    }
+
+    /// Lends what an exchange works with.
+    #[inline]
+    pub fn lend_work(&self) -> Box<Work> {
+        self.works.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes it back.
+    #[inline]
+    pub fn return_work(&self, mut work: Box<Work>) {
+        work.clear();
+        let mut works = self.works.borrow_mut();
+        if works.len() < WORKS {
+            works.push(work);
+        }
+    }
+
+    /// Whether connections end as they come to rest.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Counts a connection of a listener.
+    pub fn open_connection(&self, slot: Rc<Slot>, view: &ListenerView) -> Open {
+        let counts = slot::Counts {
+            listener: view.running().open.clone(),
+            worker: self.common.connections.clone(),
+            shard: self.connections.clone(),
+        };
+        Open::new(slot, view, counts, self.worker)
+    }
+
+    /// Whether the worker holds as many client connections as it may.
+    pub fn is_full(&self) -> bool {
+        self.common.connections.load(Ordering::Relaxed) >= self.common.limit.load(Ordering::Relaxed)
+    }
+
+    /// An id for a request, unlike any other's.
+    pub fn request_id(&self, started: u64) -> String {
+        format!("{:08x}{:02x}{started:x}", self.common.seed as u32, self.id)
+    }
+
+    /// Parks an idle connection.
+    pub fn park(&self, client: Client) {
+        let Some(view) = client.open.view() else { return };
+        let idle = view.spec().timeouts.idle;
+        let until = (self.now() + idle.saturating_sub(1000)).div_ceil(1000);
+        if let Some(parked) = Parked::of(client) {
+            // What cannot be watched is closed: the kernel is out of memory then.
+            let _ = self.parking.park(parked, until);
+        }
+    }
+
+    fn unpark(self: &Rc<Self>, parked: Parked) {
+        if let Some(client) = parked.into_client(self.deadlines.slot()) {
+            tokio::task::spawn_local(client::serve(self.clone(), client));
+        }
+    }
+
+    /// A server's state has changed.
+    pub fn tell_change(&self, pool: &PoolView, index: usize, change: &Transition) {
+        self.common.events.send(Event::health(pool.spec(), pool.group(), index, Some(change)));
+    }
+
+    /// A word about a server, for people; at most a few a second.
+    pub fn warn_server(&self, pool: &PoolView, index: usize, words: &str) {
+        let second = self.now() / 1000;
+        let (at, count) = self.warned.get();
+        let count = if at == second { count + 1 } else { 1 };
+        self.warned.set((second, count));
+        if count > WARNINGS {
+            self.worker.add(WorkerCounter::EventLinesLost, 1);
+            return;
+        }
+        let server = pool.server_id(index).unwrap_or("?");
+        let text = format!("{}/{server}: {}", pool.spec().name, words.trim_end());
+        self.common.events.send(Event::Log { level: "warning", text });
+    }
+
+    /// Closes what is kept for later only: descriptors are scarce.
+    pub fn free_descriptors(&self) {
+        let Some(view) = self.view.borrow().clone() else { return };
+        for pool in view.pools.iter() {
+            let kept = pool.kept() as u64;
+            pool.sweep(self, self.now(), true);
+            self.worker.add(WorkerCounter::IdleServersClosed, kept);
+        }
+    }
+
+    /// Swaps a generation in.
+    fn serve(self: &Rc<Self>, running: Arc<Running>) {
+        let before = self.view.borrow().clone();
+        let generation = running.plan.generation;
+        self.log.obey(&running.plan.access_log);
+        let view = Rc::new(View::new(self, running, before.as_deref()));
+        let mut slots = self.slots.borrow_mut();
+        let mut by_address = HashMap::new();
+        let mut named = HashMap::new();
+        for listener in &view.listeners {
+            let name = listener.spec().name.clone();
+            let slot = match slots.remove(&name) {
+                Some(slot) => {
+                    slot.set(Some(listener.clone()));
+                    slot
+                }
+                None => Rc::new(Slot::new(listener.clone())),
+            };
+            for address in &listener.spec().bind {
+                by_address.insert(address.clone(), slot.clone());
+            }
+            named.insert(name, slot);
+        }
+        for removed in slots.values() {
+            removed.set(None);
+        }
+        *slots = named;
+        drop(slots);
+        *self.view.borrow_mut() = Some(view);
+        self.counters.retire(generation, generation.saturating_sub(1));
+        self.listen(&by_address);
+    }
+
+    /// Accepts on the addresses of the plan, and on no others.
+    fn listen(self: &Rc<Self>, by_address: &HashMap<String, Rc<Slot>>) {
+        let mut kept = Vec::new();
+        for acceptor in self.acceptors.take() {
+            match by_address.get(&acceptor.address) {
+                Some(slot) => {
+                    acceptor.serve(slot.clone());
+                    kept.push(acceptor);
+                }
+                None => acceptor.stop(),
+            }
+        }
+        for (address, descriptor) in self.spare_sockets.take() {
+            let Some(slot) = by_address.get(&address) else { continue };
+            match Acceptor::start(self, address.clone(), descriptor, slot.clone()) {
+                Ok(acceptor) => kept.push(acceptor),
+                Err(why) => {
+                    let text = format!("cannot accept on {address}: {why}");
+                    self.common.events.send(Event::Log { level: "error", text });
+                }
+            }
+        }
+        *self.acceptors.borrow_mut() = kept;
+    }
+
+    /// Lets work in hand end; tells when nothing is left.
+    async fn drain(self: Rc<Self>, requests: u64, done: Sender<u64>) {
+        for acceptor in self.acceptors.take() {
+            acceptor.finish(&self);
+        }
+        self.draining.set(true);
+        let until = clock::millis() + requests;
+        let wait = self.deadlines.slot();
+        while self.open() > 0 && clock::millis() < until {
+            drop(self.parking.expired(0, |_| true));
+            poll_fn(|cx| wait.poll_wait(cx, TICK_MS)).await;
+            wait.disarm();
+        }
+        let cut = self.open();
+        self.worker.add(WorkerCounter::DrainCut, cut);
+        self.log.flush();
+        let _ = done.send(cut);
+    }
+
+    /// Client connections of this shard, parked ones included.
+    fn open(&self) -> u64 {
+        self.connections.get()
+    }
+
+    fn every_second(self: &Rc<Self>, now: u64) {
+        for parked in self.parking.expired(now / 1000, |parked| !parked.is_listening()) {
+            drop(parked);
+        }
+        if let Some(view) = self.view.borrow().as_ref() {
+            for pool in view.pools.iter() {
+                pool.sweep(self, now, false);
+            }
+        }
+        buffers::trim();
+        self.worker.set(WorkerGauge::Parked, self.parking.count() as u64);
+        let unused = (buffers::unused() * buffers::BLOCK) as u64;
+        self.worker.set(WorkerGauge::BuffersKept, unused);
+        self.worker.set(WorkerGauge::BuffersInUse, (buffers::lent() * buffers::BLOCK) as u64);
+    }
+}

@@ -1,0 +1,7 @@
+//! The few places where the engine maps memory or passes descriptors.
+//!
+//! Everything unsafe in this crate stands in this room, each block with its reason.
+
+pub mod descriptors;
+#[allow(unsafe_code, reason = "mapping shared memory needs it")]
+pub mod memory;

@@ -1,0 +1,80 @@
+//! A TCP session: one client connection carried to one server of the pool.
+//!
+//! Rules kept here:
+//! - A server that cannot be connected to is left for the next one; nothing was sent, so this is
+//!   always safe. All of it takes at most twice `timeouts.connect`.
+//! - The lease lasts as long as the session.
+//! - Whoever finds no server is closed at once.
+
+use std::rc::Rc;
+
+use evener_balance::{Outcome, Tried};
+
+use super::relay::{Bounds, Relay};
+use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter};
+use crate::io::Stream;
+use crate::pool::dial;
+use crate::running::RunningAnswer;
+use crate::shard::{ListenerView, Open, PoolView, Shard};
+
+/// Carries a session to its end.
+pub async fn serve(shard: &Rc<Shard>, view: &Rc<ListenerView>, mut client: Stream, open: Open) {
+    let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
+    let Some(pool) = view.pool(*index) else { return };
+    let started = shard.micros();
+    pool.counters.add(PoolCounter::Requests);
+    let Some((lease, mut server)) = connect(shard, &pool).await else {
+        view.counters.add(ListenerCounter::SessionsRefused);
+        return;
+    };
+    view.counters.add(ListenerCounter::SessionsServed);
+    let relay = Relay::new(shard, Bounds::of(view.spec()));
+    let end = relay.run(&mut client, &mut server).await;
+    drop(open);
+    let counters = pool.server_counters(shard, lease.index());
+    counters.add(ServerCounter::BytesOut, end.up);
+    counters.add(ServerCounter::BytesIn, end.down);
+    counters.outcome(Outcome::SessionEnded);
+    view.counters.add_n(ListenerCounter::BytesIn, end.up);
+    view.counters.add_n(ListenerCounter::BytesOut, end.down);
+    match end.cause {
+        Some("tunnel_idle") => view.counters.add(ListenerCounter::TunnelIdle),
+        Some("tunnel_max") => view.counters.add(ListenerCounter::LimitTunnel),
+        Some(_) => view.counters.add(ListenerCounter::Reset),
+        None => {}
+    }
+    let took = shard.micros().saturating_sub(started);
+    view.route_counters(shard, None).record(RouteHistogram::Duration, took);
+}
+
+async fn connect(
+    shard: &Rc<Shard>,
+    pool: &Rc<PoolView>,
+) -> Option<(evener_balance::Lease, Stream)> {
+    let mut tried = Tried::new();
+    let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
+    loop {
+        let lease = match pool.group().pick(&tried, shard.now()) {
+            Ok(lease) => lease,
+            Err(why) => {
+                pool.counters.no_server(why);
+                return None;
+            }
+        };
+        tried.insert(lease.index());
+        match dial::dial(shard, pool, lease.index(), until).await {
+            Ok(stream) => {
+                dial::report(shard, pool, &lease, Outcome::SessionEnded);
+                return Some((lease, stream));
+            }
+            Err(cause) => {
+                let outcome = cause.map_or(Outcome::Local, Outcome::Failed);
+                dial::report(shard, pool, &lease, outcome);
+                if shard.now() >= until {
+                    return None;
+                }
+                pool.counters.add(PoolCounter::RetriesConnect);
+            }
+        }
+    }
+}
