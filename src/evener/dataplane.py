@@ -35,10 +35,10 @@ class Counters:
         """A number per living segment that changes at each turn of its shard."""
         return list(self._segments.stamps())
 
-    def totals(self) -> dict[str, Any]:
-        """All sums, in the form that `evener.telemetry` reads."""
-        totals: dict[str, Any] = json.loads(self._segments.totals_json())
-        return totals
+    def totals(self) -> str:
+        """All sums, as the JSON text that `evener.telemetry.totals` reads."""
+        text: str = self._segments.totals_json()
+        return text
 
     def prometheus(self, facts: dict[str, Any]) -> str:
         """The Prometheus page; `facts` is what counters cannot say (states, generation…)."""

@@ -59,7 +59,7 @@ def _pids() -> Iterator[int]:
 def _holds(pid: int, inode: str) -> bool:
     wanted = f"socket:[{inode}]"
     try:
-        return any(os.readlink(path) == wanted for path in Path(f"/proc/{pid}/fd").iterdir())  # noqa: PTH115 - Path.readlink would read the socket's name as a path
+        return any(os.readlink(path) == wanted for path in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return False
 

@@ -43,6 +43,8 @@ from evener.control.source import Loaded, Source, shards_of
 from evener.control.tickets import TicketKeys
 from evener.control.words import Words
 from evener.control.worker_process import Spawn, spawn, where_it_hangs
+from evener.telemetry.window import EVERY as SAMPLE
+from evener.telemetry.window import View, Window
 
 LOG = logs.LOG
 
@@ -70,8 +72,8 @@ class CountersOf(Protocol):
     def stamps(self) -> list[int]:
         """A number per living segment that changes at each turn of its shard."""
 
-    def totals(self) -> dict[str, Any]:
-        """All sums."""
+    def totals(self) -> str:
+        """All sums, as JSON text."""
 
     def prometheus(self, facts: dict[str, Any]) -> str:
         """The Prometheus page."""
@@ -116,6 +118,8 @@ class Supervisor:
         self.last: Reload | None = None
         self.failed: Reload | None = None
         self.counters: CountersOf | None = None
+        self.window = Window()
+        self.reloads = {"ok": 0, "failed": 0}
         self.metrics: socket.socket | None = None
         self.metrics_changed = asyncio.Event()
         self.descriptors = limits.raise_descriptors()
@@ -139,6 +143,16 @@ class Supervisor:
     def unresolved(self) -> dict[str, str]:
         """Host names that did not resolve when last asked, and why."""
         return dict(self._resolver.failures)
+
+    @property
+    def build(self) -> str:
+        """The version of this build."""
+        return str(self._means.hello["build"])
+
+    @property
+    def admin_group(self) -> int | None:
+        """Group that may use the admin socket, besides our own user and root."""
+        return self._means.admin_group
 
     @property
     def stopping(self) -> bool:
@@ -214,6 +228,11 @@ class Supervisor:
         LOG.info("%s/%s: %s, as a person said", pool, server, admin)
         return facts
 
+    def view(self) -> View:
+        """The counters of this moment, beside those of the last minute."""
+        text = "{}" if self.counters is None else self.counters.totals()
+        return self.window.view(time.monotonic(), text)
+
     async def status(self) -> Message:
         """The worker's own account; None of it while no worker serves."""
         with contextlib.suppress(LinkLostError, RefusedError):
@@ -286,6 +305,7 @@ class Supervisor:
             self._watch(),
             self._follow_names(),
             self._rotate_tickets(),
+            self._sample(),
             self._obey_reloads(),
             self._obey_reopens(),
         ]
@@ -364,6 +384,12 @@ class Supervisor:
                 with contextlib.suppress(LinkLostError):  # the next worker is given the new ones
                     await self.keeper.tell("tickets", keys=self._tickets.hex())
 
+    async def _sample(self) -> None:
+        while True:
+            if self.counters is not None:
+                self.window.take(time.monotonic(), self.counters.totals())
+            await asyncio.sleep(SAMPLE)
+
     async def _obey_reloads(self) -> None:
         while True:
             await self._reload.wait()
@@ -404,12 +430,14 @@ class Supervisor:
 
     def _went_well(self, cause: str, answer: Message) -> Reload:
         self.last, self.failed = Reload(now_ms(), cause, answer), None
+        self.reloads["ok"] += 1
         if cause != "start":
             LOG.info("%s", told(self.last))
         return self.last
 
     def _failed(self, cause: str, error: Exception) -> Reload:
         self.failed = Reload(now_ms(), cause, {}, lines_of(error))
+        self.reloads["failed"] += 1
         LOG.error("%s", told(self.failed))
         return self.failed
 
@@ -429,7 +457,7 @@ class Supervisor:
         self.run_directory.write(
             Identity(
                 config=self.source.path,
-                build=str(self._means.hello["build"]),
+                build=self.build,
                 pid=os.getpid(),
                 worker=life.process.pid if life else 0,
                 started=self.started,

@@ -1,6 +1,7 @@
 """A supervisor with a scripted worker and a configuration made of a few lines."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +122,8 @@ class FakeCounters:
             FakeCounters.turn += 1
         return [FakeCounters.turn for _ in self.living]
 
-    def totals(self) -> dict[str, Any]:
-        return self.numbers
+    def totals(self) -> str:
+        return json.dumps(self.numbers)
 
     def prometheus(self, facts: dict[str, Any]) -> str:
         return self.page

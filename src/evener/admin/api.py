@@ -1,0 +1,148 @@
+"""The routes of the API: each a few lines between HTTP and the supervisor.
+
+Rules kept here:
+- Bodies are JSON objects; an error is `{"error": words, "remedy": words}` with a status that says
+  whose fault it is: 400 the asker's, 404 nothing of that name, 409 refused, 503 no worker.
+- GET only reads.
+Not known here: sockets, and who may ask.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from evener.admin.scene import exposition, scene_of
+from evener.admin.status import server_tree, status
+from evener.admin.why import why
+from evener.control.errors import ControlError, LinkLostError
+from evener.control.keeper import now_ms
+from evener.control.supervisor import Supervisor
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+#: Words a person may say of a server here. `maint` stands in the file only, for now.
+WORDS = ("ready", "drain")
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def admin_app(supervisor: Supervisor) -> Starlette:
+    """The whole API."""
+    handlers = _Handlers(supervisor)
+    routes = [
+        Route("/v1/status", handlers.status),
+        Route("/v1/config", handlers.config),
+        Route("/v1/plan", handlers.plan),
+        Route("/v1/servers", handlers.servers),
+        Route("/v1/servers/{pool}/{server:path}", handlers.server),
+        Route("/v1/servers/{pool}/{server:path}", handlers.say, methods=["PUT"]),
+        Route("/v1/reload", handlers.reload, methods=["POST"]),
+        Route("/v1/stop", handlers.stop, methods=["POST"]),
+        Route("/v1/metrics", handlers.metrics),
+        Route("/metrics", handlers.metrics),
+    ]
+    return Starlette(
+        routes=routes,
+        exception_handlers={ControlError: _said, LinkLostError: _no_worker},
+    )
+
+
+def metrics_app(supervisor: Supervisor) -> Starlette:
+    """The Prometheus page alone, for a TCP address."""
+    return Starlette(routes=[Route("/metrics", _Handlers(supervisor).metrics)])
+
+
+class _Handlers:
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    async def status(self, _: Request) -> Response:
+        return JSONResponse(status(await scene_of(self._supervisor)))
+
+    async def config(self, request: Request) -> Response:
+        resolved = request.query_params.get("resolved") == "1"
+        loaded = self._supervisor.serving.loaded
+        return PlainTextResponse(loaded.text(resolved))
+
+    async def plan(self, _: Request) -> Response:
+        return JSONResponse(self._supervisor.keeper.sent)
+
+    async def servers(self, _: Request) -> Response:
+        scene = await scene_of(self._supervisor)
+        return JSONResponse([server_tree(scene.view, each) for each in scene.servers.values()])
+
+    async def server(self, request: Request) -> Response:
+        pool, name = request.path_params["pool"], request.path_params["server"]
+        scene = await scene_of(self._supervisor)
+        facts = scene.servers.get((pool, name))
+        plan = next((each for each in scene.plan["pools"] if each["name"] == pool), None)
+        if facts is None or plan is None:
+            return _nothing(f"there is no server {pool}/{name}", _near(scene.servers, pool))
+        lines = why(dict(facts), dict(plan), scene.now)
+        return JSONResponse({**server_tree(scene.view, facts), "why": lines})
+
+    async def say(self, request: Request) -> Response:
+        pool, name = request.path_params["pool"], request.path_params["server"]
+        word = (await _body(request)).get("admin")
+        if word not in WORDS:
+            return _wrong(f"admin is {word!r}, expected one of {', '.join(WORDS)}")
+        if (pool, name) not in self._supervisor.keeper.health:
+            return _nothing(
+                f"there is no server {pool}/{name}", _near(self._supervisor.keeper.health, pool)
+            )
+        return JSONResponse(await self._supervisor.say(pool, name, word))
+
+    async def reload(self, _: Request) -> Response:
+        outcome = await self._supervisor.reload()
+        if outcome.errors:
+            return JSONResponse({"errors": list(outcome.errors)}, 409)
+        return JSONResponse(dict(outcome.answer))
+
+    async def stop(self, request: Request) -> Response:
+        now = bool((await _body(request)).get("now", False))
+        self._supervisor.ask_stop(now)
+        return JSONResponse({"stopping": True, "at": now_ms()}, 202)
+
+    async def metrics(self, _: Request) -> Response:
+        page = exposition(self._supervisor)
+        return Response(page, headers={"content-type": _PROMETHEUS})
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    text = await request.body()
+    try:
+        body = json.loads(text) if text else {}
+    except ValueError as error:
+        raise ControlError(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise ControlError("the body is not a JSON object")
+    return body
+
+
+def _near(servers: Any, pool: str) -> str:
+    names = [server for each, server in servers if each == pool]
+    if names:
+        return f"pool {pool} has {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+    pools = sorted({each for each, _ in servers})
+    return f"pools: {', '.join(pools)}"
+
+
+def _nothing(text: str, remedy: str) -> Response:
+    return JSONResponse({"error": text, "remedy": remedy}, 404)
+
+
+def _wrong(text: str) -> Response:
+    return JSONResponse({"error": text, "remedy": ""}, 400)
+
+
+async def _said(_: Request, error: Exception) -> Response:
+    remedy = getattr(error, "remedy", "")
+    return JSONResponse({"error": str(error), "remedy": remedy}, 409)
+
+
+async def _no_worker(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error), "remedy": ""}, 503)

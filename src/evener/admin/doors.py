@@ -1,0 +1,110 @@
+"""Serve the API on the admin socket, and the Prometheus page on its TCP address.
+
+Rules kept here:
+- A peer on the admin socket must be root, our own user, or of the group that was named when
+  started as root; anybody else is cut off before a byte is read.
+- Signals are the supervisor's: the HTTP server sets no handlers.
+Not known here: what is served.
+"""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from evener.admin.api import admin_app, metrics_app
+from evener.control.supervisor import Supervisor
+
+#: Seconds that answers in hand get when a door closes.
+CLOSING = 2
+_CREDENTIALS = struct.Struct("3i")
+
+
+async def serve(supervisor: Supervisor) -> None:
+    """Serves both doors until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_admin(supervisor))
+        group.create_task(_metrics(supervisor))
+
+
+async def _admin(supervisor: Supervisor) -> None:
+    group = supervisor.admin_group
+
+    class Checked(H11Protocol):
+        """Cuts off peers that may not ask."""
+
+        def connection_made(self, transport: Any) -> None:
+            sock = transport.get_extra_info("socket")
+            if not admitted(sock, group):
+                transport.abort()
+            super().connection_made(transport)
+
+    await _serve(admin_app(supervisor), supervisor.admin_socket, Checked)
+
+
+async def _metrics(supervisor: Supervisor) -> None:
+    while True:
+        supervisor.metrics_changed.clear()
+        changed = asyncio.create_task(supervisor.metrics_changed.wait())
+        serving = None
+        if supervisor.metrics is not None:
+            app = metrics_app(supervisor)
+            serving = asyncio.create_task(_serve(app, supervisor.metrics, H11Protocol))
+        try:
+            await changed
+        finally:
+            changed.cancel()
+            if serving is not None:
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(app: Any, sock: socket.socket, protocol: type[H11Protocol]) -> None:
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=CLOSING,
+    )
+    server = _Server(config)
+    task = asyncio.ensure_future(server.serve(sockets=[sock]))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await task
+        raise
+
+
+def admitted(sock: socket.socket, group: int | None) -> bool:
+    """Whether the peer of a unix socket may give commands (SO_PEERCRED, unix(7))."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, gid = _CREDENTIALS.unpack(raw)
+    if uid in (0, os.geteuid()):
+        return True
+    return group is not None and (gid == group or group in _groups(uid, gid))
+
+
+def _groups(uid: int, gid: int) -> list[int]:
+    try:
+        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    except KeyError:
+        return []

@@ -1,0 +1,68 @@
+"""Ask the supervisor for everything a page is made of, at one moment."""
+
+import os
+
+from evener.admin.status import Scene
+from evener.control.keeper import now_ms
+from evener.control.supervisor import Supervisor
+from evener.telemetry.processes import process
+
+#: The words a server's state can be, as DESIGN.md's vocabulary has them.
+STATES = ("up", "starting", "draining", "maintenance", "ejected", "down")
+
+
+async def scene_of(supervisor: Supervisor) -> Scene:
+    """The scene; while no worker serves, with the last that was known of servers."""
+    keeper = supervisor.keeper
+    told = await supervisor.status()
+    servers = told.get("servers", list(keeper.health.values()))
+    return Scene(
+        now=now_ms(),
+        instance={
+            "run": str(supervisor.run_directory.path),
+            "config": supervisor.source.path,
+            "build": supervisor.build,
+            "pid": os.getpid(),
+            "worker": keeper.life.process.pid if keeper.life else None,
+            "started": supervisor.started,
+            "stopping": supervisor.stopping,
+            "descriptors": supervisor.descriptors.now,
+        },
+        plan=keeper.sent,
+        bound=keeper.listening.addresses(),
+        servers={(each["pool"], each["server"]): each for each in servers},
+        worker=told,
+        record=keeper.record,
+        last=supervisor.last,
+        failed=supervisor.failed,
+        unresolved=supervisor.unresolved,
+        view=supervisor.view(),
+    )
+
+
+def exposition(supervisor: Supervisor) -> str:
+    """The Prometheus page; it asks the worker nothing, so that a scrape cannot hang on it."""
+    keeper = supervisor.keeper
+    pids = {"supervisor": os.getpid(), "worker": keeper.life.process.pid if keeper.life else 0}
+    processes = [process(role, pid) for role, pid in pids.items()]
+    facts = {
+        "version": supervisor.build,
+        "generation": keeper.sent["generation"],
+        "reloads": [
+            {"result": result, "count": count} for result, count in supervisor.reloads.items()
+        ],
+        "last_reload_success": supervisor.last.at / 1000 if supervisor.last else None,
+        "states": list(STATES),
+        "servers": [
+            {
+                "pool": each["pool"],
+                "server": each["server"],
+                "state": each["state"],
+                "weight": each["weight"],
+                "check_seconds": each["check"]["took_ms"] / 1000 if each["check"] else None,
+            }
+            for each in keeper.health.values()
+        ],
+        "processes": [each for each in processes if each is not None],
+    }
+    return supervisor.counters.prometheus(facts) if supervisor.counters else ""

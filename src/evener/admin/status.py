@@ -1,0 +1,207 @@
+"""What `evener show status` tells: problems first, then listeners, then pools and servers.
+
+Rules kept here:
+- Pure: facts come in, one JSON-like tree goes out; all words about problems are made here, so
+  that the command, the API and a dashboard say the same.
+- A problem is an error (something does not work), a warning (something is out) or a note.
+Not known here: where the facts come from, and how the tree is drawn.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evener.admin.plain import count
+from evener.control.keeper import Record
+from evener.control.serving import Reload
+from evener.telemetry.window import View
+
+Tree = dict[str, Any]
+
+#: Servers named one by one among the problems; more are counted.
+NAMED = 20
+#: States in which a server takes no new traffic.
+OUT = ("down", "ejected", "draining", "maintenance")
+_NO_SERVER = "evener_pool_no_server_total"
+_FAILURES = ("evener_server_failures_total", "evener_server_connect_failures_total")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything a status is made of. Times are milliseconds since 1970."""
+
+    now: int
+    instance: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    bound: Mapping[str, str]
+    servers: Mapping[tuple[str, str], Mapping[str, Any]]
+    worker: Mapping[str, Any]
+    record: Record
+    last: Reload | None
+    failed: Reload | None
+    unresolved: Mapping[str, str]
+    view: View
+
+
+def status(scene: Scene) -> Tree:
+    """The whole tree."""
+    return {
+        "now": scene.now,
+        "instance": dict(scene.instance),
+        "problems": list(problems(scene)),
+        "plan": _plan(scene),
+        "worker": _worker(scene),
+        "listeners": [_listener(scene, each) for each in scene.plan["listeners"]],
+        "pools": [_pool(scene, each) for each in scene.plan["pools"]],
+    }
+
+
+def problems(scene: Scene) -> Iterator[Tree]:
+    """What needs a look, the worst first."""
+    found = [*_of_worker(scene), *_of_plan(scene), *_of_pools(scene), *_of_machine(scene)]
+    yield from sorted(found, key=lambda each: ("error", "warning", "note").index(each["level"]))
+
+
+def _problem(level: str, text: str, since: int | None = None) -> Tree:
+    return {"level": level, "text": text, "since": since}
+
+
+def _of_worker(scene: Scene) -> Iterator[Tree]:
+    record = scene.record
+    if not scene.worker:
+        wait = f"; the next one starts in {record.paused:g} s" if record.paused else ""
+        text = f"no worker is serving: the last one {record.last_death}{wait}"
+        yield _problem("error", text, record.last_death_at or None)
+    elif record.deaths:
+        times = "once" if record.deaths == 1 else f"{record.deaths} times"
+        text = f"the worker was replaced {times}; the last one {record.last_death}"
+        yield _problem("warning", text, record.last_death_at)
+
+
+def _of_plan(scene: Scene) -> Iterator[Tree]:
+    if scene.record.fallen_back:
+        yield _problem("error", f"file and served plan differ: {scene.record.fallen_back}")
+    if scene.failed is not None:
+        lines = "; ".join(scene.failed.errors)
+        text = f"file and served plan differ: the last {scene.failed.cause} failed: {lines}"
+        yield _problem("error", text, scene.failed.at)
+    for name, why in sorted(scene.unresolved.items()):
+        yield _problem("warning", f"{name} does not resolve: {why}")
+
+
+def _of_pools(scene: Scene) -> Iterator[Tree]:
+    named = 0
+    out: list[Mapping[str, Any]] = []
+    for pool in scene.plan["pools"]:
+        facts = _facts_of(scene, pool)
+        if pool["servers"] and all(each["state"] in OUT for each in facts):
+            yield _problem("error", f"pool {pool['name']}: none of its servers takes traffic")
+        if not pool["servers"]:
+            yield _problem("error", f"pool {pool['name']} has no servers")
+        out += [each for each in facts if each["state"] in OUT]
+    for each in sorted(out, key=lambda each: OUT.index(each["state"]))[:NAMED]:
+        level = "warning" if each["state"] in ("down", "ejected") else "note"
+        why = f": {each['reason']}" if each["reason"] else ""
+        text = f"{each['pool']}/{each['server']} is {each['state']}{why}"
+        yield _problem(level, text, each["changed"] or None)
+        named += 1
+    if len(out) > named:
+        yield _problem("warning", f"{count(len(out) - named, 'more server')} out")
+
+
+def _of_machine(scene: Scene) -> Iterator[Tree]:
+    counted = (
+        ("evener_accept_pauses_total", "accepting paused {} for want of descriptors", "time"),
+        ("evener_log_lines_lost_total", "{} could not be written and are lost", "log line"),
+        ("evener_panics_total", "{} closed by a fault of Evener's own", "connection"),
+    )
+    for metric, text, noun in counted:
+        if number := scene.view.value("worker", (), metric):
+            growing = bool(scene.view.rate("worker", (), metric))
+            level = "warning" if growing else "note"
+            yield _problem(level, text.format(count(number, noun)))
+
+
+def _plan(scene: Scene) -> Tree:
+    last, failed = scene.last, scene.failed
+    return {
+        "generation": scene.plan["generation"],
+        "since": last.at if last else None,
+        "differs_from_file": failed is not None or bool(scene.record.fallen_back),
+        "errors": list(failed.errors) if failed else [],
+    }
+
+
+def _worker(scene: Scene) -> Tree:
+    keys = ("connections", "in_flight", "parked", "draining", "uptime_ms")
+    return {
+        **{key: scene.worker.get(key) for key in keys},
+        "deaths": scene.record.deaths,
+        "last_death": scene.record.last_death,
+        "start_ms": round(scene.record.start_ms, 1),
+    }
+
+
+def _listener(scene: Scene, listener: Mapping[str, Any]) -> Tree:
+    view, name = scene.view, listener["name"]
+    routes = [names for names in view.current.kinds("route") if names[0] == name]
+    metric = "evener_requests_total"
+    if listener["protocol"] == "tcp":
+        rate = view.rate("listener", (name,), "evener_listener_connections_total")
+        total = view.value("listener", (name,), "evener_listener_connections_total")
+    else:
+        rate = _sum(view.rate("route", names, metric) for names in routes)
+        total = sum(view.value("route", names, metric) for names in routes)
+    return {
+        "name": name,
+        "protocol": listener["protocol"] + ("+tls" if listener.get("tls") else ""),
+        "bind": [scene.bound.get(address, address) for address in listener["bind"]],
+        "connections": view.value("listener", (name,), "evener_listener_connections"),
+        "requests": total,
+        "requests_per_second": rate,
+        "errors": view.value("listener", (name,), "evener_listener_errors_total"),
+    }
+
+
+def _pool(scene: Scene, pool: Mapping[str, Any]) -> Tree:
+    view, name = scene.view, (pool["name"],)
+    metric = "evener_pool_response_duration_seconds"
+    return {
+        "name": pool["name"],
+        "scheduler": pool["scheduler"]["name"],
+        "requests": view.value("pool", name, "evener_pool_requests_total"),
+        "requests_per_second": view.rate("pool", name, "evener_pool_requests_total"),
+        "refused": view.value("pool", name, _NO_SERVER),
+        "p50_ms": view.quantile_ms("pool", name, metric, 0.5),
+        "p99_ms": view.quantile_ms("pool", name, metric, 0.99),
+        "servers": [server_tree(scene.view, each) for each in _facts_of(scene, pool)],
+    }
+
+
+def server_tree(view: View, facts: Mapping[str, Any]) -> Tree:
+    """A server's facts with its numbers."""
+    names = (facts["pool"], facts["server"], facts["address"])
+    answers = view.value("server", names, "evener_server_requests_total")
+    metric = "evener_server_response_duration_seconds"
+    rates = [
+        view.rate("server", names, each)
+        for each in ("evener_server_requests_total", "evener_server_sessions_total")
+    ]
+    return {
+        **facts,
+        "requests": answers + view.value("server", names, "evener_server_sessions_total"),
+        "requests_per_second": _sum(iter(rates)),
+        "errors": sum(view.value("server", names, each) for each in _FAILURES),
+        "p50_ms": view.quantile_ms("server", names, metric, 0.5),
+        "p99_ms": view.quantile_ms("server", names, metric, 0.99),
+    }
+
+
+def _facts_of(scene: Scene, pool: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    keys = [(pool["name"], server["id"]) for server in pool["servers"]]
+    return [scene.servers[key] for key in keys if key in scene.servers]
+
+
+def _sum(rates: Iterator[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None
