@@ -16,6 +16,8 @@ use std::task::{Context, Poll, ready};
 use rustix::event::{Timespec, epoll};
 use tokio::io::unix::AsyncFd;
 
+use crate::sys::watch::watch;
+
 /// Connections that wait outside the runtime. `T` is what is needed to go on with one.
 pub struct Parking<T> {
     epoll: AsyncFd<OwnedFd>,
@@ -45,7 +47,7 @@ impl<T: AsFd> Parking<T> {
     pub fn new() -> io::Result<Parking<T>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let lot = Lot { places: Vec::new(), free: Vec::new(), count: 0 };
-        Ok(Parking { epoll: AsyncFd::register(epoll)?, lot: RefCell::new(lot) })
+        Ok(Parking { epoll: watch(epoll)?, lot: RefCell::new(lot) })
     }
 
     /// Parks a connection until bytes come or the deadline (seconds) passes.

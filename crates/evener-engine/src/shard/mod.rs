@@ -43,6 +43,7 @@ use crate::io::{Deadlines, buffers};
 use crate::log::{Message, ShardLog};
 use crate::running::Running;
 use crate::sys::memory::SharedMemory;
+use crate::sys::watch::watch;
 use accept::Acceptor;
 use parked::Parked;
 pub use slot::{Open, Slot};
@@ -172,7 +173,7 @@ fn timer() -> std::io::Result<AsyncFd<OwnedFd>> {
     let every = Timespec { tv_sec: 0, tv_nsec: TICK_MS as i64 * 1_000_000 };
     let times = Itimerspec { it_interval: every, it_value: every };
     timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
-    AsyncFd::register(timer)
+    watch(timer)
 }
 
 /// Makes tasks of parked connections that bytes have come for.
