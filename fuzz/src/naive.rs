@@ -7,7 +7,10 @@
 /// Who wins where two fields frame.
 #[derive(Debug, Clone, Copy)]
 enum Trusts {
+    /// If it has `chunked` anywhere.
     TransferEncoding,
+    /// If it is `chunked` and nothing else.
+    ExactEncoding,
     FirstLength,
     LastLength,
 }
@@ -21,7 +24,7 @@ pub struct Reader {
 
 /// Every careless reader.
 pub fn readers() -> impl Iterator<Item = Reader> {
-    [Trusts::TransferEncoding, Trusts::FirstLength, Trusts::LastLength]
+    [Trusts::TransferEncoding, Trusts::ExactEncoding, Trusts::FirstLength, Trusts::LastLength]
         .into_iter()
         .flat_map(|trusts| [false, true].map(|bare_cr| Reader { trusts, bare_cr }))
 }
@@ -70,14 +73,16 @@ impl Reader {
         if bodiless {
             return Some(head.len);
         }
-        let chunked = head
-            .values("transfer-encoding")
-            .iter()
-            .any(|v| v.to_ascii_lowercase().windows(7).any(|w| w == b"chunked"));
+        let codings = head.values("transfer-encoding");
+        let chunked = match self.trusts {
+            Trusts::ExactEncoding => codings.iter().all(|v| v.eq_ignore_ascii_case(b"chunked")),
+            _ => codings.iter().any(|v| v.to_ascii_lowercase().windows(7).any(|w| w == b"chunked")),
+        };
+        let chunked = chunked && !codings.is_empty();
         let lengths = head.values("content-length");
         let length = match self.trusts {
-            Trusts::TransferEncoding if chunked => None,
-            Trusts::TransferEncoding | Trusts::LastLength => lengths.last(),
+            Trusts::TransferEncoding | Trusts::ExactEncoding if chunked => None,
+            Trusts::TransferEncoding | Trusts::ExactEncoding | Trusts::LastLength => lengths.last(),
             Trusts::FirstLength => lengths.first(),
         };
         let end = match length {

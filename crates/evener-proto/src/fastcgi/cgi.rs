@@ -9,10 +9,10 @@
 //! Not known here: FastCGI's records. A local redirect (RFC 3875 §6.2.2) is passed on as a
 //! Location, as a client would have it; the request is not run again.
 
-use crate::h1::FRAMING;
 use crate::h1::forward::ANSWER_CUTS;
 use crate::h1::framing::{self, Repeats};
 use crate::h1::lines::{Ending, Lines};
+use crate::h1::name::FRAMING;
 use crate::h1::{BodyLength, Fields, Limits, Method, Name, answer};
 use crate::{Malformed, Span};
 

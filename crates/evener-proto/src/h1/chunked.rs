@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 use crate::bytes::{is_blank, is_token};
-use crate::h1::field::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names, classify};
+use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names, classify};
 use crate::{Malformed, Progress};
 
 /// The end of a chunked body without trailers.

@@ -12,8 +12,9 @@
 //!
 //! Not known here: fields that we add. They go between the pieces and the final CRLF.
 
-use crate::h1::field::{FRAMING, Field, Fields, HOP_BY_HOP, IDENTITY, Name, Names, members};
+use crate::h1::field::{Field, Fields, members};
 use crate::h1::framing::{is_bodiless, is_h2c};
+use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names};
 use crate::h1::{Form, Method, RequestHead, ResponseHead, Version};
 use crate::{Malformed, Span};
 

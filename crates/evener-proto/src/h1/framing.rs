@@ -11,7 +11,8 @@
 
 use crate::Malformed;
 use crate::bytes::is_token;
-use crate::h1::field::{Connection, FRAMING, Fields, Name, members};
+use crate::h1::field::{Connection, Fields, members};
+use crate::h1::name::{FRAMING, Name};
 use crate::h1::{Method, RequestHead, ResponseHead, Version};
 
 /// How long a body is.

@@ -13,18 +13,19 @@ pub mod forward;
 pub mod framing;
 mod host;
 pub(crate) mod lines;
+pub(crate) mod name;
 pub mod path;
 mod request;
 mod response;
 
 pub use body::BodyDecoder;
 pub use chunked::{ChunkHeader, Chunked, LAST_CHUNK, Sender};
-pub(crate) use field::FRAMING;
-pub use field::{Connection, Field, Fields, Name};
+pub use field::{Connection, Field, Fields};
 pub use forward::Segments;
 pub use framing::BodyLength;
 pub use host::{Authority, same_host};
 pub use lines::Limits;
+pub use name::Name;
 pub use request::{Form, Method, RequestHead, RequestParser};
 pub use response::{ResponseHead, ResponseParser};
 

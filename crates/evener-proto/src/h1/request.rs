@@ -9,9 +9,10 @@
 //! Not known here: the body's length (`framing`), what goes on (`forward`).
 
 use crate::bytes::{control_offence, is_target, is_token};
-use crate::h1::field::{Fields, Name};
+use crate::h1::field::Fields;
 use crate::h1::host::Authority;
 use crate::h1::lines::{Ending, Limits, Line, Lines};
+use crate::h1::name::Name;
 use crate::h1::{Version, framing};
 use crate::{Malformed, Span};
 
