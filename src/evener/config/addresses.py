@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from evener.config.model import RejectError, ScalarType
 
-_IPV4 = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+_IPV4 = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})")
 _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _SPLIT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([^:]*))?")
 
@@ -75,7 +75,7 @@ class BindAddressType(ScalarType):
             return BindAddress("unix", _unix_path(text), None)
         if text.startswith("fd:"):
             raise RejectError("`fd:` is planned but not built yet")
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             raise RejectError(f'write `":{text}"`')
         _no_url(text)
         host, port = _split(text)

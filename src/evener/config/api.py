@@ -18,7 +18,7 @@ from evener.config.errors import ConfigError, Place, Problem
 from evener.config.node import Mapping as MappingNode
 from evener.config.node import Node, Scalar, from_python
 from evener.config.node import Sequence as SequenceNode
-from evener.config.report import Report
+from evener.config.report import Path, Report
 from evener.config.rules import judge
 from evener.config.schema import ROOT, Root
 
@@ -45,7 +45,7 @@ class Config:
         """
         report = Report()
         node = from_python(tree)
-        _expand(node, os.environ if env is None else env, report)
+        _expand(node, None, os.environ if env is None else env, report)
         self._set(node, report)
 
     @classmethod
@@ -164,18 +164,18 @@ class Config:
         return root, self._report.problems()
 
 
-def _expand(node: Node, env: Mapping[str, str], report: Report) -> None:
+def _expand(node: Node, path: Path, env: Mapping[str, str], report: Report) -> None:
     if isinstance(node, Scalar) and "${" in node.text:
         try:
             node.text = expand(node.text, env)
         except UnknownVariableError as error:
-            report.spoil(node, None, node.describe(), error.expected, error.hint)
+            report.spoil(node, path, node.describe(), error.expected, error.hint)
     elif isinstance(node, MappingNode):
-        for _, value in node.entries.values():
-            _expand(value, env, report)
+        for name, (_, value) in node.entries.items():
+            _expand(value, (path, name), env, report)
     elif isinstance(node, SequenceNode):
-        for item in node.items:
-            _expand(item, env, report)
+        for index, item in enumerate(node.items):
+            _expand(item, (path, index), env, report)
 
 
 def _plain(node: Node) -> Any:

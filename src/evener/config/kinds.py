@@ -278,8 +278,6 @@ class Section(Type):
         if hasattr(made, "silent") and made.silent():
             # What defaults say of other kinds is not this thing's business.
             made = replace(made, **{name: self.defaults[name] for name in made.silent()})
-        if hasattr(made, "completed"):
-            made = made.completed()
         judge = getattr(made, "judge", None)
         if judge is not None:
 
@@ -288,6 +286,8 @@ class Section(Type):
                 report.add(at, (path, name), got, expected, hint)
 
             judge(fail, mapping.entries)
+        if hasattr(made, "completed"):
+            made = made.completed()
         return made
 
     def _unknown(self, key: Scalar, path: Path, report: Report) -> None:

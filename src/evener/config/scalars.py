@@ -15,7 +15,7 @@ from evener.config.report import nearest
 
 _ON = ("on", "true", "yes")
 _OFF = ("off", "false", "no")
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s?([A-Za-z]*)(/s)?")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)(/s)?")
 _TIMES = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZES = {
     "B": 1,
@@ -47,7 +47,7 @@ class Pattern(ScalarType):
 
     def __init__(self, expected: str, form: str, hint: str = "") -> None:
         self.expected = expected
-        self._form = re.compile(form)
+        self._form = re.compile(form, re.ASCII)
         self._hint = hint
 
     def parse(self, text: str) -> str:
@@ -180,7 +180,7 @@ class Quantity(ScalarType):
         return {
             "type": "string",
             "description": self.expected,
-            "pattern": f"^\\d+(\\.\\d+)?\\s?({units}){self.suffix}$",
+            "pattern": f"^[0-9]+(\\.[0-9]+)? ?({units}){self.suffix}$",
         }
 
     def _preferred(self, unit: str) -> bool:
@@ -244,7 +244,7 @@ class Percent(ScalarType):
 
     def parse(self, text: str) -> float:
         number = text.removesuffix("%").rstrip()
-        if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", number) or float(number) > 100:
+        if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?", number) or float(number) > 100:
             raise RejectError
         if not text.endswith("%"):
             raise RejectError(f"write the unit: `{text}%`")
@@ -261,7 +261,7 @@ class StatusRange(ScalarType):
     example = "200-399"
 
     def parse(self, text: str) -> tuple[int, int]:
-        match = re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", text)
+        match = re.fullmatch(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", text)
         if match is None:
             raise RejectError
         first = int(match.group(1))

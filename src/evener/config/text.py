@@ -16,7 +16,7 @@ from evener import _engine
 from evener.config.environment import UnknownVariableError, expand
 from evener.config.errors import ConfigError, Place, Problem
 from evener.config.node import Mapping, Node, Scalar, Sequence
-from evener.config.report import Report
+from evener.config.report import Path, Report
 
 _Event: TypeAlias = tuple[int, int, int, int, str]
 _MAPPING, _SEQUENCE, _END, _PLAIN, _QUOTED = range(5)
@@ -39,7 +39,7 @@ def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) 
     if not events:
         return None
     stream = iter(events)
-    return _Builder(stream, file, env, report).node(next(stream))
+    return _Builder(stream, file, env, report).node(next(stream), None)
 
 
 class _Builder:
@@ -56,21 +56,21 @@ class _Builder:
         self._report = report
         self._anchors: dict[int, Node] = {}
 
-    def node(self, event: _Event) -> Node:
+    def node(self, event: _Event, path: Path) -> Node:
         kind, line, column, anchor, text = event
         node: Node
         if kind in _SCALARS:
             node = Scalar(text, kind == _PLAIN, self._file, line, column)
             if "${" in text:
-                self._expand(node)
+                self._expand(node, path)
         elif kind == _MAPPING:
-            node = self._mapping(line, column)
+            node = self._mapping(line, column, path)
         elif kind == _SEQUENCE:
-            items = []
+            items: list[Node] = []
             for event in self._stream:
                 if event[0] == _END:
                     break
-                items.append(self.node(event))
+                items.append(self.node(event, (path, len(items))))
             node = Sequence(items, self._file, line, column)
         else:
             return self._anchors[anchor]
@@ -78,7 +78,7 @@ class _Builder:
             self._anchors[anchor] = node
         return node
 
-    def _mapping(self, line: int, column: int) -> Mapping:
+    def _mapping(self, line: int, column: int, path: Path) -> Mapping:
         file = self._file
         stream = self._stream
         entries: dict[str, tuple[Scalar, Node]] = {}
@@ -87,34 +87,35 @@ class _Builder:
             if kind == _END:
                 break
             if kind not in _SCALARS:
-                self._odd_key(event)
+                self._odd_key(event, path)
                 continue
             key = Scalar(text, True, file, key_line, key_column)
-            value = self.node(next(stream))
+            here = (path, text)
+            value = self.node(next(stream), here)
             if text in entries:
-                self._twice(key, entries[text][0])
+                self._twice(key, here, entries[text][0])
             elif text == "<<":
-                self._merge_key(key)
+                self._merge_key(key, here)
             else:
                 entries[text] = (key, value)
         return Mapping(entries, file, line, column)
 
-    def _expand(self, node: Scalar) -> None:
+    def _expand(self, node: Scalar, path: Path) -> None:
         try:
             node.text = expand(node.text, self._env)
         except UnknownVariableError as error:
-            self._report.spoil(node, None, node.describe(), error.expected, error.hint)
+            self._report.spoil(node, path, node.describe(), error.expected, error.hint)
 
-    def _odd_key(self, event: _Event) -> None:
-        key = self.node(event)
-        self.node(next(self._stream))
+    def _odd_key(self, event: _Event, path: Path) -> None:
+        key = self.node(event, path)
+        self.node(next(self._stream), path)
         hint = "a value that begins with `{`, `[` or `*` is text only in quotes: put it in quotes"
-        self._report.add(key, None, "a key that is no text", "a name", hint)
+        self._report.add(key, path, "a key that is no text", "a name", hint)
 
-    def _twice(self, key: Scalar, first: Scalar) -> None:
+    def _twice(self, key: Scalar, path: Path, first: Scalar) -> None:
         got = f"the key `{key.text}` twice"
-        self._report.add(key, None, got, "each key once", f"it stands first at {first.place}")
+        self._report.add(key, path, got, "each key once", f"it stands first at {first.place}")
 
-    def _merge_key(self, key: Scalar) -> None:
+    def _merge_key(self, key: Scalar, path: Path) -> None:
         hint = "what several things share stands in `defaults.listener`, `.pool` or `.route`"
-        self._report.add(key, None, "the merge key `<<`", "keys of their own", hint)
+        self._report.add(key, path, "the merge key `<<`", "keys of their own", hint)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evener.config import Config, ConfigError
-from tests.unit.config.forms import MINIMAL, problem
+
+from .forms import MINIMAL, problem
 
 L = 'listeners: {web: {bind: ":80", %s}}'
 P = "pools: {app: {servers: 10.0.0.1, %s}}"
@@ -152,22 +153,23 @@ FORMS = {
     ),
     "same key twice": (
         "pools:\n  app: 10.0.0.1\n  app: 10.0.0.2\n",
-        "f:3:3: found the key `app` twice, expected each key once (it stands first at f:2:3)",
+        "f:3:3: pools.app: found the key `app` twice, expected each key once "
+        "(it stands first at f:2:3)",
     ),
     "merge key": (
         "pools: {app: {<<: {initial: up}, servers: 10.0.0.1}}",
-        "f:1:15: found the merge key `<<`, expected keys of their own (what several things share "
-        "stands in `defaults.listener`, `.pool` or `.route`)",
+        "f:1:15: pools.app.<<: found the merge key `<<`, expected keys of their own "
+        "(what several things share stands in `defaults.listener`, `.pool` or `.route`)",
     ),
     "key that is no text": (
         "pools: {app: {[a]: b, servers: 10.0.0.1}}",
-        "f:1:15: found a key that is no text, expected a name (a value that begins with `{`, `[` "
-        "or `*` is text only in quotes: put it in quotes)",
+        "f:1:15: pools.app: found a key that is no text, expected a name "
+        "(a value that begins with `{`, `[` or `*` is text only in quotes: put it in quotes)",
     ),
     "variable that is not set": (
         S % "'${HOST}:80'",
-        "f:1:15: found `${HOST}:80`, expected the environment variable HOST to be set (set it, or "
-        "give a default: `${HOST:-value}`)",
+        "f:1:15: pools.app[0]: found `${HOST}:80`, expected the environment variable HOST to be "
+        "set (set it, or give a default: `${HOST:-value}`)",
     ),
     "route without an answer": (
         L % "routes: [{path: /x}]",
