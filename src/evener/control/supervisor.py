@@ -167,6 +167,10 @@ class Supervisor:
             self._now.set()
         self._stop.set()
 
+    async def stop_asked(self) -> None:
+        """Waits until a stop has been asked for."""
+        await self._stop.wait()
+
     def ask_reload(self) -> None:
         """Read the configuration again; what comes of it is logged."""
         self._reload.set()

@@ -1,0 +1,38 @@
+"""The `evener` command: everything a person types.
+
+Rules kept here:
+- Data on stdout, words on stderr; exit codes 0 done, 1 failed, 2 usage or configuration, 3 no
+  instance to talk to.
+- A command imports what it needs when it runs: those that only talk to the socket stay light.
+Not known here: how anything is done.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evener.config import Config
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    from evener.cli.app import app
+
+    app(prog_name="evener")
+
+
+def run(config: "Config") -> int:
+    """Runs an instance until it is told to stop, as `evener run` does; blocks.
+
+    Args:
+        config: What to serve. A reload resolves its names and reads its certificates anew.
+
+    Returns:
+        How many connections the end cut; 0 is a clean stop.
+
+    Raises:
+        ControlError: it cannot start; the text says why, `remedy` what to do.
+    """
+    from evener.cli.serve import serve
+    from evener.control.source import BuiltSource
+
+    return serve(BuiltSource(config))

@@ -1,0 +1,96 @@
+"""Talk to an instance: HTTP over its admin socket.
+
+Rules kept here:
+- Light: http.client and no more; every command that talks starts in a moment.
+- An answer that says no becomes a ControlError with the instance's own words.
+"""
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from evener.control.errors import ControlError, LinesError, NoInstanceError
+from evener.control.instance import admin_of, find
+
+#: Seconds an answer may take; a reload of a large file takes a few.
+PATIENCE = 60.0
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("evener", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """An instance, as commands see it.
+
+    Args:
+        run: Its run directory, if the person named one.
+        config: Its file, if the person named that.
+
+    Raises:
+        NoInstanceError: there is none.
+    """
+
+    def __init__(self, run: str | None = None, config: str | None = None) -> None:
+        self.run = find(run, config)
+
+    def read(self, path: str) -> Any:
+        """The JSON at a path."""
+        return json.loads(self.text(path))
+
+    def text(self, path: str) -> str:
+        """The text at a path."""
+        return self._ask("GET", path, None).decode()
+
+    def tell(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Has something done; the JSON that was answered."""
+        return json.loads(self._ask(method, path, body))
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
+        connection = _Connection(admin_of(self.run))
+        try:
+            payload = None if body is None else json.dumps(body)
+            connection.request(method, path, payload, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+        except TimeoutError:
+            raise ControlError(f"the instance in {self.run} does not answer") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise NoInstanceError(f"the instance in {self.run} is gone: {error}") from error
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise _refusal(text, answer.status)
+        return text
+
+
+def server_path(name: str) -> str:
+    """The API's path of `POOL/SERVER`.
+
+    Raises:
+        ControlError: the name has not that form.
+    """
+    pool, slash, server = name.partition("/")
+    if not (pool and slash and server):
+        raise ControlError(f"{name!r} is not POOL/SERVER", "`evener show servers` lists the names")
+    return f"/v1/servers/{quote(pool, safe='')}/{quote(server, safe='/')}"
+
+
+def _refusal(text: bytes, status: int) -> ControlError:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return ControlError(f"the instance answered {status}: {text.decode(errors='replace')}")
+    if errors := said.get("errors"):
+        return LinesError(errors)
+    return ControlError(str(said.get("error", said)), str(said.get("remedy", "")))

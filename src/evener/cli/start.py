@@ -1,0 +1,138 @@
+"""`evener run`, `evener check`, `evener quick`: what begins with a configuration."""
+
+import os
+from pathlib import Path
+
+import click
+
+from evener.cli.words import FAILED, USAGE, fail, say, told
+
+#: Where a file is looked for when none is named.
+SYSTEM_FILE = "/etc/evener/evener.yaml"
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--config", metavar="FILE", help="The same as FILE.")
+@click.option("--run", metavar="DIR", help="Run directory; outranks evener.run of the file.")
+@told
+def run(file: str | None, config: str | None, run: str | None) -> None:
+    """Run an instance from FILE until it is told to stop.
+
+    Without FILE: EVENER_CONFIG, ./evener.yaml (not for root), /etc/evener/evener.yaml.
+    Ctrl-C or TERM lets work in hand end; a second one ends at once. HUP reads the file again.
+
+    \b
+    Examples:
+      evener run evener.yaml
+      evener run --run /tmp/second evener.yaml     (a second instance beside the first)
+    """
+    path = _file(file, config)
+    from evener.cli.serve import serve
+    from evener.control.errors import CertificateError, ConfigRefusedError
+    from evener.control.source import FileSource
+
+    try:
+        serve(FileSource(path), run=Path(run) if run else None)
+    except (ConfigRefusedError, CertificateError) as error:
+        fail(str(error), error.remedy, USAGE)
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--config", metavar="FILE", help="The same as FILE.")
+@told
+def check(file: str | None, config: str | None) -> None:
+    """Say all that is wrong with FILE, or that nothing is.
+
+    Runs what a reload runs, certificates included, except resolving names and the worker's part.
+
+    \b
+    Examples:
+      evener check evener.yaml
+      evener check && evener reload
+    """
+    path = _file(file, config)
+    from evener.config import Config, ConfigError
+    from evener.control.certificates import read_secrets
+    from evener.control.errors import CertificateError
+    from evener.control.serving import wanted_secrets
+    from evener.control.source import LoadedConfig
+
+    try:
+        config_ = Config.load(path)
+        config_.check()
+        compiled = LoadedConfig(config_).compile({})
+        read_secrets(wanted_secrets(compiled))
+    except ConfigError as error:
+        fail(error.render(), code=USAGE)
+    except CertificateError as error:
+        fail(str(error), error.remedy, USAGE)
+    for warning in compiled.warnings:
+        if "does not resolve" not in warning:  # none was asked
+            say(f"warning: {warning}")
+    click.echo(f"ok: {config_.summary()}")
+
+
+@click.command()
+@click.argument("bind")
+@click.argument("servers", nargs=-1, required=True, metavar="SERVER…")
+@click.option("--save", metavar="FILE", help="Write the configuration to FILE, and run nothing.")
+@told
+def quick(bind: str, servers: tuple[str, ...], save: str | None) -> None:
+    """Balance requests to BIND over the SERVERs at once, without a file.
+
+    A server that refuses or times out leaves for 10 s and is checked back in.
+    `:8000` alone as SERVER is 127.0.0.1:8000.
+
+    \b
+    Examples:
+      evener quick :8080 10.0.0.1:8000 10.0.0.2:8000
+      evener quick :8080 :8001 :8002 :8003
+      evener quick --save evener.yaml :8080 :8001 :8002
+    """
+    from evener.config import Config, ConfigError
+
+    try:
+        config = Config.quick(bind, servers)
+        config.check()
+    except ConfigError as error:
+        fail(error.render(), code=USAGE)
+    if save is not None:
+        _save(config.to_yaml(), Path(save))
+        return
+    from evener.cli.serve import serve
+    from evener.control.source import BuiltSource
+
+    serve(BuiltSource(config), quick=True)
+
+
+def _save(text: str, path: Path) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        fail(f"{path} is there already", "name another file, or remove it", FAILED)
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}")
+    say(f"written; run it with: evener run {path}")
+
+
+def _file(file: str | None, config: str | None) -> str:
+    """The file that is meant: as named, else the first there is in the order of CONFIG.md."""
+    if file and config and file != config:
+        fail(f"two files: {file} and {config}", "name one", USAGE)
+    if named := file or config or os.environ.get("EVENER_CONFIG"):
+        return named
+    here = Path("evener.yaml")
+    if here.exists():
+        if os.geteuid() != 0:
+            return str(here)
+        say("./evener.yaml is left alone: as root a file of the working directory must be named")
+    if Path(SYSTEM_FILE).exists():
+        return SYSTEM_FILE
+    return fail(
+        f"no configuration: neither ./evener.yaml nor {SYSTEM_FILE} is used",
+        "name a file, or try: evener quick :8080 SERVER SERVER",
+        USAGE,
+    )

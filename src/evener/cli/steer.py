@@ -1,0 +1,129 @@
+"""`evener reload`, `evener stop`, `evener server …`: what changes a running instance."""
+
+import json
+import time
+
+import click
+
+from evener.cli.client import Client, server_path
+from evener.cli.options import as_json, instance
+from evener.cli.words import fail, say, told
+
+#: Seconds between two looks at a server that drains, or at an instance that stops.
+LOOK = 0.2
+
+
+@click.command()
+@instance
+@as_json
+@told
+def reload(run: str | None, config: str | None, as_json: bool) -> None:
+    """Have the instance read its file again; waits, and prints what is wrong if it stays.
+
+    \b
+    Examples:
+      evener reload
+      evener check && evener reload
+    """
+    answer = Client(run, config).tell("POST", "/v1/reload")
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    say(
+        f"plan {answer['generation']} serves: {answer['kept']} servers kept, "
+        f"{answer['added']} added, {answer['removed']} removed"
+    )
+
+
+@click.command()
+@instance
+@click.option("--now", is_flag=True, help="End at once; what is in hand is lost.")
+@told
+def stop(run: str | None, config: str | None, now: bool) -> None:
+    """Let work in hand end, then end the instance; waits for it.
+
+    \b
+    Examples:
+      evener stop
+      evener stop --now
+    """
+    from evener.control.instance import alive
+
+    client = Client(run, config)
+    client.tell("POST", "/v1/stop", {"now": now})
+    while alive(client.run):
+        time.sleep(LOOK)
+    say("stopped")
+
+
+@click.group()
+def server() -> None:
+    """Take a server out for work on it, or back in.
+
+    A word stands over reloads and restarts, until the file changes that server's `admin`.
+    """
+
+
+@server.command()
+@click.argument("name", metavar="POOL/SERVER")
+@click.option("--wait", metavar="TIME", help="Wait until nothing is in hand, TIME at most (5m).")
+@instance
+@as_json
+@told
+def drain(name: str, wait: str | None, run: str | None, config: str | None, as_json: bool) -> None:
+    """Give the server nothing new; what it has in hand goes on.
+
+    \b
+    Examples:
+      evener server drain app/10.0.0.1:8000
+      evener server drain app/10.0.0.1:8000 --wait 5m && ssh 10.0.0.1 reboot
+    """
+    patience = None if wait is None else seconds(wait)
+    client = Client(run, config)
+    facts = client.tell("PUT", server_path(name), {"admin": "drain"})
+    if patience is not None:
+        facts = _wait(client, name, patience)
+    _tell(facts, as_json)
+
+
+@server.command()
+@click.argument("name", metavar="POOL/SERVER")
+@instance
+@as_json
+@told
+def ready(name: str, run: str | None, config: str | None, as_json: bool) -> None:
+    """Let the server take traffic again.
+
+    \b
+    Example:
+      evener server ready app/10.0.0.1:8000
+    """
+    _tell(Client(run, config).tell("PUT", server_path(name), {"admin": "ready"}), as_json)
+
+
+def seconds(text: str) -> float:
+    """A time as in the configuration (`500ms`, `30s`, `5m`, `1h`), in seconds."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    number = text.rstrip("msh")
+    unit = text[len(number) :]
+    if unit not in units or not number.replace(".", "", 1).isdigit():
+        raise click.BadParameter(f"{text!r} is no time; write 30s or 5m", param_hint="--wait")
+    return float(number) * units[unit]
+
+
+def _wait(client: Client, name: str, patience: float) -> dict[str, object]:
+    end = time.monotonic() + patience
+    while True:
+        facts: dict[str, object] = client.read(server_path(name))
+        if not facts["in_flight"]:
+            return facts
+        if time.monotonic() >= end:
+            fail(f"{name} still has {facts['in_flight']} in hand after {patience:g} s")
+        time.sleep(LOOK)
+
+
+def _tell(facts: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    say(f"{facts['pool']}/{facts['server']} is {facts['state']}, {facts['in_flight']} in hand")

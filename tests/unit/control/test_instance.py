@@ -1,0 +1,120 @@
+"""The run directory, and how commands find an instance."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evener.control import instance
+from evener.control.errors import ControlError, InstanceError, NoInstanceError
+from evener.control.instance import Identity, RunDirectory, find
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The places where instances are looked for, all of this test's own."""
+    found = [tmp_path / "run" / "evener", tmp_path / "own" / "evener"]
+    monkeypatch.setattr(instance, "_places", lambda: found)
+    for place in found:
+        place.parent.mkdir()
+    return found
+
+
+@pytest.fixture
+def living() -> Iterator[list[tuple[RunDirectory, socket.socket]]]:
+    started: list[tuple[RunDirectory, socket.socket]] = []
+    yield started
+    for directory, sock in started:
+        sock.close()
+        directory.release()
+
+
+def start(
+    path: Path,
+    config: str,
+    living: list[tuple[RunDirectory, socket.socket]],
+    admin: str | None = None,
+) -> RunDirectory:
+    directory = RunDirectory.take(path)
+    living.append((directory, directory.listen_admin(admin, None)))
+    directory.write(Identity(config, "1", os.getpid(), 0, 0, str(directory.admin_socket)))
+    return directory
+
+
+Living = list[tuple[RunDirectory, socket.socket]]
+
+
+def test_the_only_living_instance_is_taken(places: list[Path], living: Living) -> None:
+    start(places[1], "/etc/a.yaml", living)
+    assert find() == places[1]
+
+
+def test_without_any_there_is_an_error_of_its_own(places: list[Path]) -> None:
+    with pytest.raises(NoInstanceError, match="no instance is running"):
+        find()
+    with pytest.raises(NoInstanceError, match="no instance is running in /nowhere"):
+        find(run="/nowhere")
+
+
+def test_several_must_be_told_apart(places: list[Path], living: Living, tmp_path: Path) -> None:
+    start(places[0], str(tmp_path / "a.yaml"), living)
+    start(places[1].with_name("evener-quick-7"), "", living)
+    with pytest.raises(ControlError, match=r"several.*a\.yaml.*quick") as caught:
+        find()
+    assert "--run" in caught.value.remedy
+    assert find(config=str(tmp_path / "a.yaml")) == places[0]
+    assert find(run=str(places[0])) == places[0]
+    with pytest.raises(NoInstanceError, match=r"of .*b\.yaml"):
+        find(config=str(tmp_path / "b.yaml"))
+
+
+def test_an_admin_socket_elsewhere_is_found(
+    places: list[Path], living: Living, tmp_path: Path
+) -> None:
+    directory = start(places[0], "", living, admin=str(tmp_path / "elsewhere.sock"))
+    assert directory.admin_socket == tmp_path / "elsewhere.sock"
+    assert find() == places[0]
+
+
+def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    first = RunDirectory.take(tmp_path / "run")
+    with pytest.raises(InstanceError, match="already running"):
+        RunDirectory.take(tmp_path / "run")
+    first.release()
+    RunDirectory.take(tmp_path / "run").release()
+
+
+def test_only_our_user_may_use_the_socket(tmp_path: Path) -> None:
+    directory = RunDirectory.take(tmp_path / "run")
+    with directory.listen_admin(None, None):
+        assert directory.admin_socket.stat().st_mode & 0o777 == 0o600
+    directory.release()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    path.chmod(mode)
+    with pytest.raises(InstanceError, match="can be written by others"):
+        RunDirectory.take(path)
+
+
+def test_a_link_is_no_run_directory(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "run").symlink_to(tmp_path / "real")
+    with pytest.raises(InstanceError, match="not a directory of this user"):
+        RunDirectory.take(tmp_path / "run")
+
+
+def test_places_follow_who_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert instance.default_run() == Path("/run/user/1000/evener")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert instance.default_run() == Path("/run/evener")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/other:/run/second")
+    assert instance.default_run() == Path("/run/other")

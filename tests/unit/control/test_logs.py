@@ -1,0 +1,68 @@
+"""Where words go, and how they look there."""
+
+import io
+import logging
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from evener.control import logs, systemd
+
+
+def record(level: int = logging.WARNING) -> logging.LogRecord:
+    return logging.LogRecord("evener", level, "", 0, "app/a is %s", ("down",), None)
+
+
+def test_a_terminal_gets_short_lines() -> None:
+    assert re.fullmatch(r"\d\d:\d\d:\d\d warning: app/a is down", logs.Short().format(record()))
+    assert re.fullmatch(r"\d\d:\d\d:\d\d app/a is down", logs.Short().format(record(logging.INFO)))
+
+
+def test_a_file_gets_the_whole_time() -> None:
+    line = logs.Full().format(record())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} warning app/a is down", line)
+
+
+def test_the_journal_gets_its_prefix_on_each_line() -> None:
+    both = logging.LogRecord("evener", logging.ERROR, "", 0, "one\ntwo", (), None)
+    assert logs.Journal().format(both) == "<3>one\n<3>two"
+
+
+def test_the_journal_is_known_by_its_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "journal").open("w") as stream:
+        facts = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{facts.st_dev}:{facts.st_ino}")
+        assert isinstance(logs._formatter(stream), logs.Journal)
+        monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+        assert isinstance(logs._formatter(stream), logs.Full)
+    assert isinstance(logs._formatter(io.StringIO()), logs.Full)
+
+
+def test_a_log_that_cannot_be_opened_leaves_the_old_one(tmp_path: Path) -> None:
+    logs.set_up("info", str(tmp_path / "a.log"))
+    with pytest.raises(OSError):
+        logs.set_up("info", str(tmp_path / "none" / "b.log"))
+    logs.LOG.info("still here")
+    logs.set_up("info", "stderr")
+    assert "still here" in (tmp_path / "a.log").read_text()
+
+
+def test_systemd_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert not systemd.notify("READY=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert systemd.notify("READY=1", "STATUS=serving")
+        assert sock.recv(100) == b"READY=1\nSTATUS=serving"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(f"\0evener-test-{os.getpid()}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@evener-test-{os.getpid()}")
+        assert systemd.notify("STOPPING=1")
+        assert sock.recv(100) == b"STOPPING=1"

@@ -1,0 +1,109 @@
+"""Real processes, with an extension of a few lines of Python in the engine's place."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import evener
+from evener.control.worker_process import IGNORED, spawn, where_it_hangs
+
+pytestmark = pytest.mark.asyncio
+
+ENGINE = """
+import os, signal, socket, sys
+def serve(path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        with open(path + ".facts", "w") as file:
+            print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])), file=file)
+            print(os.getcwd(), os.path.exists("evil.py"), "" in sys.path, file=file)
+            print("heavy:", [name for name in ("asyncio", "click", "json.decoder", "ctypes",
+                  "evener.config", "evener.control") if name in sys.modules], file=file)
+        sock.listen()
+        sock.accept()
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real package, with another extension; returns a path for the control socket."""
+    package = tmp_path / "path" / "evener"
+    package.mkdir(parents=True)
+    real = Path(evener.__file__).parent
+    (package / "__init__.py").write_text(f"__path__.append({str(real)!r})\n")
+    (package / "_engine.py").write_text(ENGINE)
+    monkeypatch.setattr(sys, "path", ["", str(package.parent), *sys.path])
+    return tmp_path / "worker-1.sock"
+
+
+async def listening(path: Path) -> list[str]:
+    async with asyncio.timeout(10):
+        while not Path(f"{path}.facts").exists() or not Path(f"{path}.facts").read_text():
+            await asyncio.sleep(0.005)
+    return Path(f"{path}.facts").read_text().splitlines()
+
+
+async def test_a_worker_is_isolated_light_and_open_to_no_signal(engine: Path) -> None:
+    worker = spawn(engine, False)
+    mask, place, heavy = await listening(engine)
+    assert (mask, place) == ("[]", "/ False False")
+    assert heavy == "heavy: ['json.decoder']"
+    for number in IGNORED:
+        os.kill(worker.pid, number)
+    await asyncio.sleep(0)
+    assert not worker.ended.done()
+    assert any(line.startswith(f"thread {worker.pid}") for line in where_it_hangs(worker.pid))
+    worker.kill()
+    assert await worker.ended == "was ended by SIGKILL"
+    worker.kill()
+
+
+async def test_our_own_signals_stay_as_they_were(engine: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    worker = spawn(engine, False)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+    worker.kill()
+    await worker.ended
+
+
+async def test_an_exit_code_is_told(engine: Path) -> None:
+    (engine.parent / "path" / "evener" / "_engine.py").write_text("raise SystemExit(7)")
+    assert await spawn(engine, False).ended == "ended with exit code 7"
+
+
+async def test_a_tied_worker_ends_with_its_parent(engine: Path) -> None:
+    script = (
+        "import asyncio, sys, json, pathlib\n"
+        "sys.path[:] = json.loads(sys.argv[1])\n"
+        "from evener.control.worker_process import spawn\n"
+        "async def main():\n"
+        "    print(spawn(pathlib.Path(sys.argv[2]), True).pid, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    import json
+
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        script,
+        json.dumps(sys.path),
+        str(engine),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    await listening(engine)
+    pidfd = os.pidfd_open(pid)
+    gone = asyncio.Event()
+    asyncio.get_running_loop().add_reader(pidfd, gone.set)
+    parent.kill()
+    await parent.wait()
+    async with asyncio.timeout(10):
+        await gone.wait()
+    asyncio.get_running_loop().remove_reader(pidfd)
+    os.close(pidfd)
