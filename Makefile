@@ -40,8 +40,7 @@ check: setup  ## format, lint, types, layers, sizes, licences and the repository
 accept: setup  ## each promise of the acceptance page with its figure and verdict
 	@$(VENV)/python tests/accept.py
 
-bench:  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c64"
-	@if [ -e $(VENV)/evener ]; then $(PYTHON) -m house.setup; fi
+bench: setup  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c64"
 	@$(PYTHON) -m bench $(OPTIONS)
 
 fuzz:  ## the fuzz targets for a minute each

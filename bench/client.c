@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/objects.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -178,8 +179,8 @@ static enum progress handshake(struct conn *c) {
     if (n <= 0) return fail(c, "handshake");
     if (SSL_session_reused(c->ssl)) tally.resumed++;
     if (!tls_words[0])
-        snprintf(tls_words, sizeof tls_words, "%s %s", SSL_get_version(c->ssl),
-                 SSL_get_cipher(c->ssl));
+        snprintf(tls_words, sizeof tls_words, "%s %s %s", SSL_get_version(c->ssl),
+                 SSL_get_cipher(c->ssl), OBJ_nid2sn(SSL_get_negotiated_group(c->ssl)));
     begin_request(c);
     return GO_ON;
 }

@@ -24,6 +24,8 @@ from bench.stage import HERE, Stage
 # Largest head of an answer, for judging wrk's count of bytes.
 HEAD = 1024
 WITNESS_PAUSE = 0.02
+# The same work for all: what OpenSSL's client prefers, and every proxy here by itself agrees to.
+SAME_TLS = "TLSv1.3 TLS_AES_256_GCM_SHA384 X25519"
 
 
 class WrongAnswer(Exception):
@@ -157,12 +159,14 @@ def judged_client(line: str) -> Served:
     """Reads our own client's line.
 
     Raises:
-        WrongAnswer: An answer failed or was wrong, or a TLS session was resumed.
+        WrongAnswer: An answer failed or was wrong, a TLS session was resumed or made otherwise.
     """
     counts: dict[str, Any] = json.loads(line)
     faults = {name: counts[name] for name in ("failed", "wrong", "resumed")}
     if any(faults.values()) or counts["answers"] == 0:
         raise WrongAnswer(f"the client counted {faults} beside {counts['answers']} right answers")
+    if counts["tls"] not in ("", SAME_TLS):
+        raise WrongAnswer(f"handshakes were {counts['tls']}, to compare they must be {SAME_TLS}")
     return Served(counts["answers"], counts["seconds"], counts["p50_us"], counts["p99_us"])
 
 

@@ -80,7 +80,7 @@ class Running:
     def last_words(self) -> str:
         """The end of its log, for error messages."""
         words = " / ".join(self.log.read_text(errors="replace").split("\n")[-6:])
-        return words.strip(" /") or "(it said nothing)"
+        return words.strip(" /")[-400:] or "(it said nothing)"
 
     def wait_for_port(self, port: int, seconds: float = 15.0) -> None:
         """Returns once the port accepts a connection.

@@ -23,6 +23,7 @@ from bench.stage import HERE, Stage, fill
 NAMES = ("nginx", "haproxy", "evener", "relay")
 RIVALS = ("nginx", "haproxy")
 ROOT = HERE.parent
+NO_TLS: dict[str, list[str]] = {"certificates": []}
 INSTALLED = ROOT / ".venv" / "bin" / "evener"
 
 
@@ -80,13 +81,22 @@ def _command(
 def _evener_command(
     stage: Stage, values: Mapping[str, str], ways: Collection[Way], evener: str
 ) -> list[str]:
+    plan = only_listeners(
+        json.loads(fill(HERE / "plan.json", values).read_text()),
+        {values[way.value] for way in ways},
+    )
+    own = Path(values["BENCH_DIR"])
     files = {
         "config": fill(HERE / "evener.yaml", values),
-        "plan": fill(HERE / "plan.json", values),
-        "secrets": stage.directory / "secrets.json",
+        "plan": own / "plan.json",
+        "secrets": own / "secrets.json",
     }
-    plan = json.loads(files["plan"].read_text())
-    files["plan"].write_text(json.dumps(only_listeners(plan, {values[way.value] for way in ways})))
+    pem = (own / "both.pem").read_text()
+    secrets = {
+        name: pem for one in plan["listeners"] for name in (one["tls"] or NO_TLS)["certificates"]
+    }
+    files["plan"].write_text(json.dumps(plan))
+    files["secrets"].write_text(json.dumps(secrets))
     return [word.format(**files) for word in shlex.split(evener)]
 
 

@@ -8,7 +8,6 @@ Rules kept here:
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -117,9 +116,7 @@ def _write_certificate(directory: Path) -> None:
         check=True,
         capture_output=True,
     )
-    both = cert.read_text() + key.read_text()
-    (directory / "both.pem").write_text(both)
-    (directory / "secrets.json").write_text(json.dumps({"bench": both}))
+    (directory / "both.pem").write_text(cert.read_text() + key.read_text())
 
 
 def _build_programs(directory: Path) -> None:

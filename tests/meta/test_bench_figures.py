@@ -1,5 +1,6 @@
 """The bench reads what it measures rightly: processor time, wrk's counts, ratios and verdicts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,12 +76,25 @@ def test_counts_with_any_fault_are_no_figure(text: str) -> None:
         load.judged(text, SMALL)
 
 
+def client_line(fault: str = "", tls: str = load.SAME_TLS) -> str:
+    counts = {"failed": 0, "wrong": 0, "resumed": 0}
+    told = {"answers": 5, "seconds": 1, "p50_us": 1, "p99_us": 1, "tls": tls, **counts}
+    return json.dumps({**told, fault: 1} if fault else told)
+
+
+def test_a_clean_line_of_our_own_client_is_taken() -> None:
+    assert load.judged_client(client_line()).units == 5
+
+
 @pytest.mark.parametrize("fault", ["failed", "wrong", "resumed"])
 def test_a_fault_of_our_own_client_is_no_figure(fault: str) -> None:
-    counts = {"failed": 0, "wrong": 0, "resumed": 0, fault: 1}
-    told = ", ".join(f'"{name}": {count}' for name, count in counts.items())
     with pytest.raises(load.WrongAnswer):
-        load.judged_client(f'{{"answers": 5, "seconds": 1, "p50_us": 1, "p99_us": 1, {told}}}')
+        load.judged_client(client_line(fault))
+
+
+def test_handshakes_that_cannot_be_compared_are_no_figure() -> None:
+    with pytest.raises(load.WrongAnswer, match="to compare"):
+        load.judged_client(client_line(tls="TLSv1.3 TLS_AES_128_GCM_SHA256 X25519"))
 
 
 def figures(*costs: float) -> list[Figure]:
