@@ -31,13 +31,13 @@ mod tls;
 /// In words, when the plan does not build or the shard does not start.
 pub fn standalone(
     plan: evener_plan::Plan,
+    secrets: &std::collections::BTreeMap<String, String>,
     memory: std::os::fd::OwnedFd,
     sockets: Vec<(String, std::os::fd::OwnedFd)>,
 ) -> Result<(), String> {
     let tickets = std::sync::Arc::default();
-    let secrets = std::collections::BTreeMap::new();
     let now = clock::millis();
-    let shop = running::Workshop { secrets: &secrets, tickets: &tickets, previous: None, now };
+    let shop = running::Workshop { secrets, tickets: &tickets, previous: None, now };
     let running = running::Running::build(plan, &shop).map_err(|errors| errors.join("\n"))?;
     let (log, writer) = log::queue();
     std::thread::spawn(|| writer.run());
