@@ -141,18 +141,25 @@ pub fn request_segments(
     out: &mut Segments,
 ) -> Result<(), Malformed> {
     out.list.clear();
-    if policy.underscores == Underscores::Refuse && head.fields.underscored() {
-        return Err(Malformed::Underscore);
-    }
+    let cuts = Cuts::of_request(head, policy)?;
     request_line(head, buf, out);
-    let cuts = Cuts {
-        names: request_cuts(head, policy),
-        nominates: head.fields.connection().nominates,
-        tunnel: policy.tunnel,
-        set: policy.set,
-    };
     cuts.fields(&head.fields, buf, head.line.end, head.fields_end, out);
     Ok(())
+}
+
+/// The fields of `head` that go on to a server, for protocols that write them their own way
+/// (FastCGI's parameters). `Host` is not among them where an absolute target overrules it: the one
+/// host is `head.authority`.
+///
+/// # Errors
+/// `Underscore` where the policy refuses them.
+pub fn request_fields<'a>(
+    head: &'a RequestHead,
+    buf: &'a [u8],
+    policy: &RequestPolicy<'a>,
+) -> Result<impl Iterator<Item = &'a Field>, Malformed> {
+    let cuts = Cuts::of_request(head, policy)?;
+    Ok(head.fields.iter().filter(move |field| !cuts.cuts(field, &head.fields, buf)))
 }
 
 fn request_cuts(head: &RequestHead, policy: &RequestPolicy<'_>) -> Names {
@@ -166,7 +173,8 @@ fn request_cuts(head: &RequestHead, policy: &RequestPolicy<'_>) -> Names {
     if policy.reframed {
         names = names.with(FRAMING);
     }
-    if head.form == Form::Absolute {
+    if head.form == Form::Absolute || head.authority.text.is_empty() {
+        // The authority stands for it, or it is empty, and the caller names the server.
         names = names.with(Names::of(&[Name::Host]));
     }
     if head.version == Version::Http10 {
@@ -258,7 +266,20 @@ struct Cuts<'a> {
     set: &'a [&'a [u8]],
 }
 
-impl Cuts<'_> {
+impl<'a> Cuts<'a> {
+    #[inline]
+    fn of_request(head: &RequestHead, policy: &RequestPolicy<'a>) -> Result<Self, Malformed> {
+        if policy.underscores == Underscores::Refuse && head.fields.underscored() {
+            return Err(Malformed::Underscore);
+        }
+        Ok(Cuts {
+            names: request_cuts(head, policy),
+            nominates: head.fields.connection().nominates,
+            tunnel: policy.tunnel,
+            set: policy.set,
+        })
+    }
+
     /// Keeps all of `from..end` but the fields to cut.
     #[inline]
     fn fields(&self, fields: &Fields, buf: &[u8], from: u32, end: u32, out: &mut Segments) {
@@ -384,6 +405,27 @@ mod tests {
         let text = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
         let (out, _) = request_by(text, &RequestPolicy::default()).unwrap();
         assert_eq!(out, "POST / HTTP/1.1\r\nContent-Length: 1\r\n");
+    }
+
+    #[test]
+    fn an_empty_host_is_no_host_and_ends_here() {
+        let text = "GET / HTTP/1.0\r\nHost:\r\nA: b\r\n\r\n";
+        let (out, _) = request_by(text, &RequestPolicy::default()).unwrap();
+        assert_eq!(out, "GET / HTTP/1.1\r\nA: b\r\n");
+    }
+
+    #[test]
+    fn fields_go_on_alike_as_bytes_and_one_by_one() {
+        let text = "GET http://a/ HTTP/1.1\r\nHost: b\r\nX: y\r\nConnection: z, x-c\r\nZ: 1\r\n\
+                    X_Y: 1\r\nProxy: 1\r\nX-Real-IP: 1\r\nContent-Length: 0\r\nX-C: 1\r\n\r\n";
+        let mut parser = RequestParser::new();
+        parser.parse(text.as_bytes(), &Limits::default()).unwrap().expect("a whole head");
+        let policy = RequestPolicy { reframed: true, ..Default::default() };
+        let kept = request_fields(parser.head(), text.as_bytes(), &policy).unwrap();
+        let lines: Vec<u8> = kept.flat_map(|f| f.line.of(text.as_bytes()).to_vec()).collect();
+        assert_eq!(lines, b"X: y\r\n");
+        let (sent, _) = request_by(text, &policy).unwrap();
+        assert_eq!(sent, "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n");
     }
 
     #[test]
