@@ -13,6 +13,7 @@ RULES = (
     "crate_graph",
     "engine_door",
     "advisories",
+    "locked",
     "licences",
     "generated",
 )

@@ -11,6 +11,7 @@ from house.rules import (
     engine_door,
     generated,
     licences,
+    locked,
     rust_text,
     sizes,
 )
@@ -142,6 +143,15 @@ def test_a_locked_crate_below_its_fix_is_an_offence(tmp_path: Path) -> None:
     assert advisories.offences(tmp_path) == []
     write(tmp_path, "SECURITY.md", "no table")
     assert len(advisories.offences(tmp_path)) == 1
+
+
+def test_a_package_that_is_not_locked_is_an_offence(tmp_path: Path) -> None:
+    write(tmp_path, "pyproject.toml", '[project]\ndependencies = ["click>=8", "Some_thing"]\n')
+    write(tmp_path, "requirements/dev.in", "# words\nmypy\n")
+    write(tmp_path, "requirements/dev.txt", "click==8.5 \\\n    --hash=x\nmypy==2\n")
+    assert locked.offences(tmp_path) == [
+        "pyproject.toml:1: Some_thing is not in requirements/dev.txt: make lock"
+    ]
 
 
 def test_a_stale_generated_file_is_an_offence(tmp_path: Path) -> None:
