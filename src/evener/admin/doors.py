@@ -46,7 +46,7 @@ async def _admin(supervisor: Supervisor) -> None:
                 transport.abort()
             super().connection_made(transport)
 
-    await _serve(admin_app(supervisor), supervisor.admin_socket, Checked)
+    await _serve(admin_app(supervisor), supervisor.admin_socket.dup(), Checked)
 
 
 async def _metrics(supervisor: Supervisor) -> None:
@@ -56,7 +56,9 @@ async def _metrics(supervisor: Supervisor) -> None:
         serving = None
         if supervisor.metrics is not None:
             app = metrics_app(supervisor)
-            serving = asyncio.create_task(_serve(app, supervisor.metrics, H11Protocol))
+            # A copy: the HTTP server closes what it serves, the supervisor what it opened.
+            copy = supervisor.metrics.dup()
+            serving = asyncio.create_task(_serve(app, copy, H11Protocol))
         try:
             await changed
         finally:

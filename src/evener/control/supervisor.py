@@ -331,6 +331,7 @@ class Supervisor:
             )
             undo.pop_all()
         if new.metrics != old.metrics:
+            _close_socket(self.metrics)
             self.metrics = metrics
             self.metrics_changed.set()
         if new.access_to != old.access_to:

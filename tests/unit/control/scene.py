@@ -77,6 +77,8 @@ class FakeLoaded:
                     "name": "app",
                     "tls": None,
                     "scheduler": {"name": "nginx/round_robin"},
+                    "checks": [],
+                    "passive": {"fails": 1, "within": 10_000, "out": 10_000, "readmit": "tcp"},
                     "servers": [dict(one) for one in self.servers] + found,
                 }
             ],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import evener
+from evener.control.link import _reach
 from evener.control.worker_process import IGNORED, spawn, where_it_hangs
 
 pytestmark = pytest.mark.asyncio
@@ -18,13 +19,14 @@ import os, signal, socket, sys
 def serve(path):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(path)
-        with open(path + ".facts", "w") as file:
+        with open(path.replace(".sock", ".facts"), "w") as file:
             print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])), file=file)
             print(os.getcwd(), os.path.exists("evil.py"), "" in sys.path, file=file)
             print("heavy:", [name for name in ("asyncio", "click", "json.decoder", "ctypes",
                   "evener.config", "evener.control") if name in sys.modules], file=file)
         sock.listen()
-        sock.accept()
+        while True:
+            sock.accept()
 """
 
 
@@ -41,10 +43,10 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def listening(path: Path) -> list[str]:
-    async with asyncio.timeout(10):
-        while not Path(f"{path}.facts").exists() or not Path(f"{path}.facts").read_text():
-            await asyncio.sleep(0.005)
-    return Path(f"{path}.facts").read_text().splitlines()
+    """What the worker wrote down before it listened."""
+    sock = await _reach(str(path), 10.0)
+    sock.close()
+    return path.with_suffix(".facts").read_text().splitlines()
 
 
 async def test_a_worker_is_isolated_light_and_open_to_no_signal(engine: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tests; packages, so that one folder may use the fakes of another."""

@@ -1,0 +1,97 @@
+"""Reasons in sentences."""
+
+from typing import Any
+
+import pytest
+
+from evener.admin.why import why
+
+NOW = 1_700_000_000_000
+CHECK = {"every": 2000, "down": None, "rise": 2}
+
+
+def pool(**other: Any) -> dict[str, Any]:
+    servers = [
+        {"id": "a", "weight": 1, "tier": 0},
+        {"id": "b", "weight": 3, "tier": 0},
+        {"id": "spare", "weight": 1, "tier": 1},
+    ]
+    passive = {"fails": 1, "within": 10_000, "out": 10_000, "readmit": "tcp"}
+    return {"name": "app", "servers": servers, "checks": [], "passive": passive, **other}
+
+
+def facts(state: str, reason: str = "", **other: Any) -> dict[str, Any]:
+    return {
+        "pool": "app",
+        "server": "a",
+        "address": "10.0.0.1:80",
+        "weight": 1,
+        "tier": 0,
+        "state": state,
+        "reason": reason,
+        "changed": NOW - 180_000,
+        "ejected_until": 0,
+        "in_flight": 0,
+        "check": None,
+        **other,
+    }
+
+
+def test_a_server_that_is_down_says_what_the_check_saw() -> None:
+    check = {"at": NOW - 4000, "took_ms": 12, "ok": False, "text": "connection refused"}
+    lines = why(facts("down", "connection refused", check=check), pool(checks=[CHECK]), NOW)
+    assert lines[0].startswith("app/a is down since ") and lines[0].endswith("(3 min ago).")
+    assert lines[1:] == [
+        "Reason: connection refused.",
+        "Last check: 4 s ago, took 12 ms, failed: connection refused.",
+        "2 passes in a row bring it back; it is checked every 2 s.",
+    ]
+
+
+def test_one_pass_is_said_in_the_singular_and_its_own_interval() -> None:
+    once = {"every": 2000, "down": 500, "rise": 1}
+    assert why(facts("down"), pool(checks=[once]), NOW)[-1] == (
+        "One pass brings it back; it is checked every 500 ms."
+    )
+
+
+@pytest.mark.parametrize(
+    ("readmit", "until", "said"),
+    [
+        ("tcp", NOW + 7000, "In 7 s it is checked by a TCP connection"),
+        ("tcp", NOW - 1, "Now that its time is over it is checked"),
+        ("request", NOW + 7000, "In 7 s a live request tries it"),
+    ],
+)
+def test_an_ejected_server_says_when_and_how_it_returns(
+    readmit: str, until: int, said: str
+) -> None:
+    passive = {"fails": 1, "within": 1, "out": 1, "readmit": readmit}
+    lines = why(facts("ejected", ejected_until=until), pool(passive=passive), NOW)
+    assert lines[-1].startswith(said)
+
+
+def test_what_is_in_hand_is_counted_while_it_drains() -> None:
+    lines = why(facts("draining", "as a person asked", in_flight=1), pool(), NOW)
+    assert "It has 1 request in hand." in lines
+    assert lines[-1] == ("What it has in hand goes on. `evener server ready app/a` brings it back.")
+
+
+def test_a_server_that_is_up_says_its_share() -> None:
+    assert why(facts("up"), pool(), NOW)[-1] == (
+        "It takes traffic: weight 1, 25 % of its tier when all are up."
+    )
+
+
+def test_a_higher_tier_says_when_it_serves() -> None:
+    lines = why(facts("up", server="spare", tier=1), pool(), NOW)
+    assert "of tier 1" in lines[-1] and "no server of a lower one" in lines[-1]
+
+
+def test_weight_zero_is_said_plainly() -> None:
+    assert why(facts("up", weight=0), pool(), NOW)[-1] == "Its weight is 0: it takes nothing new."
+
+
+def test_an_unchecked_server_says_so() -> None:
+    assert "It has not been checked." in why(facts("starting"), pool(checks=[CHECK]), NOW)
+    assert "Its pool has no active check." in why(facts("up"), pool(), NOW)
