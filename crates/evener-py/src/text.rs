@@ -43,12 +43,7 @@ fn tuple<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyTuple
 }
 
 fn raise(error: TextError) -> PyErr {
-    YamlError::new_err((
-        error.place.line,
-        error.place.column,
-        error.cause.to_string(),
-        error.hint,
-    ))
+    YamlError::new_err((error.place.line, error.place.column, error.cause.to_string(), error.hint))
 }
 
 /// Adds this file's part to the module.

@@ -39,7 +39,7 @@ def pool(name: str, pool: Pool, resolution: Resolution, secrets: Secrets) -> dic
         "protocol": "fastcgi" if pool.protocol == "fastcgi" else "http",
         "tls": _tls(path, pool.tls, secrets),
         "scheduler": {"name": f"{pool.scheduler.as_}/{pool.scheduler.name}"},
-        "servers": _servers(path, pool, 443 if pool.tls else 80, resolution),
+        "servers": _servers(path, pool, pool.default_port, resolution),
         "checks": [_check(check) for check in pool.check],
         "passive": None
         if pool.passive is None
@@ -78,7 +78,7 @@ def _servers(path: str, pool: Pool, port: int, resolution: Resolution) -> list[d
 def _server(path: str, server: Server, port: int, resolution: Resolution) -> list[dict[str, Any]]:
     address = server.address
     if address.kind != "name":
-        whole = address if address.port or address.kind == "unix" else address._replace(port=port)
+        whole = address.with_port(port)
         host = "localhost" if address.kind == "unix" else address.host
         return [_made(server, server.id or str(whole), str(whole), host)]
     made = []

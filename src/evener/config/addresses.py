@@ -27,6 +27,10 @@ class ServerAddress(NamedTuple):
     host: str
     port: int | None
 
+    def with_port(self, port: int) -> ServerAddress:
+        """The address with this port, if it has none of its own."""
+        return self if self.port or self.kind == "unix" else self._replace(port=port)
+
     def __str__(self) -> str:
         if self.kind == "unix":
             return f"unix:{self.host}"
@@ -151,7 +155,7 @@ def _split(text: str) -> tuple[str, int | None]:
     host, port = match.group(1), match.group(2)
     if port is None:
         return host, None
-    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+    if not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
         raise RejectError("a port is a number from 1 to 65535")
     return host, int(port)
 

@@ -16,7 +16,7 @@ from evener.config import defaults
 from evener.config.environment import UnknownVariableError, escape, expand
 from evener.config.errors import ConfigError, Place, Problem
 from evener.config.node import Mapping as MappingNode
-from evener.config.node import Node, Scalar, from_python
+from evener.config.node import Node, Scalar, from_python, plain
 from evener.config.node import Sequence as SequenceNode
 from evener.config.report import Path, Report
 from evener.config.rules import judge
@@ -121,16 +121,17 @@ class Config:
 
     def resolved(self) -> dict[str, Any]:
         """The long form with every default; read again, it gives the same settings."""
-        plain = ROOT.write(self.settings)
-        del plain["defaults"]
-        escaped: dict[str, Any] = _map_texts(plain, escape)
+        long = ROOT.write(self.settings)
+        del long["defaults"]
+        escaped: dict[str, Any] = _map_texts(long, escape)
         return escaped
 
     def to_yaml(self, *, resolved: bool = False) -> str:
-        """The tree as YAML: as it was written, or the long form with every default."""
+        """The tree as YAML: as it was written, references to the environment included, or the long
+        form with every default."""
         from evener.config.yaml import dump
 
-        return dump(self.resolved() if resolved else _map_texts(_plain(self._node), escape))
+        return dump(self.resolved() if resolved else plain(self._node))
 
     def place(self, *path: str | int) -> Place:
         """Where a key of the tree is written, or the nearest thing above it that is."""
@@ -167,7 +168,7 @@ class Config:
 def _expand(node: Node, path: Path, env: Mapping[str, str], report: Report) -> None:
     if isinstance(node, Scalar) and "${" in node.text:
         try:
-            node.text = expand(node.text, env)
+            node.text, node.written = expand(node.text, env), node.text
         except UnknownVariableError as error:
             report.spoil(node, path, node.describe(), error.expected, error.hint)
     elif isinstance(node, MappingNode):
@@ -176,15 +177,6 @@ def _expand(node: Node, path: Path, env: Mapping[str, str], report: Report) -> N
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.items):
             _expand(item, (path, index), env, report)
-
-
-def _plain(node: Node) -> Any:
-    if isinstance(node, MappingNode):
-        return {name: _plain(value) for name, (_, value) in node.entries.items()}
-    if isinstance(node, SequenceNode):
-        return [_plain(item) for item in node.items]
-    assert isinstance(node, Scalar)
-    return node.text
 
 
 def _map_texts(value: Any, change: Any) -> Any:

@@ -63,6 +63,9 @@ def explain(asked: str) -> str:
     if found:
         paths = "\n  ".join(entry.path for entry in found)
         raise UnknownKeyError(f"several keys end in `{asked}`:\n  {paths}")
+    word = asked.rpartition(".")[2]
+    if any(word in section.form.planned for section in _sections()):
+        raise UnknownKeyError(f"`{word}` is planned but not built yet")
     hint = nearest(asked, known) or "`evener explain` alone lists all keys"
     raise UnknownKeyError(f"no key `{asked}`; {hint}")
 
@@ -97,6 +100,11 @@ def shared(path: str) -> str:
             # Lists replace: only a check, which may stand alone, merges key by key.
             return "" if "[]" in rest.replace("check[]", "check") else other + rest
     return ""
+
+
+def _sections() -> Iterator[Section]:
+    yield ROOT
+    yield from (entry.section for entry in entries() if entry.section is not None)
 
 
 def _within(section: Section, above: str, seen: tuple[type, ...]) -> Iterator[Entry]:

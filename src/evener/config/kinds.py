@@ -143,7 +143,8 @@ class Or(Type):
         return self.type.merge(base, over)
 
     def json_schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"enum": list(self._words)}, self.type.json_schema()]}
+        words = [*self._words, *([False] if self.word == "off" else [])]
+        return {"anyOf": [{"enum": words}, self.type.json_schema()]}
 
     def inner(self) -> Iterable[Type]:
         return (self.type,)

@@ -104,7 +104,8 @@ class ScalarType(Type):
             return BAD
 
     def json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "description": self.expected}
+        # Editors read `1.2`, `0600` or `true` as numbers and switches before they ask the schema.
+        return {"type": ["string", "number", "boolean"], "description": self.expected}
 
 
 EMPTY_HINT = "leave the key out to get its default; text that YAML swallows belongs in quotes"

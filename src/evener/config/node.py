@@ -38,9 +38,15 @@ class Node:
 
 
 class Scalar(Node):
-    """A text. `plain` tells that no quotes were around it: an empty plain one is no value."""
+    """A text. `plain` tells that no quotes were around it: an empty plain one is no value.
 
-    __slots__ = ("plain", "text")
+    `written` is set where the text had references to the environment: the text before them.
+    """
+
+    __slots__ = ("plain", "text", "written")
+    plain: bool
+    text: str
+    written: str
 
     def __init__(self, text: str, plain: bool, file: str, line: int, column: int) -> None:
         self.text = text
@@ -86,6 +92,16 @@ class Mapping(Node):
 
     def describe(self) -> str:
         return "a mapping" if self.entries else "an empty mapping"
+
+
+def plain(node: Node) -> Any:
+    """The tree as it was written: texts, lists and dicts."""
+    if isinstance(node, Mapping):
+        return {name: plain(value) for name, (_, value) in node.entries.items()}
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    assert isinstance(node, Scalar)
+    return getattr(node, "written", node.text)
 
 
 def from_python(value: Any, file: str = IN_PYTHON) -> Node:

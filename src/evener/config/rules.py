@@ -5,6 +5,7 @@ Called after every key was read by itself; what could not be read is not judged 
 
 from __future__ import annotations
 
+from evener.config.addresses import ServerAddress
 from evener.config.node import Mapping, Node, Sequence
 from evener.config.report import Path, Report, nearest
 from evener.config.schema import HTTP_ONLY, Listener, Pool, Root, Route
@@ -50,7 +51,7 @@ class _Rules:
         ids: dict[str, Path] = {}
         for index, server in enumerate(pool.servers):
             here = ((path, "servers"), index)
-            name = server.id or str(server.address)
+            name = server.id or str(server.address.with_port(pool.default_port))
             if name in ids:
                 hint = f"it stands first at {self._at(ids[name]).place}; give one of them an `id`"
                 self._wrong(here, f"the server `{name}` twice", "each server once", hint)
@@ -58,7 +59,7 @@ class _Rules:
             if server.params and pool.protocol != "fastcgi":
                 self._params((here, "params"), pool)
             if pool.protocol == "fastcgi" and server.address.port is None:
-                self._needs_port((here, "address"), server.address.kind, name)
+                self._needs_port((here, "address"), server.address)
         if pool.params and self._written((path, "params")) and pool.protocol != "fastcgi":
             self._params((path, "params"), pool)
 
@@ -87,9 +88,10 @@ class _Rules:
         got = f"`params` with `protocol: {pool.protocol}`"
         self._wrong(path, got, "them with `protocol: fastcgi`", "HTTP has no parameters")
 
-    def _needs_port(self, path: Path, kind: str, name: str) -> None:
-        if kind != "unix":
-            self._wrong(path, f"`{name}`", "an address with a port", f"php-fpm's is {name}:9000")
+    def _needs_port(self, path: Path, address: ServerAddress) -> None:
+        if address.kind != "unix":
+            hint = f"php-fpm's is `{address.with_port(9000)}`"
+            self._wrong(path, f"`{address}`", "an address with a port", hint)
 
     def _wrong(self, path: Path, got: str, expected: str, hint: str = "") -> None:
         self._report.add(self._at(path), path, got, expected, hint)

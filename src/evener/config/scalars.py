@@ -113,7 +113,10 @@ class Choice(ScalarType):
         raise RejectError(nearest(text, self.words))
 
     def json_schema(self) -> dict[str, Any]:
-        return {"enum": list(self.words)}
+        numbers = [
+            float(word) if "." in word else int(word) for word in self.words if word[0].isdigit()
+        ]
+        return {"enum": [*self.words, *numbers]}
 
 
 class Integer(ScalarType):

@@ -102,7 +102,7 @@ class _Builder:
 
     def _expand(self, node: Scalar, path: Path) -> None:
         try:
-            node.text = expand(node.text, self._env)
+            node.text, node.written = expand(node.text, self._env), node.text
         except UnknownVariableError as error:
             self._report.spoil(node, path, node.describe(), error.expected, error.hint)
 

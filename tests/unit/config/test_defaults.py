@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evener.config import Config
-from evener.config.api import _plain
-from evener.config.node import from_python
+from evener.config.node import from_python, plain
 from evener.config.schema import LISTENER, POOL
 
 from .forms import plan
@@ -34,7 +33,7 @@ POOLS = st.fixed_dictionaries(
 
 
 def merged(base: Any, over: Any) -> Any:
-    return _plain(POOL.merge(from_python(base), from_python(over)))
+    return plain(POOL.merge(from_python(base), from_python(over)))
 
 
 @given(POOLS)
@@ -121,4 +120,4 @@ def test_short_forms_are_expanded_before_they_merge() -> None:
         from_python({"timeouts": {"tunnel": {"max": "9s"}}}),
         from_python({"timeouts": {"tunnel": "5s"}}),
     )
-    assert _plain(listener) == {"timeouts": {"tunnel": {"max": "9s", "idle": "5s"}}}
+    assert plain(listener) == {"timeouts": {"tunnel": {"max": "9s", "idle": "5s"}}}

@@ -147,8 +147,8 @@ FORMS = {
         "pools: app",
     ),
     "same server twice": (
-        S % "10.0.0.1, 10.0.0.1",
-        "f:1:25: pools.app.servers[1]: found the server `10.0.0.1` twice, expected each server "
+        S % "10.0.0.1, 10.0.0.1:80",
+        "f:1:25: pools.app.servers[1]: found the server `10.0.0.1:80` twice, expected each server "
         "once (it stands first at f:1:15; give one of them an `id`)",
     ),
     "same key twice": (
@@ -213,7 +213,7 @@ FORMS = {
     "fastcgi server without a port": (
         P % "protocol: fastcgi",
         "f:1:24: pools.app.servers[0].address: found `10.0.0.1`, expected an address with a port "
-        "(php-fpm's is 10.0.0.1:9000)",
+        "(php-fpm's is `10.0.0.1:9000`)",
     ),
     "https without tls": (
         P % "protocol: https, tls: off",

@@ -53,6 +53,11 @@ def test_an_unknown_key_gets_the_nearest() -> None:
         explain("pools.NAME.chek")
 
 
+def test_a_planned_key_is_told_to_be_planned() -> None:
+    with pytest.raises(UnknownKeyError, match="`slow_start` is planned but not built yet"):
+        explain("pools.app.slow_start")
+
+
 def test_what_only_a_restart_changes_is_said() -> None:
     assert "a change needs: evener upgrade" in explain("evener.shards")
 

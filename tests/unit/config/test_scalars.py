@@ -83,6 +83,7 @@ def test_a_text_means(type: ScalarType, text: str, value: object) -> None:
         (SERVER_ADDRESS, "1.2.3.4.5"),
         (SERVER_ADDRESS, "web1:"),
         (SERVER_ADDRESS, "web1:0"),
+        (SERVER_ADDRESS, "web1:00080123"),
         (SERVER_ADDRESS, "web1:99999999999999999999"),
         (SERVER_ADDRESS, ":"),
         (SERVER_ADDRESS, "a b"),

@@ -461,6 +461,11 @@ class Pool:
         if self.protocol == "https" and self.tls is None and "tls" in written:
             fail("tls", "`off` with `protocol: https`", "keys of tls", "write `protocol: http`")
 
+    @property
+    def default_port(self) -> int:
+        """The port of servers that are written without one."""
+        return 443 if self.tls is not None else 80
+
     def completed(self) -> Pool:
         """With what its protocol brings along."""
         if self.protocol == "https":
