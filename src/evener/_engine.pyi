@@ -1,5 +1,7 @@
 """The extension module: the Rust side of Evener."""
 
+__all__ = ["YamlError", "__version__", "yaml_events"]
+
 __version__: str
 
 class YamlError(ValueError):

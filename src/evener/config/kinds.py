@@ -166,6 +166,20 @@ class Section(Type):
         """The class of the section."""
         return self._cls if isinstance(self._cls, type) else self._cls()
 
+    # What a class may say of itself, beside its keys: `judge`, rules between them; `silent`, keys
+    # without a meaning for its kind; `completed`, itself with what its kind brings along.
+    @cached_property
+    def _judges(self) -> bool:
+        return hasattr(self.cls, "judge")
+
+    @cached_property
+    def _silences(self) -> bool:
+        return hasattr(self.cls, "silent")
+
+    @cached_property
+    def _completes(self) -> bool:
+        return hasattr(self.cls, "completed")
+
     @cached_property
     def form(self) -> Form:
         """How it may be written."""
@@ -206,7 +220,7 @@ class Section(Type):
 
     def write(self, value: Any) -> Any:
         plain = {}
-        silent = value.silent() if hasattr(value, "silent") else ()
+        silent = value.silent() if self._silences else ()
         for name, key in self.keys.items():
             held = getattr(value, key.attribute)
             if name in silent:
@@ -265,31 +279,31 @@ class Section(Type):
         return defaults
 
     def _made(self, values: dict[str, Any], mapping: Mapping, path: Path, report: Report) -> Any:
-        whole = True
-        for name, key in self.keys.items():
-            if key.attribute not in values:
-                hint = f"for example `{name}: {key.example}`" if key.example else ""
-                report.add(mapping, path, f"no `{name}`", f"`{name}`: {key.type.expected}", hint)
-                whole = False
-            elif values[key.attribute] is BAD:
-                whole = False
-        if not whole:
+        if len(values) < len(self.keys):
+            self._missing(values, mapping, path, report)
+            return BAD
+        if BAD in values.values():
             return BAD
         made = self.cls(**values)
-        if hasattr(made, "silent") and made.silent():
+        if self._silences and (silent := made.silent()):
             # What defaults say of other kinds is not this thing's business.
-            made = replace(made, **{name: self.defaults[name] for name in made.silent()})
-        judge = getattr(made, "judge", None)
-        if judge is not None:
+            made = replace(made, **{name: self.defaults[name] for name in silent})
+        if self._judges:
 
             def fail(name: str, got: str, expected: str, hint: str = "") -> None:
                 at = mapping.entries[name][1] if name in mapping.entries else mapping
                 report.add(at, (path, name), got, expected, hint)
 
-            judge(fail, mapping.entries)
-        if hasattr(made, "completed"):
-            made = made.completed()
-        return made
+            made.judge(fail, mapping.entries)
+        return made.completed() if self._completes else made
+
+    def _missing(
+        self, values: dict[str, Any], mapping: Mapping, path: Path, report: Report
+    ) -> None:
+        for name, key in self.keys.items():
+            if key.attribute not in values:
+                hint = f"for example `{name}: {key.example}`" if key.example else ""
+                report.add(mapping, path, f"no `{name}`", f"`{name}`: {key.type.expected}", hint)
 
     def _unknown(self, key: Scalar, path: Path, report: Report) -> None:
         if key.text in self.form.planned:

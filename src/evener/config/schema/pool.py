@@ -21,7 +21,7 @@ from evener.config.scalars import (
     Switch,
     Text,
 )
-from evener.config.schema.fastcgi import of_pool, of_server
+from evener.config.schema.fastcgi import DEFAULTS, of_pool, of_server
 from evener.config.templates import Template
 
 PARAMETER = Pattern("the name of a parameter such as DOCUMENT_ROOT", r"[A-Za-z_][A-Za-z0-9_]*")
@@ -414,7 +414,8 @@ class Pool:
     params: dict[str, str] = key(
         PARAMETERS,
         "Parameters that FastCGI servers get, with words in braces. DOCUMENT_ROOT alone makes "
-        "php-fpm run: the others have defaults.",
+        "php-fpm run: SCRIPT_FILENAME is then DOCUMENT_ROOT and {path}. Others that are given "
+        f"without a word: {', '.join(f'{name}={value}' for name, value in DEFAULTS.items())}.",
         default={},
         example="{DOCUMENT_ROOT: /srv/www}",
     )
