@@ -42,7 +42,7 @@ class Client:
     """
 
     def __init__(self, run: str | None = None, config: str | None = None) -> None:
-        self.run = find(run, config)
+        self.run = find(run or _run_of(config), config)
 
     def read(self, path: str) -> Any:
         """The JSON at a path."""
@@ -72,6 +72,18 @@ class Client:
         if answer.status >= 400:
             raise _refusal(text, answer.status)
         return text
+
+
+def _run_of(config: str | None) -> str | None:
+    """The run directory that a file names, if it does; a file with errors names none."""
+    if config is None:
+        return None
+    from evener.config import Config, ConfigError
+
+    try:
+        return Config.load(config).settings.evener.run
+    except ConfigError:
+        return None
 
 
 def server_path(name: str) -> str:

@@ -193,6 +193,8 @@ class Supervisor:
         try:
             await self._begin(Serving(loaded, compiled, secrets, 1, now_ms()))
         except BaseException:
+            if hasattr(self, "keeper"):
+                await self.keeper.stop()
             self._let_go()
             raise
 

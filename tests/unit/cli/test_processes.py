@@ -1,0 +1,253 @@
+"""`evener run` and `evener quick` as real processes, with a stand-in for the engine's worker."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import evener
+
+PACKAGE = "__path__.append({real!r})\n__version__ = '0.1.0'\n"
+
+
+class Instance:
+    """The command, started, with a file of its own."""
+
+    def __init__(self, tmp: Path) -> None:
+        package = tmp / "path" / "evener"
+        package.mkdir(parents=True)
+        real = str(Path(evener.__file__).parent)
+        (package / "__init__.py").write_text(PACKAGE.format(real=real))
+        (package / "_engine.py").write_text((Path(__file__).parent / "stand_in.py").read_text())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.tmp, self.run = tmp, tmp / "run"
+        self.file = tmp / "evener.yaml"
+        self.write("10.0.0.1:80")
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join([str(package.parent), *filter(None, sys.path)]),
+            "HOME": str(tmp),
+            "TMPDIR": str(tmp),
+            "XDG_RUNTIME_DIR": str(tmp / "xdg"),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.seen: set[int] = set()
+
+    def write(self, *servers: str) -> None:
+        self.file.write_text(
+            f"evener: {{run: '{self.run}', state: '{self.tmp}/state', shards: 2,"
+            f" log: {{access: off}}}}\n"
+            f"listeners: {{web: {{bind: '127.0.0.1:{self.port}', pool: app}}}}\n"
+            f"pools: {{app: [{', '.join(repr(each) for each in servers)}]}}\n"
+        )
+
+    def start(self, *arguments: str, **environment: str) -> None:
+        with (self.tmp / "words").open("wb") as words:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "evener.cli", *arguments],
+                env={**self.environment, **environment},
+                cwd=self.tmp,
+                stderr=words,
+            )
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "evener.cli", *arguments],
+            env=self.environment,
+            cwd=self.tmp,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    def answer(self, patience: float = 10.0) -> int:
+        """The process id of the worker that answers; waits for one."""
+        end = time.monotonic() + patience
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                connection.request("GET", "/")
+                worker = int(connection.getresponse().read())
+                self.seen.add(worker)
+                return worker
+            except ConnectionRefusedError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.002)
+            finally:
+                connection.close()
+
+    def ready(self) -> int:
+        """As `answer`, once the commands are answered, too."""
+        worker = self.answer()
+        while self.command("show", "status", "--run", str(self.run)).returncode:
+            assert self.process is not None and self.process.poll() is None
+        return worker
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def ended(self) -> tuple[int, str]:
+        """Exit code and words, once it has ended."""
+        assert self.process is not None
+        code = self.process.wait(timeout=20)
+        return code, (self.tmp / "words").read_text()
+
+    def clean_up(self) -> None:
+        """Ends what a failed test may have left."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for worker in self.seen:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Instance]:
+    made = Instance(tmp_path)
+    yield made
+    made.clean_up()
+
+
+def test_a_run_serves_reloads_and_drains(instance: Instance) -> None:
+    instance.start("run", "evener.yaml")
+    worker = instance.ready()
+    shown = instance.command("show", "status", "--config", "evener.yaml")
+    assert shown.returncode == 0 and f"worker {worker}" in shown.stdout
+    here = ("--run", str(instance.run))
+    instance.write("10.0.0.1:80", "10.0.0.2:80")
+    assert "plan 2 serves" in instance.command("reload", "--config", "evener.yaml").stderr
+    assert "10.0.0.2:80" in instance.command("show", "servers", *here).stdout
+    assert "evener_plan_generation 2" in instance.command("show", "metrics", *here).stdout
+    assert instance.answer() == worker
+    instance.write("not an address")
+    refused = instance.command("reload", *here)
+    assert refused.returncode == 1 and "evener.yaml:3" in refused.stderr
+    assert instance.command("check", "evener.yaml").returncode == 2
+    instance.signal(signal.SIGTERM)
+    code, words = instance.ended()
+    assert code == 0 and "stopped; nothing was cut" in words
+    assert instance.command("show", "status", *here).returncode == 3
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", instance.port), 1)
+
+
+def test_a_killed_worker_is_replaced_and_nobody_is_refused(instance: Instance) -> None:
+    instance.start("run", "evener.yaml")
+    first = instance.answer()
+    os.kill(first, signal.SIGKILL)
+    killed = time.monotonic()
+    second = first
+    while second == first:
+        # What the dying one had in hand is lost; the rest waits in the queue, none is refused.
+        with contextlib.suppress(ConnectionResetError, http.client.BadStatusLine):
+            second = instance.answer(patience=0.0)
+    assert time.monotonic() - killed < 5.0
+
+
+def test_hup_reloads_usr1_reopens_and_usr2_says_what_it_cannot(instance: Instance) -> None:
+    instance.start("run", "evener.yaml")
+    instance.ready()
+    instance.signal(signal.SIGUSR1)
+    instance.signal(signal.SIGUSR2)
+    instance.signal(signal.SIGHUP)
+    end = time.monotonic() + 10
+    while "plan 2" not in instance.command("show", "status", "--run", str(instance.run)).stdout:
+        assert time.monotonic() < end
+    instance.signal(signal.SIGINT)
+    code, words = instance.ended()
+    assert code == 0
+    for said in ("logs reopened", "cannot upgrade in place", "reload: plan 2 serves"):
+        assert said in words
+
+
+def test_a_second_term_ends_at_once(instance: Instance) -> None:
+    instance.start("run", "evener.yaml", STAND_IN_HANGS="1")
+    instance.ready()
+    instance.signal(signal.SIGTERM)
+    time.sleep(0.2)  # two signals at once would be one to the kernel
+    begun = time.monotonic()
+    instance.signal(signal.SIGTERM)
+    code, words = instance.ended()
+    assert code == 0 and "stopped at once" in words
+    assert time.monotonic() - begun < 5
+
+
+def test_quick_serves_and_takes_its_worker_along(instance: Instance) -> None:
+    instance.start("quick", f"127.0.0.1:{instance.port}", ":8001", ":8002")
+    worker = instance.answer()
+    pidfd = os.pidfd_open(worker)
+    instance.signal(signal.SIGKILL)
+    instance.ended()
+    import select
+
+    assert select.select([pidfd], [], [], 10)[0]
+    os.close(pidfd)
+
+
+def test_a_second_supervisor_takes_over_from_a_dead_one(instance: Instance) -> None:
+    instance.start("run", "evener.yaml")
+    first = instance.ready()
+    instance.signal(signal.SIGKILL)
+    instance.ended()
+    assert instance.answer() == first
+    instance.start("run", "evener.yaml")
+    end = time.monotonic() + 10
+    while instance.answer() == first:
+        assert time.monotonic() < end
+    instance.ready()
+    instance.signal(signal.SIGTERM)
+    code, words = instance.ended()
+    assert code == 0 and "an earlier worker was found" in words
+
+
+def test_a_term_during_the_start_leaves_nothing_behind(instance: Instance) -> None:
+    instance.start("run", "evener.yaml")
+    instance.answer()
+    instance.signal(signal.SIGTERM)
+    assert instance.ended()[0] == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", instance.port), 1)
+
+
+def test_what_keeps_it_from_starting_is_said_with_the_right_exit_code(instance: Instance) -> None:
+    with socket.create_server(("127.0.0.1", instance.port)):
+        taken = instance.command("run", "evener.yaml")
+    assert taken.returncode == 1 and "listens there" in taken.stderr
+    assert "Traceback" not in taken.stderr
+    instance.file.write_text("listeners: {web: {bind: ':1', poool: app}}\n")
+    wrong = instance.command("run", "evener.yaml")
+    assert wrong.returncode == 2 and "did you mean" in wrong.stderr
+    missing = instance.command("run", "none.yaml")
+    assert missing.returncode == 2 and "none.yaml" in missing.stderr
+    assert instance.command("nonsense").returncode == 2
+
+
+def test_quick_saves_a_file_that_run_reads(instance: Instance) -> None:
+    saved = instance.command("quick", "--save", "quick.yaml", ":8080", ":8001")
+    assert saved.returncode == 0
+    assert instance.command("check", "quick.yaml").stdout == "ok: 1 listener, 1 pool, 1 server\n"
+    again = instance.command("quick", "--save", "quick.yaml", ":8080", ":8001")
+    assert again.returncode == 1 and "is there already" in again.stderr
+
+
+def test_help_has_examples_for_every_command(instance: Instance) -> None:
+    for command in ("run", "check", "quick", "reload", "stop", "show", "explain", "why"):
+        assert "Example" in instance.command(command, "--help").stdout, command
+    assert "evener server drain" in instance.command("server", "drain", "--help").stdout
+    assert "evener 0.1.0" in instance.command("--version").stdout
+    explained = instance.command("explain", "pools.app.passive")
+    assert explained.returncode == 0 and "passive" in explained.stdout
+    assert instance.command("explain", "pasive").returncode == 2
