@@ -24,12 +24,20 @@ pub enum Stream {
     /// Bytes as they are on the socket.
     Plain(Plain),
     /// TLS, with us as the server.
-    ServerTls(Box<tokio_rustls::server::TlsStream<Plain>>),
+    ServerTls(Box<Tls<tokio_rustls::server::TlsStream<Plain>>>),
     /// TLS, with us as the client.
-    ClientTls(Box<tokio_rustls::client::TlsStream<Plain>>),
+    ClientTls(Box<Tls<tokio_rustls::client::TlsStream<Plain>>>),
     /// A scripted peer of a simulation.
     #[cfg(test)]
     Scripted(Box<crate::simulation::ScriptedStream>),
+}
+
+/// A TLS session over a socket.
+pub struct Tls<S> {
+    session: S,
+    /// The session may hold bytes that the socket no longer does: they came with the handshake, or
+    /// a read was too small for all there were.
+    more: bool,
 }
 
 /// A socket and the bytes already taken from it.
@@ -56,8 +64,14 @@ macro_rules! on_transport {
     ($stream:expr, $inner:ident => $call:expr) => {
         match $stream {
             Stream::Plain($inner) => $call,
-            Stream::ServerTls($inner) => $call,
-            Stream::ClientTls($inner) => $call,
+            Stream::ServerTls(tls) => {
+                let $inner = &mut tls.session;
+                $call
+            }
+            Stream::ClientTls(tls) => {
+                let $inner = &mut tls.session;
+                $call
+            }
             #[cfg(test)]
             Stream::Scripted($inner) => $call,
         }
@@ -75,8 +89,10 @@ impl Stream {
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Plain(plain) => plain.poll_readable(cx),
-            Stream::ServerTls(tls) => tls.get_ref().0.poll_readable(cx),
-            Stream::ClientTls(tls) => tls.get_ref().0.poll_readable(cx),
+            Stream::ServerTls(tls) if tls.more => Poll::Ready(Ok(())),
+            Stream::ServerTls(tls) => tls.session.get_ref().0.poll_readable(cx),
+            Stream::ClientTls(tls) if tls.more => Poll::Ready(Ok(())),
+            Stream::ClientTls(tls) => tls.session.get_ref().0.poll_readable(cx),
             #[cfg(test)]
             Stream::Scripted(script) => script.poll_readable(cx),
         }
@@ -91,7 +107,14 @@ impl Stream {
         into: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
         let mut space = ReadBuf::new(into.space());
-        on_transport!(self, inner => ready!(Pin::new(inner).poll_read(cx, &mut space)))?;
+        let result = match self {
+            Stream::Plain(plain) => Pin::new(plain).poll_read(cx, &mut space),
+            Stream::ServerTls(tls) => tls.poll_read(cx, &mut space),
+            Stream::ClientTls(tls) => tls.poll_read(cx, &mut space),
+            #[cfg(test)]
+            Stream::Scripted(script) => Pin::new(script).poll_read(cx, &mut space),
+        };
+        ready!(result)?;
         let count = space.filled().len();
         into.filled(count);
         Poll::Ready(Ok(count))
@@ -118,8 +141,8 @@ impl Stream {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Plain(_) => Poll::Ready(Ok(())),
-            Stream::ServerTls(tls) => Pin::new(tls).poll_flush(cx),
-            Stream::ClientTls(tls) => Pin::new(tls).poll_flush(cx),
+            Stream::ServerTls(tls) => Pin::new(&mut tls.session).poll_flush(cx),
+            Stream::ClientTls(tls) => Pin::new(&mut tls.session).poll_flush(cx),
             #[cfg(test)]
             Stream::Scripted(_) => Poll::Ready(Ok(())),
         }
@@ -150,8 +173,8 @@ impl Stream {
     fn plain_mut(&mut self) -> Option<&mut Plain> {
         match self {
             Stream::Plain(plain) => Some(plain),
-            Stream::ServerTls(tls) => Some(tls.get_mut().0),
-            Stream::ClientTls(tls) => Some(tls.get_mut().0),
+            Stream::ServerTls(tls) => Some(tls.session.get_mut().0),
+            Stream::ClientTls(tls) => Some(tls.session.get_mut().0),
             #[cfg(test)]
             Stream::Scripted(_) => None,
         }
@@ -167,8 +190,8 @@ impl Stream {
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
         let plain = match self {
             Stream::Plain(plain) => plain,
-            Stream::ServerTls(tls) => tls.get_ref().0,
-            Stream::ClientTls(tls) => tls.get_ref().0,
+            Stream::ServerTls(tls) => tls.session.get_ref().0,
+            Stream::ClientTls(tls) => tls.session.get_ref().0,
             #[cfg(test)]
             Stream::Scripted(_) => return None,
         };
@@ -181,7 +204,7 @@ impl Stream {
     /// The server name that a client asked for by TLS; empty without one.
     pub fn server_name(&self) -> &str {
         match self {
-            Stream::ServerTls(tls) => tls.get_ref().1.server_name().unwrap_or(""),
+            Stream::ServerTls(tls) => tls.session.get_ref().1.server_name().unwrap_or(""),
             _ => "",
         }
     }
@@ -195,6 +218,21 @@ impl Stream {
             }
             _ => None,
         }
+    }
+}
+
+impl<S> Tls<S> {
+    /// A session whose handshake is done.
+    pub fn new(session: S) -> Tls<S> {
+        Tls { session, more: true }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Tls<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.session).poll_read(cx, into);
+        self.more = result.is_ready() && into.remaining() == 0;
+        result
     }
 }
 

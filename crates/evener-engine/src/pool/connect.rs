@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::target::{Place, Target};
 use crate::io::Stream;
-use crate::io::stream::{Plain, Socket};
+use crate::io::stream::{Plain, Socket, Tls};
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub async fn connect(
         .connect(name.clone(), plain)
         .await
         .map_err(|why| ConnectError::handshake(&why))?;
-    Ok(Stream::ClientTls(Box::new(stream)))
+    Ok(Stream::ClientTls(Box::new(Tls::new(stream))))
 }
 
 async fn socket(place: &Place) -> io::Result<Socket> {

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Shard;
 use super::view::ListenerView;
 use crate::counters::ListenerCounter;
-use crate::io::stream::Plain;
+use crate::io::stream::{Plain, Tls};
 use crate::io::{Buffer, Stream};
 
 /// First byte of a TLS handshake record (RFC 8446 §5.1).
@@ -88,7 +88,7 @@ pub async fn accept(
         (false, true) => ListenerCounter::Tls12Resumed,
         (false, false) => ListenerCounter::Tls12Full,
     });
-    Some(Stream::ServerTls(Box::new(stream)))
+    Some(Stream::ServerTls(Box::new(Tls::new(stream))))
 }
 
 /// Bytes that TLS may hold back for a client that does not take them.
