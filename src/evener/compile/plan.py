@@ -9,8 +9,8 @@ from evener.compile.listeners import Socket, listener, sockets
 from evener.compile.pools import Resolution, pool
 from evener.compile.secrets import Secret, Secrets
 from evener.config import Config
-from evener.config.schema import Evener, Root
-from evener.config.schema.fastcgi import SCRIPT
+from evener.config.schema import Evener, Pool, Root
+from evener.config.schema.pool import SCRIPT
 
 # CONFIG.md, `evener.limits`: of the descriptor limit, what clients may take.
 _CLIENT_SHARE = 85
@@ -136,6 +136,11 @@ def names(config: Config) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _names_a_script(pool: Pool) -> bool:
+    own = [server.params for server in pool.servers] or [{}]
+    return all({*pool.params, *params} & {*SCRIPT} for params in own)
+
+
 def _connections(evener: Evener, facts: Facts) -> int:
     written = evener.limits.connections
     return written if written is not None else max(1, facts.descriptors * _CLIENT_SHARE // 100)
@@ -165,7 +170,7 @@ def _warnings(root: Root) -> list[str]:
     for name, group in root.pools.items():
         if not group.servers:
             warnings.append(f"pools.{name}: it has no servers")
-        if group.protocol == "fastcgi" and not {*group.params} & {*SCRIPT}:
+        if group.protocol == "fastcgi" and not _names_a_script(group):
             hint = "php-fpm runs nothing without params.DOCUMENT_ROOT or params.SCRIPT_FILENAME"
             warnings.append(f"pools.{name}: {hint}")
     return warnings

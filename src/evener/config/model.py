@@ -111,7 +111,7 @@ class ScalarType(Type):
 EMPTY_HINT = "leave the key out to get its default; text that YAML swallows belongs in quotes"
 
 
-Fail: TypeAlias = "Callable[[str, str, str, str], None]"
+Fail: TypeAlias = Callable[[str, str, str, str], None]
 """What a section's `judge` reports with: key, what was found, what was expected, what to do."""
 
 

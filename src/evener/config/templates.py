@@ -1,7 +1,6 @@
 """Words in values: `{host}`, `{header.x-user}`; which words there are, and how they are written.
 
-`{{` writes a brace; `{query}` is the raw query, `{query.N}` one of its values. What a word
-stands for is known to the engine alone.
+`{{` writes a brace. What a word stands for is known to the engine alone.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ WORDS = (
     "host",
     "path",
     "uri",
-    "query",
     "method",
     "scheme",
     "tls.sni",

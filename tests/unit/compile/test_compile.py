@@ -157,6 +157,18 @@ def test_a_fastcgi_pool_that_names_no_script_is_warned_of() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "params: {DOCUMENT_ROOT: /w}, servers: unix:/p",
+        "params: {SCRIPT_FILENAME: /w/i.php}, servers: unix:/p",
+        "servers: {address: unix:/p, params: {DOCUMENT_ROOT: /w}}",
+    ],
+)
+def test_a_fastcgi_pool_whose_every_server_knows_its_script_is_not_warned_of(keys: str) -> None:
+    assert compiled(f"pools: {{php: {{protocol: fastcgi, {keys}}}}}").warnings == ()
+
+
 def test_a_listener_that_leads_nowhere_and_a_pool_without_servers_are_warned_of() -> None:
     made = compiled("listeners: {web: {bind: ':80'}}\npools: {app: {servers: []}}")
     assert made.warnings == (

@@ -270,8 +270,8 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
     ),
     "pools.NAME.params": (
         "pools: {app: {protocol: fastcgi, servers: unix:/p, params: {DOCUMENT_ROOT: /w/}}}",
-        pool("params", "SCRIPT_FILENAME"),
-        "/w{path}",
+        pool("params"),
+        {"DOCUMENT_ROOT": "/w/"},
     ),
     "pools.NAME.check[].http": (C % "", check("kind", "http", "path"), "/"),
     "pools.NAME.check[].tcp": (P % "check: tcp", check("kind"), {"tcp": {}}),

@@ -181,6 +181,11 @@ FORMS = {
         "f:1:41: listeners.web.routes[0]: found `redirect` and `respond`, expected exactly one of "
         "`pool` or `respond` or `redirect`",
     ),
+    "body of an answer without one": (
+        L % "routes: [{respond: {status: 204, body: x}}]",
+        "f:1:71: listeners.web.routes[0].respond.body: found a body with status 204, expected none "
+        "(this status has no body)",
+    ),
     "check without a kind": (
         P % "check: {every: 1s}",
         "f:1:41: pools.app.check[0]: found none of them, expected exactly one of `http` or `tcp`",
@@ -234,7 +239,7 @@ FORMS = {
     "unknown word in a template": (
         L % "routes: [{redirect: 'https://{hots}/'}]",
         "f:1:52: listeners.web.routes[0].redirect.to: found `https://{hots}/`, expected one of the "
-        "words client.ip, client.port, peer.ip, host, path, uri, query, method, scheme, tls.sni, "
+        "words client.ip, client.port, peer.ip, host, path, uri, method, scheme, tls.sni, "
         "request.id, server, pool, route, now, query.NAME, header.NAME, cookie.NAME (did you mean "
         "`host`?)",
     ),

@@ -21,10 +21,12 @@ from evener.config.scalars import (
     Switch,
     Text,
 )
-from evener.config.schema.fastcgi import DEFAULTS, of_pool, of_server
 from evener.config.templates import Template
 
 PARAMETER = Pattern("the name of a parameter such as DOCUMENT_ROOT", r"[A-Za-z_][A-Za-z0-9_]*")
+SCRIPT = ("DOCUMENT_ROOT", "SCRIPT_FILENAME")
+"""Parameters of which one must be given to php-fpm: they say where the scripts are."""
+
 PARAMETERS = MapOf(PARAMETER, Template(allows_empty=True), "parameters by name")
 
 
@@ -414,8 +416,9 @@ class Pool:
     params: dict[str, str] = key(
         PARAMETERS,
         "Parameters that FastCGI servers get, with words in braces. DOCUMENT_ROOT alone makes "
-        "php-fpm run: SCRIPT_FILENAME is then DOCUMENT_ROOT and {path}. Others that are given "
-        f"without a word: {', '.join(f'{name}={value}' for name, value in DEFAULTS.items())}.",
+        "php-fpm run: SCRIPT_FILENAME is then DOCUMENT_ROOT and the decoded path, with `index.php` "
+        "in a directory. CGI's own (REQUEST_METHOD, QUERY_STRING, REMOTE_ADDR, HTTP_* …) are sent "
+        "without being told, unless they are given here.",
         default={},
         example="{DOCUMENT_ROOT: /srv/www}",
     )
@@ -469,9 +472,6 @@ class Pool:
 
     def completed(self) -> Pool:
         """With what its protocol brings along."""
-        if self.protocol == "https":
-            return replace(self, tls=self.tls or PoolTls(**_TLS.defaults))
-        if self.protocol != "fastcgi":
+        if self.protocol != "https":
             return self
-        own = [replace(s, params=of_server(s.params, self.params)) for s in self.servers]
-        return replace(self, params=of_pool(self.params), servers=tuple(own))
+        return replace(self, tls=self.tls or PoolTls(**_TLS.defaults))

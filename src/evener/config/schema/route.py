@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from evener.config.kinds import ListOf, MapOf, Section
 from evener.config.matching import HEADER_NAME, HOST_PATTERN, METHOD, HeaderForm, PathForm
-from evener.config.model import key, section
+from evener.config.model import Fail, key, section
 from evener.config.scalars import NAME, Choice, Integer, Pattern, Text
 from evener.config.templates import Template
 
@@ -111,6 +112,12 @@ class Respond:
         unset="the answer does not depend on a pool",
         example="{pool: app, up: 2}",
     )
+
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        # RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5: these end with their head.
+        if self.status in (204, 205, 304) and self.body:
+            fail("body", f"a body with status {self.status}", "none", "this status has no body")
 
 
 @section(
