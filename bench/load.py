@@ -24,6 +24,8 @@ from bench.stage import HERE, Stage
 # Largest head of an answer, for judging wrk's count of bytes.
 HEAD = 1024
 WITNESS_PAUSE = 0.02
+# No load of a few seconds lasts so long unless answers are missing.
+LOAD_SECONDS = 60
 # The same work for all: what OpenSSL's client prefers, and every proxy here by itself agrees to.
 SAME_TLS = "TLSv1.3 TLS_AES_256_GCM_SHA384 X25519"
 
@@ -121,8 +123,6 @@ class Witness:
                 self._wrong = ask(connection, self._row.path, self._body)
                 self.answers += 1
                 self.on_answer()
-        except (OSError, http.client.HTTPException) as error:
-            self._wrong = f"{type(error).__name__}: {error}"
         finally:
             connection.close()
 
@@ -139,9 +139,12 @@ def connect(tls: bool, port: int) -> http.client.HTTPConnection:
 
 def ask(connection: http.client.HTTPConnection, path: str, body: bytes) -> str | None:
     """Asks once; None if the answer is right, else what was wrong."""
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    got = answer.read()
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        got = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return f"{path}: {type(error).__name__}: {error}"
     if answer.status != 200:
         return f"status {answer.status} for {path}"
     if got != body:
@@ -193,7 +196,12 @@ def _stream(port: int, stage: Stage, seconds: float) -> Served:
 
 def _output(command: list[str], stage: Stage) -> str:
     pinned = ["taskset", "-c", str(stage.load_core), *command]
-    done = subprocess.run(pinned, capture_output=True, text=True, check=False, timeout=120)
+    try:
+        done = subprocess.run(
+            pinned, capture_output=True, text=True, check=False, timeout=LOAD_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WrongAnswer(f"{command[0]} did not end in {LOAD_SECONDS} s") from error
     if done.returncode != 0 and not done.stdout.startswith("{"):
         raise WrongAnswer(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[-300:]}")
     return done.stdout

@@ -1,5 +1,6 @@
 """The bench's clients see a wrong answer: a bench that can't is faster than any proxy deserves."""
 
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -85,6 +86,16 @@ def test_the_witness_sees_a_wrong_body(wrong: bytes) -> None:
 def test_the_witness_sees_a_wrong_status() -> None:
     with server(RIGHT, status=502) as port, pytest.raises(WrongAnswer, match="status 502"):
         witness(port)
+
+
+def test_the_witness_sees_a_connection_that_ends_without_an_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        one = Witness(SMALL, mute.getsockname()[1], RIGHT)
+        answered = threading.Event()
+        one.on_answer = answered.set
+        with pytest.raises(WrongAnswer, match=r"RemoteDisconnected|reset"), one:
+            mute.accept()[0].close()
+            assert answered.wait(10)
 
 
 def test_our_client_counts_right_answers(client: Path) -> None:
