@@ -25,6 +25,8 @@ _SHAPES = {
     "ejected": ("▲", "red"),
     "down": ("✖", "red"),
 }
+#: Columns that are used at most, and that a name gets at least.
+_WIDEST, _NARROWEST = 100, 10
 _LEVELS = {"error": ("✖", "red"), "warning": ("▲", "yellow"), "note": ("·", "cyan")}
 
 
@@ -60,7 +62,7 @@ class _Pen:
 def _head(tree: Tree, pen: _Pen) -> str:
     instance, plan, worker = tree["instance"], tree["plan"], tree["worker"]
     name = instance["config"] or "evener quick"
-    since = f", since {ago(plan['since'], tree['now'])}" if plan["since"] else ""
+    since = f", taken {ago(plan['since'], tree['now'])}" if plan["since"] else ""
     state = "stopping" if instance["stopping"] else "serving"
     lines = [
         f"{pen.bold(name)}  {state} plan {plan['generation']}{since}",
@@ -80,7 +82,7 @@ def _head(tree: Tree, pen: _Pen) -> str:
 def _problems(tree: Tree, pen: _Pen) -> str:
     if not tree["problems"]:
         return pen.paint("● no problems", "green")
-    width = min(shutil.get_terminal_size().columns, 100)
+    width = _columns()
     lines = []
     for problem in tree["problems"]:
         shape, colour = _LEVELS[problem["level"]]
@@ -148,23 +150,32 @@ def _table(
 ) -> list[str]:
     """Columns as wide as they must be; the first `left` to the left, the rest to the right."""
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
+    room = _columns() - sum(widths[1:]) - 2 * (len(widths) - 1)
+    widths[0] = min(widths[0], max(room, _NARROWEST))
 
-    def line(row: Sequence[str]) -> list[str]:
-        return [
+    def line(row: Sequence[str]) -> str:
+        cells = [
             cell.ljust(width) if at < left else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-
-    lines = [pen.dim("  ".join(line(head)).rstrip())]
-    for row in rows:
-        cells = line(row)
         if colours:
             cells = [
                 pen.paint(cell, colours[raw]) if raw in colours else cell
                 for cell, raw in zip(cells, row, strict=True)
             ]
-        lines.append("  ".join(cells).rstrip())
+        return "  ".join(cells).rstrip()
+
+    lines = [pen.dim(line(head))]
+    for row in rows:
+        if len(row[0]) > widths[0]:  # a name is never cut: it gets a line of its own
+            lines.append(row[0])
+            row = ["", *row[1:]]
+        lines.append(line(row))
     return lines
+
+
+def _columns() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST)
 
 
 def _number(number: int) -> str:

@@ -143,12 +143,10 @@ class _Worker:
 
 def _accept(listener: socket.socket) -> None:
     listener.setblocking(True)
+    body = str(os.getpid()).encode()
+    head = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
     while True:
         client, _ = listener.accept()
-        client.recv(4096)
-        body = str(os.getpid()).encode()
-        client.sendall(
-            b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
-            % (len(body), body)
-        )
-        client.close()
+        with contextlib.suppress(OSError), client:
+            client.recv(4096)
+            client.sendall(head + body)

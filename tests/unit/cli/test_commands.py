@@ -174,7 +174,7 @@ async def test_the_metrics_page_has_a_door_of_its_own(
         assert caught.value.code == 404
         scene.source.settings = scene.source.settings._replace(metrics=None)
         await supervisor.reload()
-        with pytest.raises(OSError, match="refused|reset"):
+        with pytest.raises(OSError, match=r"refused|reset"):
             async with asyncio.timeout(5):  # the door closes within a turn of the HTTP server
                 while await asyncio.to_thread(get, "/metrics"):
                     pass
