@@ -267,7 +267,7 @@ impl Request {
         let mut wire = Wire::new(&self.bytes, Pieces::Whole);
         let mut parser = RequestParser::new();
         // Rewriting 1.0 and an absolute target may lengthen a head, and 1.0 may lack a Host.
-        let limits = Limits { max_head: LIMITS.max_head * 2, ..LIMITS };
+        let limits = longer();
         let buf = match wire.head(|buf| parser.parse(buf, &limits)) {
             Err(Malformed::HostMissing) if self.host.is_empty() => return,
             result => result.expect("one reading").expect("a whole head"),
@@ -297,9 +297,7 @@ impl Answer {
         }
         let mut wire = Wire::new(&self.bytes, Pieces::Whole);
         let mut parser = ResponseParser::new();
-        let limits = Limits { max_head: LIMITS.max_head * 2, ..LIMITS };
-        let limits = Limits { max_fields: limits.max_fields + 1, ..limits };
-        let buf = wire.head(|buf| parser.parse(buf, &limits)).expect("one reading");
+        let buf = wire.head(|buf| parser.parse(buf, &longer())).expect("one reading");
         let buf = buf.expect("a whole head");
         assert_eq!(parser.head().status, self.status);
         let length = response_body(self.method, parser.head(), &buf).expect("one length");
@@ -308,6 +306,11 @@ impl Answer {
         assert_eq!(payload.as_ref(), Ok(&Some(self.payload.clone())));
         assert_eq!(wire.unread(), 0);
     }
+}
+
+/// Room for what goes on: a line may be rewritten, and a field added.
+fn longer() -> Limits {
+    Limits { max_head: LIMITS.max_head * 2, max_fields: LIMITS.max_fields + 1 }
 }
 
 fn check_fields(head: &Head, trusted: bool, upgrade: bool) {
