@@ -24,7 +24,10 @@ HELLO = 10.0
 
 @dataclass(frozen=True)
 class Orders:
-    """All that a new worker is told, in the order of the protocol."""
+    """All that a new worker is told, in the order of the protocol.
+
+    `segments` has one for each shard and one more, the prober's.
+    """
 
     segments: Sequence[int]
     log: int | None
@@ -88,7 +91,7 @@ class Life:
             LinkLostError: it ended meanwhile.
         """
         link = self.link
-        told = [("shards", link.start("shards", orders.segments, count=len(orders.segments)))]
+        told = [("shards", link.start("shards", orders.segments, count=len(orders.segments) - 1))]
         if orders.log is not None:
             told.append(("log", link.start("log", [orders.log])))
         told.append(("tickets", link.start("tickets", keys=list(orders.tickets))))

@@ -50,6 +50,7 @@ class Link:
         on_event: Callable[[Message], None],
         patience: float = 10.0,
         hello_within: float = 10.0,
+        any_build: bool = False,
     ) -> "Link":
         """Connects to the worker that listens at `path`.
 
@@ -59,6 +60,7 @@ class Link:
             on_event: Takes what the worker says by itself; it must not raise.
             patience: Seconds to wait for somebody to listen there.
             hello_within: Seconds to wait for the hello of who does.
+            any_build: Whether another hello is accepted; such a worker only tells and drains.
 
         Raises:
             LinkLostError: nobody listens there in time, or the connection ended.
@@ -67,7 +69,7 @@ class Link:
         sock = await _reach(path, patience)
         link = cls(sock, on_event)
         try:
-            await link._greet(hello, hello_within)
+            await link._greet(hello, hello_within, any_build)
         except BaseException:
             await link.close()
             raise
@@ -111,13 +113,13 @@ class Link:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._socket.close()
 
-    async def _greet(self, hello: Message, patience: float) -> None:
+    async def _greet(self, hello: Message, patience: float, any_build: bool) -> None:
         self._outgoing.put_nowait((encode({"hello": hello}), ()))
         try:
             theirs = await asyncio.wait_for(self._hello, patience)
         except TimeoutError:
             raise LinkLostError(f"the worker said no hello within {patience:g} s") from None
-        if theirs != hello:
+        if theirs != hello and not any_build:
             raise HelloMismatchError(f"the worker is {theirs}, this supervisor is {hello}")
 
     async def _write(self) -> None:

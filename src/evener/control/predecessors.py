@@ -3,12 +3,12 @@
 Rules kept here (PROCESS.md, "supervisor starts and finds a worker", its second half):
 - They serve until a new worker does; then they drain, and nobody is refused in between.
 - Their health is copied, so that the new worker knows what they knew.
-- One of another build is named and left alone: it cannot be spoken to.
+- One of another build drains as well: that much every build understands.
 Not known here: how a new worker is started.
 """
 
 from evener.control import logs
-from evener.control.errors import HelloMismatchError, LinkLostError, RefusedError
+from evener.control.errors import LinkLostError, RefusedError
 from evener.control.frames import Message
 from evener.control.instance import RunDirectory
 from evener.control.link import Link
@@ -34,11 +34,10 @@ class Predecessors:
         for number, path in run.worker_sockets():
             highest = max(highest, number)
             try:
-                links.append(await Link.connect(str(path), hello, _ignore, 0.0, HELLO))
+                link = await Link.connect(str(path), hello, _ignore, 0.0, HELLO, any_build=True)
+                links.append(link)
             except LinkLostError:
                 path.unlink(missing_ok=True)
-            except HelloMismatchError as error:
-                LOG.error("a worker of another build still serves at %s: %s", path, error)
         return cls(links, highest)
 
     def __bool__(self) -> bool:

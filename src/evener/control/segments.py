@@ -1,6 +1,7 @@
-"""Counter segments: one memory file per worker life and shard, living or retired.
+"""Counter segments: one memory file per worker life and writer, living or retired.
 
 Rules kept here:
+- The writers of a life are its shards and, last, its prober.
 - A segment outlives its worker: retired ones are still summed, so that counters only grow.
 - A worker stamps each living segment at every turn of its shard; a stamp that stands still for
   ten looks in a row is a stall. Looks are counted, not time: a supervisor that was itself
@@ -26,8 +27,9 @@ class Segments:
     def fresh(self, shards: int) -> list[int]:
         """Retires what lives and makes the files of a new worker life."""
         self.retire()
+        writers = [*map(str, range(shards)), "prober"]
         self.living = [
-            os.memfd_create(f"evener-counters-{shard}", os.MFD_CLOEXEC) for shard in range(shards)
+            os.memfd_create(f"evener-counters-{writer}", os.MFD_CLOEXEC) for writer in writers
         ]
         return self.living
 

@@ -213,6 +213,25 @@ def test_a_second_supervisor_takes_over_from_a_dead_one(instance: Instance) -> N
     assert code == 0 and "an earlier worker was found" in words
 
 
+def test_python_runs_the_same(instance: Instance) -> None:
+    script = (
+        "from evener.cli import run\n"
+        "from evener.config import Config\n"
+        f"print(run(Config.quick('127.0.0.1:{instance.port}', [':8001'])))\n"
+    )
+    with (instance.tmp / "words").open("wb") as words:
+        instance.process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**instance.environment, "RUNTIME_DIRECTORY": str(instance.run)},
+            stdout=words,
+            stderr=subprocess.STDOUT,
+        )
+    instance.ready()
+    assert instance.command("stop", "--run", str(instance.run)).returncode == 0
+    code, said = instance.ended()
+    assert code == 0 and said.endswith("\n0\n")
+
+
 def test_a_term_during_the_start_leaves_nothing_behind(instance: Instance) -> None:
     instance.start("run", "evener.yaml")
     instance.answer()

@@ -44,6 +44,7 @@ class FakeWorker:
         self._tasks: list[asyncio.Task[None]] = []
         self.pid = os.getpid()
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.hello = script.hello
         self.heard: list[Message] = []
         self.descriptors: list[int] = []
         self.plan: Message = {"generation": 0, "pools": []}
@@ -109,7 +110,7 @@ class FakeWorker:
 
     async def _answer_all(self, connection: socket.socket) -> None:
         decoder, waiting = Decoder(), list[int]()
-        connection.send(encode({"hello": self._script.hello}))
+        connection.send(encode({"hello": self.hello}))
         while piece := await _receive(connection, waiting):
             for message, descriptors in decoder.feed(piece):
                 mine, waiting[:descriptors] = waiting[:descriptors], []

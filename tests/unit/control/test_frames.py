@@ -1,4 +1,4 @@
-"""Frames as bytes."""
+"""Frames of the control protocol as bytes, cut anywhere and broken in every way."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""Listening sockets."""
+"""Listening sockets: one per shard, all or nothing, and who holds what is taken."""
 
 import os
 import socket

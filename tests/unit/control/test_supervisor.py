@@ -23,6 +23,7 @@ from evener.control.errors import (
 from evener.control.frames import Message
 from evener.control.logs import LOG
 
+from .fake_worker import HELLO
 from .scene import FakeCounters, Scene, bind, server
 
 pytestmark = pytest.mark.asyncio
@@ -73,6 +74,7 @@ async def test_a_start_tells_the_worker_everything_in_order(scene: Scene) -> Non
         do = [message.get("do") for message in worker.heard[1:]]
         assert do == ["shards", "tickets", "sockets", "health", "plan", "facts"]
         assert worker.told("shards")[0]["count"] == 2
+        assert len(worker.descriptors) == 2 + 1 + 2  # segments, the prober's, sockets
         assert worker.told("sockets")[0]["sockets"] == [
             {"address": "127.0.0.1:0", "shard": 0},
             {"address": "127.0.0.1:0", "shard": 1},
@@ -196,7 +198,7 @@ async def test_a_reload_that_kills_the_worker_fails_and_the_old_plan_serves(scen
 async def test_the_access_log_follows_the_file(scene: Scene, tmp_path: Path) -> None:
     scene.source.settings = scene.source.settings._replace(access_to=str(tmp_path / "one.log"))
     async with scene.serving() as supervisor:
-        os.write(scene.script.worker.descriptors[2], b"line 1\n")
+        os.write(scene.script.worker.descriptors[3], b"line 1\n")
         (tmp_path / "one.log").rename(tmp_path / "old.log")
         supervisor.ask_reopen()
         await until(lambda: len(scene.script.worker.told("log")) == 2)
@@ -223,7 +225,7 @@ async def test_a_dead_worker_is_replaced_on_the_same_sockets(scene: Scene) -> No
         assert scene.script.worker.told("sockets") == first.told("sockets")
         assert scene.script.worker.plan == first.plan
         assert supervisor.keeper.record.deaths == 1
-        assert len(supervisor.keeper.segments.retired) == 2
+        assert len(supervisor.keeper.segments.retired) == 3
 
 
 async def test_the_next_worker_knows_the_last_ones_health(scene: Scene) -> None:
@@ -402,3 +404,11 @@ async def test_a_worker_left_behind_serves_until_the_new_one_does(scene: Scene) 
         seeded = {each["server"]: each["state"] for each in new.told("health")[0]["servers"]}
         assert seeded["10.0.0.1:80"] == "down"
         assert supervisor.keeper.life is not None
+
+
+async def test_a_worker_of_another_build_is_drained_too(scene: Scene) -> None:
+    scene.run.mkdir(mode=0o700)
+    old = scene.script.spawn(scene.run / "worker-3.sock", False)
+    old.hello = {**HELLO, "build": "older"}
+    async with scene.serving():
+        assert old.told("drain") and not old.told("plan")

@@ -1,4 +1,4 @@
-"""TLS ticket keys."""
+"""TLS ticket keys: which seals, which opens, and when they change."""
 
 import itertools
 

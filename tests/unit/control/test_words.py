@@ -1,6 +1,7 @@
 """People's words, kept over restarts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,12 +11,12 @@ from evener.control.words import Words
 from .scene import server
 
 
-def plan(*servers: dict[str, object]) -> dict[str, object]:
+def plan(*servers: dict[str, Any]) -> dict[str, Any]:
     return {"pools": [{"name": "app", "servers": list(servers)}]}
 
 
-def admin_of(plan: dict[str, object]) -> list[str]:
-    return [each["admin"] for each in plan["pools"][0]["servers"]]  # type: ignore[index]
+def admin_of(plan: dict[str, Any]) -> list[str]:
+    return [each["admin"] for each in plan["pools"][0]["servers"]]
 
 
 def test_a_word_is_in_the_next_plan_and_outlives_a_restart(tmp_path: Path) -> None:
