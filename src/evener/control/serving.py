@@ -11,7 +11,7 @@ from typing import Any
 
 from evener.compile import Compiled, Secret, Settings
 from evener.control.certificates import SYSTEM, system_authorities
-from evener.control.errors import ConfigRefusedError
+from evener.control.errors import ConfigRefusedError, LinesError
 from evener.control.source import Loaded, Plan
 
 
@@ -86,3 +86,22 @@ def reachable(plan: Plan, open_addresses: Mapping[str, str]) -> Plan:
         for listener in plan["listeners"]
     ]
     return {**plan, "listeners": listeners}
+
+
+def lines_of(error: Exception) -> tuple[str, ...]:
+    """What an error says, a line for each thing that is wrong."""
+    lines = error.lines if isinstance(error, LinesError) else (str(error),)
+    remedy = getattr(error, "remedy", "")
+    return (*lines, remedy) if remedy else tuple(lines)
+
+
+def told(reload: Reload) -> str:
+    """One line, or one per error, on what came of a reload."""
+    if reload.errors:
+        return "\n  ".join((f"{reload.cause} failed, the old plan serves on:", *reload.errors))
+    answer = reload.answer
+    return (
+        f"{reload.cause}: plan {answer.get('generation')} serves; servers: "
+        f"{answer.get('kept', 0)} kept, {answer.get('added', 0)} added, "
+        f"{answer.get('removed', 0)} removed"
+    )

@@ -252,3 +252,23 @@ def descriptors(groups: Sequence[Group]) -> list[tuple[str, int | None, int]]:
         for group in groups
         for shard, sock in group.sockets
     ]
+
+
+def open_metrics(address: str | None) -> socket.socket | None:
+    """The listening socket of the Prometheus page.
+
+    Raises:
+        BindError: it cannot be opened.
+    """
+    if address is None:
+        return None
+    host, port = split(address)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise BindError([f"evener.metrics.bind: {address}: {error.strerror}"]) from error
+    return sock

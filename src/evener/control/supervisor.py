@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from evener.compile import Compiled, Settings
 from evener.control import limits, logs, systemd
@@ -27,7 +27,6 @@ from evener.control.errors import (
     CertificateError,
     ConfigRefusedError,
     ControlError,
-    LinesError,
     LinkLostError,
     RefusedError,
 )
@@ -36,14 +35,20 @@ from evener.control.instance import Identity, RunDirectory, default_run
 from evener.control.keeper import House, Keeper, now_ms
 from evener.control.predecessors import Predecessors
 from evener.control.resolver import EVERY, Resolver, in_thread
-from evener.control.segments import Watchdog
-from evener.control.serving import Reload, Serving, refuse_fixed, wanted_secrets
-from evener.control.sockets import split
+from evener.control.serving import (
+    Reload,
+    Serving,
+    lines_of,
+    refuse_fixed,
+    told,
+    wanted_secrets,
+)
+from evener.control.sockets import open_metrics
 from evener.control.source import Loaded, Source, shards_of
 from evener.control.tickets import TicketKeys
+from evener.control.upkeep import CountersOf, rotate_tickets, sample, watch
 from evener.control.words import Words
-from evener.control.worker_process import Spawn, spawn, where_it_hangs
-from evener.telemetry.window import EVERY as SAMPLE
+from evener.control.worker_process import Spawn, spawn
 from evener.telemetry.window import View, Window
 
 LOG = logs.LOG
@@ -60,23 +65,8 @@ EXPECTED = (
 )
 #: Seconds beyond the drain's own bound that a worker may take to end.
 DRAIN_SLACK = 5.0
-#: Seconds between two looks at the shards' stamps.
+#: Seconds between two looks at whether names have other addresses.
 LOOK = 1.0
-#: Seconds between two looks at the age of the ticket keys.
-TICKETS = 60.0
-
-
-class CountersOf(Protocol):
-    """Reads the counters of living and retired segments (dataplane.Counters)."""
-
-    def stamps(self) -> list[int]:
-        """A number per living segment that changes at each turn of its shard."""
-
-    def totals(self) -> str:
-        """All sums, as JSON text."""
-
-    def prometheus(self, facts: dict[str, Any]) -> str:
-        """The Prometheus page."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +224,10 @@ class Supervisor:
         LOG.info("%s/%s: %s, as a person said", pool, server, admin)
         return facts
 
+    def read_counters(self) -> CountersOf | None:
+        """The counters of all lives so far; None before the first."""
+        return self.counters
+
     def view(self) -> View:
         """The counters of this moment, beside those of the last minute."""
         text = "{}" if self.counters is None else self.counters.totals()
@@ -308,10 +302,10 @@ class Supervisor:
     def _duties(self) -> list[Coroutine[Any, Any, None]]:
         return [
             self.keeper.keep(),
-            self._watch(),
+            watch(self.keeper, self.read_counters),
             self._follow_names(),
-            self._rotate_tickets(),
-            self._sample(),
+            rotate_tickets(self.keeper, self._tickets),
+            sample(self.window, self.read_counters),
             self._obey_reloads(),
             self._obey_reopens(),
         ]
@@ -343,23 +337,6 @@ class Supervisor:
         self.words.settle(compiled.plan)
         return answer
 
-    async def _watch(self) -> None:
-        watchdog, life = Watchdog(), self.keeper.life
-        while True:
-            await asyncio.sleep(LOOK)
-            if self.keeper.life is not life:
-                watchdog, life = Watchdog(), self.keeper.life
-            if life is None or self.counters is None:
-                continue
-            # The last segment is the prober's, which has no turns to stamp.
-            if stalled := watchdog.look(self.counters.stamps()[:-1]):
-                for line in where_it_hangs(life.process.pid):
-                    LOG.error("%s", line)
-                LOG.error(
-                    "shard %s does not turn; replacing the worker", ", ".join(map(str, stalled))
-                )
-                life.process.kill()
-
     async def _follow_names(self) -> None:
         used, asked = self._resolver.answers(), time.monotonic()
         while True:
@@ -384,19 +361,6 @@ class Supervisor:
                 self._failed("names", error)
                 return
         self._went_well("names", answer)
-
-    async def _rotate_tickets(self) -> None:
-        while True:
-            await asyncio.sleep(TICKETS)
-            if self._tickets.rotate(time.monotonic()):
-                with contextlib.suppress(LinkLostError):  # the next worker is given the new ones
-                    await self.keeper.tell("tickets", keys=self._tickets.hex())
-
-    async def _sample(self) -> None:
-        while True:
-            if self.counters is not None:
-                self.window.take(time.monotonic(), self.counters.totals())
-            await asyncio.sleep(SAMPLE)
 
     async def _obey_reloads(self) -> None:
         while True:
@@ -518,26 +482,6 @@ class Supervisor:
         self.run_directory.release()
 
 
-def open_metrics(address: str | None) -> socket.socket | None:
-    """The listening socket of the Prometheus page.
-
-    Raises:
-        BindError: it cannot be opened.
-    """
-    if address is None:
-        return None
-    host, port = split(address)
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        raise BindError([f"evener.metrics.bind: {address}: {error.strerror}"]) from error
-    return sock
-
-
 def _close_socket(sock: socket.socket | None) -> None:
     if sock is not None:
         sock.close()
@@ -546,22 +490,3 @@ def _close_socket(sock: socket.socket | None) -> None:
 def _close_descriptor(descriptor: int | None) -> None:
     if descriptor is not None:
         os.close(descriptor)
-
-
-def lines_of(error: Exception) -> tuple[str, ...]:
-    """What an error says, a line for each thing that is wrong."""
-    lines = error.lines if isinstance(error, LinesError) else (str(error),)
-    remedy = getattr(error, "remedy", "")
-    return (*lines, remedy) if remedy else tuple(lines)
-
-
-def told(reload: Reload) -> str:
-    """One line, or one per error, on what came of a reload."""
-    if reload.errors:
-        return "\n  ".join((f"{reload.cause} failed, the old plan serves on:", *reload.errors))
-    answer = reload.answer
-    return (
-        f"{reload.cause}: plan {answer.get('generation')} serves; servers: "
-        f"{answer.get('kept', 0)} kept, {answer.get('added', 0)} added, "
-        f"{answer.get('removed', 0)} removed"
-    )

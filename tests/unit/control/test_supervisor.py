@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evener.control import keeper
+from evener.control import keeper, upkeep
 from evener.control import supervisor as module
 from evener.control.errors import (
     BindError,
@@ -275,7 +275,7 @@ async def test_five_deaths_bring_a_pause_that_a_reload_ends(scene: Scene) -> Non
 async def test_a_worker_that_hangs_is_replaced_and_where_is_logged(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 0.002)
+    monkeypatch.setattr(upkeep, "LOOK", 0.002)
     monkeypatch.setattr(FakeCounters, "still", True)
     async with scene.serving() as supervisor:
         await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
