@@ -92,7 +92,7 @@ pub async fn accept(
 }
 
 /// Bytes that TLS may hold back for a client that does not take them.
-const SEND_BUFFER: usize = 32 * 1024;
+const SEND_BUFFER: usize = 96 * 1024;
 
 fn count(view: &ListenerView, counter: ListenerCounter) -> Option<Stream> {
     view.counters.add(counter);
