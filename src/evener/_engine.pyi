@@ -14,3 +14,27 @@ def yaml_events(text: str) -> list[tuple[int, int, int, int, str]]:
 
     Kinds: 0 mapping, 1 sequence, 2 end, 3 plain scalar, 4 quoted scalar, 5 alias.
     """
+
+def hello() -> dict[str, int | str]:
+    """What both sides of a control socket must agree on: protocol, build, schema, layout."""
+
+def serve(control_socket: str) -> None:
+    """Serves as a worker, listening for its supervisor at this path; the GIL is released.
+
+    Returns when it has drained or was told to stop.
+    """
+
+class Segments:
+    """Counter segments of an instance, read through descriptors that stay the caller's."""
+
+    def __new__(cls, living: list[int], retired: list[int]) -> Segments:
+        """Maps them; the descriptors may be closed afterwards. One that is empty counts nothing."""
+
+    def stamps(self) -> list[int]:
+        """The last stamp of each living segment, in the order given; 0 before the first."""
+
+    def totals_json(self) -> str:
+        """All sums, in the form that `evener.telemetry.totals` describes."""
+
+    def prometheus(self, facts_json: str) -> str:
+        """The Prometheus page; the facts have the form of evener-stats' `Extras`."""

@@ -90,7 +90,11 @@ class FakeWorker:
         return [message for message in self.heard if message.get("do") == do]
 
     def _send(self, message: Message) -> None:
-        self._connections[-1].send(encode(message))
+        connection, frame = self._connections[-1], encode(message)
+        sent = connection.send(frame)
+        if sent < len(frame):
+            rest = asyncio.get_running_loop().sock_sendall(connection, frame[sent:])
+            self._tasks.append(asyncio.create_task(rest))
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()

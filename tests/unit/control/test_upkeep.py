@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from evener.control import upkeep
 from evener.control.tickets import TicketKeys
 
