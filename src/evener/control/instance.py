@@ -109,10 +109,15 @@ class RunDirectory:
         temporary.write_text(json.dumps(asdict(identity)) + "\n", encoding="utf-8")
         temporary.replace(self.path / "instance.json")
 
-    def release(self) -> None:
-        """Gives the directory back: what is in it goes, except the lock's file."""
+    def release(self, *, worker_lives: bool = False) -> None:
+        """Gives the directory back: what is in it goes, except the lock's file.
+
+        Args:
+            worker_lives: Whether a worker serves on; the next supervisor finds it by its socket.
+        """
         names = [self.admin_socket, self.path / "instance.json"]
-        for path in [*names, *(path for _, path in self.worker_sockets())]:
+        workers = [] if worker_lives else [path for _, path in self.worker_sockets()]
+        for path in [*names, *workers]:
             with contextlib.suppress(OSError):
                 path.unlink()
         os.close(self._lock)

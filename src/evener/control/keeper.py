@@ -202,6 +202,13 @@ class Keeper:
             await asyncio.wait({self.life.process.ended}, timeout=ENDING)
             await self.life.end()
 
+    async def leave(self) -> None:
+        """Lets go of a worker that serves on: its link, and our copies of its sockets."""
+        for group in self.listening.groups():
+            group.close()
+        if self.life is not None:
+            await self.life.link.close()
+
     async def ended(self) -> None:
         """Waits for the end of the worker that lives now."""
         if self.life is not None:

@@ -199,6 +199,7 @@ class Supervisor:
                     task.cancel()
             return cut
         finally:
+            await self.keeper.leave()
             self._let_go()
 
     async def reload(self) -> Reload:
@@ -479,7 +480,13 @@ class Supervisor:
             self.keeper.segments.close()
             _close_descriptor(self.keeper.log)
             self.keeper.log = None
-        self.run_directory.release()
+        self.run_directory.release(worker_lives=self._worker_lives())
+
+    def _worker_lives(self) -> bool:
+        """Whether a worker serves on although the supervisor ends, by a fault of its own."""
+        if not hasattr(self, "keeper") or self.keeper.life is None:
+            return False
+        return not self.keeper.life.process.ended.done()
 
 
 def _close_socket(sock: socket.socket | None) -> None:

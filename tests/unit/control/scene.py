@@ -1,8 +1,10 @@
 """A supervisor with a scripted worker and a configuration made of a few lines."""
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -147,8 +149,6 @@ class Scene:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Supervisor]:
         """A started supervisor whose duties run; it is stopped at the end."""
-        import asyncio
-
         supervisor = self.supervisor()
         await supervisor.start()
         running = asyncio.create_task(supervisor.run())
@@ -158,3 +158,11 @@ class Scene:
             supervisor.ask_stop()
             supervisor.ask_stop()
             await running
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Turns the loop until something has come about; two seconds at most."""
+    end = time.monotonic() + 2.0
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        await asyncio.sleep(0.001)

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from evener.control.frames import Message
 from evener.control.logs import LOG
 
 from .fake_worker import HELLO
-from .scene import FakeCounters, Scene, bind, server
+from .scene import FakeCounters, Scene, bind, server, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -46,14 +46,6 @@ def log() -> Iterator[list[str]]:
     LOG.addFilter(keep)
     yield said
     LOG.removeFilter(keep)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Turns the loop until something has come about; two seconds at most."""
-    end = time.monotonic() + 2.0
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        await asyncio.sleep(0.001)
 
 
 async def die_and_be_replaced(scene: Scene, supervisor: module.Supervisor, life: int) -> None:
@@ -412,3 +404,23 @@ async def test_a_worker_of_another_build_is_drained_too(scene: Scene) -> None:
     old.hello = {**HELLO, "build": "older"}
     async with scene.serving():
         assert old.told("drain") and not old.told("plan")
+
+
+async def test_a_fault_of_the_supervisor_leaves_the_worker_to_be_found(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = scene.supervisor()
+    await supervisor.start()
+    monkeypatch.setattr(upkeep, "LOOK", 0.001)
+
+    def broken(counters: FakeCounters) -> list[int]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(FakeCounters, "stamps", broken)
+    with pytest.raises(ExceptionGroup):
+        await supervisor.run()
+    old = scene.script.worker
+    assert not old.ended.done()
+    monkeypatch.undo()
+    async with scene.serving():
+        assert old.told("drain")

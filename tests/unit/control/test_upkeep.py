@@ -8,7 +8,7 @@ import pytest
 from evener.control import upkeep
 from evener.control.tickets import TicketKeys
 
-from .scene import Scene
+from .scene import Scene, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -22,9 +22,7 @@ async def test_new_ticket_keys_reach_the_worker(
         keys = TicketKeys(now=-1e9)
         old = keys.hex()
         turning = asyncio.create_task(upkeep.rotate_tickets(supervisor.keeper, keys))
-        async with asyncio.timeout(5):
-            while len(scene.script.worker.told("tickets")) < 2:  # noqa: ASYNC110 - the fake sets no event
-                await asyncio.sleep(0.001)
+        await until(lambda: len(scene.script.worker.told("tickets")) == 2)
         turning.cancel()
         assert scene.script.worker.told("tickets")[-1]["keys"] == keys.hex()
         assert keys.hex()[1:] == old and len(keys.hex()) == 2
