@@ -27,6 +27,7 @@ use super::forwarded;
 use super::tunnel;
 use super::upload::{Upload, UploadState};
 use crate::counters::{ListenerCounter, PoolCounter, ServerCounter};
+use crate::io::buffers::Size;
 use crate::io::{Buffer, Stream};
 use crate::pool::dial;
 use crate::shard::PoolView;
@@ -187,16 +188,18 @@ impl<'p> Tries<'p> {
     ) -> Result<ServerConnection, Fault> {
         step("pool::connection");
         let now = exchange.shard.now();
+        let tls = exchange.client.stream.is_tls();
+        let inbox = Buffer::sized(if tls { Size::Medium } else { Size::Large });
         if !fresh {
             let kept = poll_fn(|cx| Poll::Ready(self.pool.take_idle(lease.index(), now, cx))).await;
             if let Some((stream, born)) = kept {
-                return Ok(ServerConnection { stream, inbox: Buffer::empty(), born, reused: true });
+                return Ok(ServerConnection { stream, inbox, born, reused: true });
             }
         }
         let stream = dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until)
             .await
             .map_err(|cause| cause.map_or(Fault::Local, Fault::Server))?;
-        Ok(ServerConnection { stream, inbox: Buffer::empty(), born: now, reused: false })
+        Ok(ServerConnection { stream, inbox, born: now, reused: false })
     }
 
     /// A try has failed: whose fault is it, and may another follow?
