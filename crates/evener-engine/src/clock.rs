@@ -13,7 +13,23 @@ fn start() -> Instant {
 /// Monotonic microseconds. Begins at one second, so that 0 can mean never.
 #[inline]
 pub fn micros() -> u64 {
+    #[cfg(test)]
+    if let Some(now) = VIRTUAL.get() {
+        return now;
+    }
     start().elapsed().as_micros() as u64 + 1_000_000
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The time of the simulation that runs in this thread.
+    static VIRTUAL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+/// Sets this thread's time in microseconds, or lets it flow again.
+#[cfg(test)]
+pub fn set_virtual(now: Option<u64>) {
+    VIRTUAL.set(now);
 }
 
 /// Monotonic milliseconds on the same clock.

@@ -20,6 +20,8 @@ mod networks;
 mod pool;
 mod running;
 mod shard;
+#[cfg(test)]
+mod simulation;
 mod steps;
 mod sys;
 mod tcp;

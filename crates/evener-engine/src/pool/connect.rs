@@ -37,6 +37,10 @@ pub async fn connect(
     target: &Target,
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<Stream, ConnectError> {
+    #[cfg(test)]
+    if let Some(connected) = crate::simulation::connect(&target.place).await {
+        return connected.map_err(ConnectError::socket);
+    }
     let plain = Plain::new(socket(&target.place).await.map_err(ConnectError::socket)?);
     let (Some(config), Some(name)) = (tls, &target.server_name) else {
         return Ok(Stream::Plain(plain));

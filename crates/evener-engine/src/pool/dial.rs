@@ -44,6 +44,8 @@ pub async fn dial(
 
 /// Tells counters and health how a try ended; the lease itself ends when it is dropped.
 pub fn report(shard: &Shard, pool: &PoolView, lease: &Lease, outcome: Outcome) {
+    #[cfg(test)]
+    crate::simulation::heard(lease, outcome);
     if outcome != Outcome::SessionEnded {
         pool.server_counters(shard, lease.index()).outcome(outcome);
     }

@@ -11,6 +11,8 @@
 pub mod accept;
 mod handshake;
 mod parked;
+#[cfg(test)]
+mod simulated;
 pub mod slot;
 pub mod view;
 

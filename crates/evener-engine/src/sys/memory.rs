@@ -44,6 +44,24 @@ impl SharedMemory {
         Ok(SharedMemory { file, words })
     }
 
+    /// Memory for a simulation. Each thread has one, since ranges are never unmapped: what was in it
+    /// is gone, and whoever used it before must be, too.
+    #[cfg(test)]
+    pub fn of_thread() -> SharedMemory {
+        thread_local! {
+            static MEMORY: SharedMemory = {
+                let flags = rustix::fs::MemfdFlags::CLOEXEC;
+                let file = rustix::fs::memfd_create("simulation", flags).expect("memory");
+                SharedMemory::writable(file).expect("a range")
+            };
+        }
+        MEMORY.with(|memory| {
+            rustix::fs::ftruncate(&memory.file, 0).expect("memory can shrink");
+            let file = memory.file.try_clone().expect("a descriptor");
+            SharedMemory { file, words: memory.words }
+        })
+    }
+
     /// The words, of which only those that the file covers may be touched.
     pub fn words(&self) -> &'static [AtomicU64] {
         self.words

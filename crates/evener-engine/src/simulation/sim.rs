@@ -1,0 +1,321 @@
+//! The simulation itself: one shard of the real code, its peers, and time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, LazyLock};
+
+use evener_balance::{Lease, Outcome};
+use evener_plan::Plan;
+
+use super::executor::Executor;
+use super::network::{Manner, Network};
+use super::peer::{Peer, Server};
+use super::stream::{self, Pipe};
+use crate::clock;
+use crate::events::{Event, Events, Heard};
+use crate::http::client::{self, Client};
+use crate::io::deadlines::TICK_MS;
+use crate::io::{Buffer, Stream, buffers};
+use crate::log::Message;
+use crate::running::{Running, Workshop};
+use crate::shard::{Common, Shard};
+use crate::sys::memory::SharedMemory;
+use crate::tcp::session;
+
+/// Time at which every simulation begins, in milliseconds.
+const BEGIN: u64 = 10_000;
+/// Rounds after which something that should rest is held to run for ever.
+const ROUNDS: usize = 1_000_000;
+/// Longer than any wait that the plan of [`plan`] allows.
+const FOREVER_MS: u64 = 400_000;
+
+thread_local! {
+    static OUTCOMES: RefCell<Vec<(String, Outcome)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A listener `web` in front of a pool `app`.
+pub struct Sim {
+    world: Rc<World>,
+}
+
+/// What the simulation and all handles to its peers share.
+pub struct World {
+    shard: Rc<Shard>,
+    tasks: Rc<Executor>,
+    network: Rc<Network>,
+    clients: RefCell<Vec<Rc<RefCell<Pipe>>>>,
+    generation: RefCell<Arc<Running>>,
+    heard: Heard,
+    log: Receiver<Message>,
+    now: Cell<u64>,
+}
+
+/// The one outcome of a try is made: what the engine calls from where it does so.
+pub fn heard(lease: &Lease, outcome: Outcome) {
+    OUTCOMES.with_borrow_mut(|all| all.push((lease.server().id().to_owned(), outcome)));
+}
+
+impl Sim {
+    /// A pool with these servers, one letter each.
+    pub fn new(servers: &[&str]) -> Sim {
+        Sim::with(servers, |_| {})
+    }
+
+    /// The same with changes to the plan.
+    pub fn with(servers: &[&str], change: impl FnOnce(&mut Plan)) -> Sim {
+        let mut plan = plan(servers);
+        change(&mut plan);
+        clock::set_virtual(Some(BEGIN * 1000));
+        OUTCOMES.take();
+        let network = Rc::<Network>::default();
+        Network::install(Some(network.clone()));
+        let (events, heard) = Events::new().expect("a descriptor for the bell");
+        let (log, lines) = sync_channel(1000);
+        let common = Common {
+            connections: Arc::default(),
+            limit: Arc::new(plan.connections.into()),
+            events,
+            log,
+            seed: 7,
+        };
+        let entered = RUNTIME.enter();
+        let shard = Shard::simulated(SharedMemory::of_thread(), common);
+        drop(entered);
+        let running = build(plan, None);
+        shard.swap(running.clone());
+        let world = World {
+            shard,
+            tasks: Rc::default(),
+            network,
+            clients: RefCell::default(),
+            generation: RefCell::new(running),
+            heard,
+            log: lines,
+            now: Cell::new(BEGIN),
+        };
+        Sim { world: Rc::new(world) }
+    }
+
+    /// A server by its letter.
+    pub fn server(&self, name: &str) -> Server {
+        Server::new(self.world.clone(), self.world.network.server(&address(name)))
+    }
+
+    /// A new client of the listener `web`, from 192.0.2.200.
+    pub fn client(&self) -> Peer {
+        let (stream, pipe) = stream::pair();
+        let shard = self.world.shard.clone();
+        let slot = shard.slot("web").expect("the plan has the listener");
+        let view = slot.view().expect("it exists");
+        let open = shard.open_connection(slot, &view);
+        let stream = Stream::Scripted(Box::new(stream));
+        let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
+        let wait = shard.deadlines.slot();
+        if view.spec().protocol == evener_plan::ListenerProtocol::Tcp {
+            self.world
+                .tasks
+                .spawn(async move { session::serve(&shard, &view, stream, open).await });
+        } else {
+            let inbox = Buffer::empty();
+            let client = Client { stream, inbox, peer: Some(peer), open, wait, used: false };
+            self.world.tasks.spawn(client::serve(shard, client));
+        }
+        self.world.clients.borrow_mut().push(pipe.clone());
+        self.world.settle();
+        Peer::new(self.world.clone(), pipe)
+    }
+
+    /// A server dies: it refuses, and what is connected to it breaks.
+    pub fn kill(&self, name: &str) {
+        let server = self.world.network.server(&address(name));
+        server.manner.set(Manner::Refuses);
+        for connection in server.connections.borrow().iter() {
+            connection.pipe.borrow_mut().break_off();
+        }
+        self.world.settle();
+    }
+
+    /// Lets so many milliseconds pass, and a tick more, since deadlines may be late by one.
+    pub fn run_for(&self, millis: u64) {
+        self.world.run_for(millis + TICK_MS, TICK_MS);
+    }
+
+    /// Lets so many milliseconds pass, less than which no deadline may fire.
+    pub fn run_for_less_than(&self, millis: u64) {
+        self.world.run_for(millis.saturating_sub(TICK_MS), TICK_MS);
+    }
+
+    /// Swaps in a generation with changes.
+    pub fn reload(&self, change: impl FnOnce(&mut Plan)) {
+        let before = self.world.generation.borrow().clone();
+        let mut plan = before.plan.clone();
+        plan.generation += 1;
+        change(&mut plan);
+        let running = build(plan, Some(&before));
+        self.world.shard.swap(running.clone());
+        *self.world.generation.borrow_mut() = running;
+        self.world.settle();
+    }
+
+    /// Begins to drain.
+    pub fn drain(&self) {
+        self.world.tasks.spawn(self.world.shard.clone().simulated_drain());
+        self.world.settle();
+    }
+
+    /// Leases of a server that have not ended.
+    pub fn in_flight(&self, name: &str) -> u32 {
+        let running = self.world.generation.borrow();
+        let group = &running.pools[0].group;
+        let index = group.index_of(name).expect("a server of the plan");
+        group.server(index).expect("it is there").in_flight()
+    }
+
+    /// Outcomes of all tries so far, by server.
+    pub fn outcomes(&self) -> Vec<(String, Outcome)> {
+        OUTCOMES.with_borrow(Clone::clone)
+    }
+
+    /// Exactly these tries have ended since the last look.
+    #[track_caller]
+    pub fn saw(&self, expected: &[(&str, Outcome)]) {
+        let outcomes = OUTCOMES.take();
+        let outcomes: Vec<_> = outcomes.iter().map(|(name, how)| (name.as_str(), *how)).collect();
+        assert_eq!(outcomes, expected);
+    }
+
+    /// Server connections kept for later.
+    pub fn kept(&self) -> usize {
+        self.world.shard.kept()
+    }
+
+    /// Tasks that have not ended.
+    pub fn alive(&self) -> usize {
+        self.world.tasks.alive()
+    }
+
+    /// Lines of the access log since the last look.
+    pub fn log(&self) -> String {
+        self.world.shard.log.flush();
+        let mut lines = Vec::new();
+        for message in self.world.log.try_iter() {
+            if let Message::Lines(more) = message {
+                lines.extend(more);
+            }
+        }
+        String::from_utf8(lines).expect("a log is text")
+    }
+
+    /// Words for people since the last look.
+    pub fn words(&self) -> Vec<String> {
+        let words = self.world.heard.inbox.try_iter().filter_map(|event| match event {
+            Event::Log { text, .. } => Some(text),
+            _ => None,
+        });
+        words.collect()
+    }
+}
+
+impl World {
+    /// Runs everything until it rests.
+    pub fn settle(&self) {
+        for _ in 0..ROUNDS {
+            self.tasks.run();
+            let mut moved = self.network.step();
+            for pipe in self.clients.borrow().iter() {
+                moved |= pipe.borrow_mut().step();
+            }
+            if !moved {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn run_for(&self, millis: u64, step: u64) {
+        let until = self.now.get() + millis;
+        while self.now.get() < until {
+            let now = (self.now.get() + step).min(until);
+            self.now.set(now);
+            clock::set_virtual(Some(now * 1000));
+            self.shard.simulated_tick(now);
+            self.settle();
+        }
+    }
+}
+
+impl Drop for Sim {
+    /// Nobody moves any more: all that waits ends by itself, and all that was lent is back.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // At once and not byte by byte: a slow but living peer may take longer.
+            self.world.run_for(FOREVER_MS, 1000);
+            assert_eq!(self.alive(), 0, "every wait has a deadline");
+            for server in &self.world.generation.borrow().plan.pools[0].servers {
+                assert_eq!(self.in_flight(&server.id), 0, "every lease ends");
+            }
+            self.world.shard.forget_kept();
+            assert_eq!(self.world.shard.deadlines.len(), 0, "every deadline is given back");
+            assert_eq!(buffers::lent(), 0, "every buffer is given back");
+        }
+        self.world.tasks.clear();
+        Network::install(None);
+        clock::set_virtual(None);
+    }
+}
+
+fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
+    let secrets = BTreeMap::new();
+    let shop =
+        Workshop { secrets: &secrets, tickets: &Arc::default(), previous, now: clock::millis() };
+    match Running::build(plan, &shop) {
+        Ok(running) => Arc::new(running),
+        Err(why) => panic!("the plan does not build: {why:?}"),
+    }
+}
+
+/// `a` is at 192.0.2.1:80, `b` at 192.0.2.2:80 and so on.
+fn address(name: &str) -> String {
+    let letter = name.bytes().next().filter(u8::is_ascii_lowercase).expect("a letter");
+    format!("192.0.2.{}:80", letter - b'a' + 1)
+}
+
+/// A plan with short bounds, nothing passive and no checks.
+fn plan(servers: &[&str]) -> Plan {
+    let servers: Vec<_> = servers
+        .iter()
+        .map(|name| {
+            serde_json::json!({"id": name, "address": address(name), "host": "app.test",
+                "weight": 1, "tier": 0, "admin": "ready", "params": {}})
+        })
+        .collect();
+    let plan = serde_json::json!({
+        "generation": 1, "drain": {"requests": 30_000, "tunnels": 60_000}, "connections": 1000,
+        "access_log": {"format": "off", "sample": 1.0},
+        "listeners": [{
+            "name": "web", "bind": ["192.0.2.100:80"], "protocol": "http", "tls": null,
+            "http": {"max_head": 65_536, "max_fields": 100, "max_body": null},
+            "trusted_proxies": [],
+            "timeouts": {"tls": 10_000, "head": 10_000, "body": 30_000, "send": 30_000,
+                "idle": 75_000, "tunnel_idle": 60_000, "tunnel_max": null, "min_rate": 0},
+            "connections": null, "redirect": null, "routes": [], "pool": "app"}],
+        "pools": [{
+            "name": "app", "protocol": "http", "tls": null,
+            "scheduler": {"name": "nginx/round_robin"}, "servers": servers, "checks": [],
+            "passive": null, "initial": "up",
+            "retry": {"attempts": 2, "on": ["connect", "reset"]},
+            "keepalive": {"idle": 60_000, "per_shard": 128, "max_age": 3_600_000},
+            "timeouts": {"connect": 5_000, "send": 30_000, "response": 60_000, "receive": 60_000},
+            "params": {}}]
+    });
+    Plan::from_json(plan.to_string().as_bytes()).expect("a plan")
+}
+
+/// An event loop that the shard's descriptors are registered with and that nobody runs.
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io().build().expect("an event loop")
+});

@@ -1,0 +1,4 @@
+//! Simulated tests of the exchange, by subject.
+#![cfg(test)]
+
+mod plain;
