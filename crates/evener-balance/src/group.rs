@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use evener_plan::{Admin, Initial, Pool};
+use evener_plan::{Admin, HealthState, Initial, Pool};
 
 use crate::health::{Health, Rules, Transition};
 use crate::lease::Lease;
@@ -170,6 +170,13 @@ impl Group {
     ) -> Option<Transition> {
         self.server(index)?;
         self.change(&self.roster, index, |health| health.on_check(&self.rules, check, result, now))
+    }
+
+    /// What the pool's check with index `check` has found by itself: the state of a server is what
+    /// all its checks have found together.
+    pub fn verdict(&self, index: usize, check: usize) -> HealthState {
+        let server = self.server(index);
+        server.map_or(HealthState::Unchecked, |server| server.health().verdict(check))
     }
 
     /// The result of the TCP check that was due by [`Group::readmit_at`].

@@ -202,6 +202,11 @@ impl Health {
         self.found
     }
 
+    /// What the check with this index has found by itself.
+    pub fn verdict(&self, check: usize) -> HealthState {
+        self.checks.get(check).map_or(HealthState::Unchecked, |run| run.verdict)
+    }
+
     /// When an ejection may end at the earliest; 0 is not ejected.
     pub fn ejected_until(&self) -> u64 {
         self.ejection.as_ref().map_or(0, |ejection| ejection.until)

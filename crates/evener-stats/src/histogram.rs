@@ -100,6 +100,15 @@ impl Distribution {
         self.sum = self.sum.wrapping_add(other.sum);
     }
 
+    /// Buckets with records: lower and upper bound in microseconds (the last bucket has no upper
+    /// one), records.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, Option<u64>, u64)> {
+        let lower = |bucket: usize| bucket.checked_sub(1).and_then(bound_of).unwrap_or(0);
+        let all = self.buckets.iter().enumerate();
+        let all = all.map(move |(bucket, count)| (lower(bucket), bound_of(bucket), *count));
+        all.filter(|(_, _, count)| *count > 0)
+    }
+
     /// Records.
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, n| sum.wrapping_add(*n))
