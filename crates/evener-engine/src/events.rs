@@ -29,6 +29,13 @@ pub enum Event {
     },
     /// The drain of all shards is over: so many connections were cut.
     Drained(u64),
+    /// A thread has ended that must not.
+    Ended {
+        /// Its name.
+        thread: String,
+        /// Its last words.
+        why: String,
+    },
 }
 
 /// The telling end.
@@ -44,6 +51,13 @@ pub struct Heard {
     pub inbox: Receiver<Event>,
     /// Readable when there is something.
     pub bell: Arc<OwnedFd>,
+}
+
+impl Heard {
+    /// The bell has rung: it is silent until something is told again. Look into the inbox after.
+    pub fn silence(&self) {
+        let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
+    }
 }
 
 impl Event {

@@ -11,14 +11,18 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod control;
 mod counters;
+mod error;
 mod events;
 mod http;
 mod io;
 mod log;
 mod networks;
 mod pool;
+mod prober;
 mod running;
+pub mod segments;
 mod shard;
 #[cfg(test)]
 mod simulation;
@@ -26,6 +30,8 @@ mod steps;
 mod sys;
 mod tcp;
 mod tls;
+
+pub use error::EngineError;
 
 /// Serves one plan on one shard in this thread, for ever: what measuring the loop alone needs.
 ///
@@ -46,6 +52,7 @@ pub fn standalone(
     let (events, _heard) = events::Events::new().map_err(|why| why.to_string())?;
     let common = shard::Common {
         connections: Default::default(),
+        parked: Default::default(),
         limit: std::sync::Arc::new(running.plan.connections.into()),
         events,
         log,

@@ -20,6 +20,7 @@ use crate::http::routes::Routes;
 use crate::http::template::Template;
 use crate::networks::Networks;
 use crate::pool::target::Target;
+use crate::prober;
 use crate::tls::{self, tickets::TicketKeys};
 
 /// A plan made ready to run.
@@ -199,6 +200,7 @@ fn index(name: &str, pools: &HashMap<&str, usize>) -> Result<usize, String> {
 
 impl RunningPool {
     fn build(spec: &Pool, shop: &Workshop<'_>) -> Result<RunningPool, String> {
+        prober::refuse(spec)?;
         let before = shop.previous.and_then(|running| running.pool(&spec.name));
         let birth = if shop.previous.is_some() { Birth::Reload } else { Birth::Start };
         let tls = match &spec.tls {

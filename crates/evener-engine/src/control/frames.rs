@@ -41,6 +41,12 @@ impl Decoder {
         self.held.extend_from_slice(bytes);
     }
 
+    /// Whether [`Decoder::next_frame`] has something to say.
+    pub fn has_frame(&self) -> bool {
+        let length = self.held.first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
+        length.is_some_and(|length| self.held.len() >= HEAD + length.min(MAX_TEXT))
+    }
+
     /// The next whole frame.
     ///
     /// # Errors

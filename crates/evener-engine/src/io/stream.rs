@@ -188,16 +188,27 @@ impl Stream {
 
     /// Our end's address; `None` on a unix socket.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
-        let plain = match self {
-            Stream::Plain(plain) => plain,
-            Stream::ServerTls(tls) => tls.session.get_ref().0,
-            Stream::ClientTls(tls) => tls.session.get_ref().0,
-            #[cfg(test)]
-            Stream::Scripted(_) => return None,
-        };
-        match &plain.socket {
+        match &self.plain()?.socket {
             Socket::Tcp(socket) => socket.local_addr().ok(),
             Socket::Unix(_) | Socket::Away { .. } => None,
+        }
+    }
+
+    /// Closing the connection resets it from now on: nothing unsent is sent, no port waits.
+    pub fn reset_on_close(&self) {
+        if let Some(Plain { socket: Socket::Tcp(socket), .. }) = self.plain() {
+            // A socket that refuses closes the ordinary way.
+            let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+
+    fn plain(&self) -> Option<&Plain> {
+        match self {
+            Stream::Plain(plain) => Some(plain),
+            Stream::ServerTls(tls) => Some(tls.session.get_ref().0),
+            Stream::ClientTls(tls) => Some(tls.session.get_ref().0),
+            #[cfg(test)]
+            Stream::Scripted(_) => None,
         }
     }
 

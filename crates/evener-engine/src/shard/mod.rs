@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
 
-use evener_balance::Transition;
+use evener_balance::{State, Transition};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -35,7 +35,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock;
-use crate::counters::{Counters, WorkerBlock, WorkerCounter, WorkerGauge};
+use crate::counters::{Counters, ServerCounter, WorkerBlock, WorkerCounter, WorkerGauge};
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
 use crate::http::work::Work;
@@ -71,6 +71,8 @@ pub enum Command {
 pub struct Common {
     /// Client connections of all shards.
     pub connections: Arc<AtomicU64>,
+    /// Those of them that are parked, as of the last second.
+    pub parked: Arc<AtomicU64>,
     /// Most of them before accepting pauses.
     pub limit: Arc<AtomicU64>,
     /// What the control thread is told.
@@ -102,6 +104,8 @@ pub struct Shard {
     spare_sockets: RefCell<Vec<(String, OwnedFd)>>,
     /// Client connections of this shard.
     connections: Rc<Cell<u64>>,
+    /// Its share of `Common::parked`.
+    parked: Cell<u64>,
     draining: Cell<bool>,
     warned: Cell<(u64, u32)>,
 }
@@ -212,6 +216,7 @@ impl Shard {
             acceptors: RefCell::default(),
             spare_sockets: RefCell::default(),
             connections: Rc::default(),
+            parked: Cell::new(0),
             draining: Cell::new(false),
             warned: Cell::new((0, 0)),
         })
@@ -291,6 +296,9 @@ impl Shard {
 
     /// A server's state has changed.
     pub fn tell_change(&self, pool: &PoolView, index: usize, change: &Transition) {
+        if change.after == State::Ejected {
+            pool.server_counters(self, index).add(ServerCounter::Ejections, 1);
+        }
         self.common.events.send(Event::health(pool.spec(), pool.group(), index, Some(change)));
     }
 
@@ -411,9 +419,11 @@ impl Shard {
             }
         }
         buffers::trim();
-        self.worker.set(WorkerGauge::Parked, self.parking.count() as u64);
-        let unused = (buffers::unused() * buffers::BLOCK) as u64;
-        self.worker.set(WorkerGauge::BuffersKept, unused);
-        self.worker.set(WorkerGauge::BuffersInUse, (buffers::lent() * buffers::BLOCK) as u64);
+        let parked = self.parking.count() as u64;
+        let more = parked.wrapping_sub(self.parked.replace(parked));
+        self.common.parked.fetch_add(more, Ordering::Relaxed);
+        self.worker.set(WorkerGauge::Parked, parked);
+        self.worker.set(WorkerGauge::BuffersKept, buffers::unused() as u64);
+        self.worker.set(WorkerGauge::BuffersInUse, buffers::lent() as u64);
     }
 }

@@ -1,0 +1,299 @@
+//! Which checks there are, and which are due.
+//!
+//! Rules kept here:
+//! - Pure: plans, results and `now` come in, checks to make go out. Nothing sleeps or opens a
+//!   socket; time is monotonic milliseconds.
+//! - What did not change with a plan keeps its time; what is new is checked at once, a few a
+//!   millisecond.
+//! - Nothing is checked in maintenance; an ejected server only once its time is over.
+//! - At most so many checks are under way: others wait for their turn, since silence changes no
+//!   state and a check without a descriptor says nothing.
+//!
+//! Not known here: how a check is made.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use evener_balance::Transition;
+use evener_plan::{Admin, Check, HealthState, Passive, Readmit};
+
+use super::judge::Ask;
+use super::pace::{Dice, head_start, interval};
+use super::probe::{Finding, Probe};
+use crate::pool::target::Place;
+use crate::running::{Running, RunningPool};
+
+/// A check of a server, for as long as plans name it unchanged.
+pub type JobId = u64;
+
+/// All checks of the plan that serves.
+pub struct Jobs {
+    jobs: HashMap<JobId, Job>,
+    /// By pool and server.
+    by_server: HashMap<String, HashMap<String, Vec<JobId>>>,
+    due: BinaryHeap<Reverse<(u64, JobId)>>,
+    next_id: JobId,
+    under_way: usize,
+    most: usize,
+    dice: Dice,
+}
+
+/// A check of a server.
+pub struct Job {
+    /// Its pool, as the plan that serves has it.
+    pub pool: Arc<RunningPool>,
+    /// The server's index in it.
+    pub server: usize,
+    what: What,
+    probe: Rc<Probe>,
+    /// `u64::MAX` is never, until something happens.
+    due: u64,
+    /// When it was begun, while it is under way.
+    begun: Option<u64>,
+}
+
+/// What a check is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The pool's check with this index.
+    Check(usize),
+    /// The way back of an ejected server.
+    Readmit,
+}
+
+/// What came of a check.
+pub struct Made<'a> {
+    /// Whose.
+    pub job: &'a Job,
+    /// What health made of it.
+    pub change: Option<Transition>,
+}
+
+impl Jobs {
+    /// No checks yet; at most `most` are under way at once.
+    pub fn new(most: usize, seed: u64) -> Jobs {
+        Jobs {
+            jobs: HashMap::new(),
+            by_server: HashMap::new(),
+            due: BinaryHeap::new(),
+            next_id: 0,
+            under_way: 0,
+            most,
+            dice: Dice::new(seed),
+        }
+    }
+
+    /// A plan serves.
+    pub fn obey(&mut self, running: &Running, now: u64) {
+        let mut before = std::mem::take(&mut self.jobs);
+        let known = std::mem::take(&mut self.by_server);
+        self.due.clear();
+        let mut newcomers = 0;
+        for pool in &running.pools {
+            let name = pool.spec.name.as_str();
+            for server in 0..pool.spec.servers.len() {
+                let id = pool.spec.servers[server].id.as_str();
+                let old = known.get(name).and_then(|servers| servers.get(id));
+                let mut mine = Vec::new();
+                for what in wanted(pool) {
+                    let kept = old.into_iter().flatten().find_map(|job| {
+                        let same = before.get(job)?.is(pool, server, what);
+                        same.then(|| (*job, before.remove(job)))
+                    });
+                    let (job_id, mut job) = match kept {
+                        Some((job_id, Some(job))) => (job_id, job),
+                        _ => {
+                            self.next_id += 1;
+                            newcomers += u64::from(what != What::Readmit);
+                            let due = now + head_start(newcomers.saturating_sub(1));
+                            (self.next_id, Job::new(pool, server, what, due))
+                        }
+                    };
+                    job.pool = pool.clone();
+                    job.server = server;
+                    self.jobs.insert(job_id, job);
+                    mine.push(job_id);
+                    self.book(job_id, None);
+                }
+                if !mine.is_empty() {
+                    let servers = self.by_server.entry(name.to_owned()).or_default();
+                    servers.insert(id.to_owned(), mine);
+                }
+            }
+        }
+        // Those that no plan names any more are not waited for: their results are dropped.
+        self.under_way = self.jobs.values().filter(|job| job.begun.is_some()).count();
+    }
+
+    /// Something about a server has changed that may make it due.
+    pub fn look(&mut self, pool: &str, server: &str, now: u64) {
+        let ids = self.by_server.get(pool).and_then(|servers| servers.get(server));
+        for id in ids.cloned().unwrap_or_default() {
+            let Some(job) = self.jobs.get(&id) else { continue };
+            let unseen =
+                |check| job.pool.group.verdict(job.server, check) == HealthState::Unchecked;
+            let due = match job.what {
+                What::Readmit => None,
+                What::Check(check) if unseen(check) => Some(now),
+                What::Check(_) => continue,
+            };
+            self.book(id, due);
+        }
+    }
+
+    /// The next check to make now.
+    pub fn next(&mut self, now: u64) -> Option<(JobId, Rc<Probe>)> {
+        while self.under_way < self.most {
+            let &Reverse((due, id)) = self.due.peek()?;
+            if due > now {
+                return None;
+            }
+            self.due.pop();
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if job.due != due || job.begun.is_some() {
+                continue;
+            }
+            if let Some(later) = job.not_now(now) {
+                self.book(id, Some(later));
+                continue;
+            }
+            job.begun = Some(now);
+            self.under_way += 1;
+            return Some((id, job.probe.clone()));
+        }
+        None
+    }
+
+    /// When [`Jobs::next`] has something next; `None`: not before something else happens.
+    pub fn wake_at(&self) -> Option<u64> {
+        if self.under_way >= self.most {
+            return None;
+        }
+        self.due.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// A check was made: tells health and books the next. `None` if no plan names it any more.
+    pub fn on_made(&mut self, id: JobId, finding: &Finding, now: u64) -> Option<Made<'_>> {
+        let job = self.jobs.get_mut(&id)?;
+        let begun = job.begun.take()?;
+        self.under_way -= 1;
+        let result = match finding {
+            Finding::Passed(_) => Some(Ok(())),
+            Finding::Failed(words) => Some(Err(words.as_str().into())),
+            Finding::Ours(_) => None,
+        };
+        let passed = matches!(finding, Finding::Passed(_));
+        let group = &job.pool.group;
+        let change = match (job.what, result) {
+            (_, None) => None,
+            (What::Check(check), Some(result)) => group.on_check(job.server, check, result, now),
+            (What::Readmit, Some(result)) => group.on_readmit(job.server, result, now),
+        };
+        let next = match job.check() {
+            Some((index, check)) => {
+                let verdict = group.verdict(job.server, index);
+                let span = self.dice.jittered(interval(check, verdict, passed), check.jitter);
+                Some((begun + span).max(now + 1))
+            }
+            // Where it could not be made it is due still, but not in the same moment.
+            None if matches!(finding, Finding::Ours(_)) => Some(now + RETRY),
+            None => None,
+        };
+        self.book(id, next);
+        let job = self.jobs.get(&id)?;
+        Some(Made { job, change })
+    }
+
+    /// Books the next time of a check: the one given, or its own.
+    fn book(&mut self, id: JobId, due: Option<u64>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.due = match (due, job.what) {
+            (Some(due), _) => due,
+            (None, What::Readmit) => job.pool.group.readmit_at(job.server).unwrap_or(u64::MAX),
+            (None, What::Check(_)) => job.due,
+        };
+        if job.due < u64::MAX && job.begun.is_none() {
+            self.due.push(Reverse((job.due, id)));
+        }
+    }
+}
+
+/// Milliseconds after which a check is tried again for which something of ours was lacking.
+const RETRY: u64 = 1000;
+
+impl Job {
+    fn new(pool: &Arc<RunningPool>, server: usize, what: What, due: u64) -> Job {
+        let probe = Rc::new(probe(pool, server, what));
+        Job { pool: pool.clone(), server, what, probe, due, begun: None }
+    }
+
+    /// The pool's check that this is, with its index.
+    fn check(&self) -> Option<(usize, &Check)> {
+        match self.what {
+            What::Check(index) => Some((index, self.pool.spec.checks.get(index)?)),
+            What::Readmit => None,
+        }
+    }
+
+    /// Whether it is what this plan wants, unchanged.
+    fn is(&self, pool: &RunningPool, server: usize, what: What) -> bool {
+        let (ours, theirs) = (&self.pool.spec, &pool.spec);
+        let same_place = ours.servers.get(self.server).map(|server| &server.address)
+            == theirs.servers.get(server).map(|server| &server.address);
+        let same_rule = match what {
+            What::Check(index) => ours.checks.get(index) == theirs.checks.get(index),
+            What::Readmit => ours.timeouts.connect == theirs.timeouts.connect,
+        };
+        self.what == what && same_place && same_rule && self.pool.fingerprint == pool.fingerprint
+    }
+
+    /// When it is to be looked at again, if it is not to be made now; never is `u64::MAX`.
+    fn not_now(&self, now: u64) -> Option<u64> {
+        let group = &self.pool.group;
+        match self.check() {
+            Some((_, check)) => {
+                let facts = group.facts(self.server)?;
+                (facts.admin == Admin::Maint).then(|| now + check.every.max(1))
+            }
+            None => {
+                let due = group.readmit_at(self.server).unwrap_or(u64::MAX);
+                (due > now).then_some(due)
+            }
+        }
+    }
+}
+
+/// Whether a pool's servers are ever checked.
+pub fn has_any(pool: &RunningPool) -> bool {
+    wanted(pool).next().is_some()
+}
+
+/// The checks of each server of a pool.
+fn wanted(pool: &RunningPool) -> impl Iterator<Item = What> + use<> {
+    let tcp = |passive: &Passive| passive.readmit == Readmit::Tcp;
+    let readmit = pool.spec.passive.as_ref().is_some_and(tcp).then_some(What::Readmit);
+    (0..pool.spec.checks.len()).map(What::Check).chain(readmit)
+}
+
+fn probe(pool: &RunningPool, server: usize, what: What) -> Probe {
+    let mut target = pool.targets[server].clone();
+    let check = match what {
+        What::Check(index) => pool.spec.checks.get(index),
+        What::Readmit => None,
+    };
+    if let Some(port) = check.and_then(|check| check.port) {
+        target.place = target.place.at_port(port);
+    }
+    let address = match &target.place {
+        Place::Tcp(address) => address.to_string(),
+        Place::Unix(_) => "localhost".to_owned(),
+    };
+    Probe {
+        ask: check.and_then(|check| Ask::of(&check.kind, &address)),
+        timeout: check.map_or(pool.spec.timeouts.connect, |check| check.timeout).max(1),
+        tls: pool.tls.clone(),
+        target,
+    }
+}

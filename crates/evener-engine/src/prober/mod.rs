@@ -1,0 +1,195 @@
+//! The prober: a thread of its own that checks servers and lets ejected ones back.
+//!
+//! Rules kept here:
+//! - It goes on whatever the supervisor does; what it finds goes to health, and changes are told.
+//! - It counts in a segment of its own, which it alone writes.
+//! - What is due is decided in `jobs`, how an answer is judged in `judge`, both without a socket.
+//!
+//! Not known here: plans' origin, traffic.
+
+mod jobs;
+mod judge;
+mod pace;
+mod probe;
+mod records;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender};
+
+use crate::clock;
+use crate::counters::{Counters, ServerCounter, ServerCounters};
+use crate::events::{Event, Events};
+use crate::running::Running;
+use crate::sys::memory::SharedMemory;
+use jobs::{JobId, Jobs};
+pub use judge::refuse;
+use probe::Finding;
+pub use records::{LastCheck, Records};
+
+/// What the prober is told.
+pub enum Told {
+    /// This plan serves.
+    Plan(Arc<Running>),
+    /// A server was ejected, or people said something about it.
+    Look {
+        /// Its pool.
+        pool: String,
+        /// Its id.
+        server: String,
+    },
+    /// A check was made; the prober's own tasks say so.
+    Made(Made),
+}
+
+/// A check that was made.
+pub struct Made {
+    job: JobId,
+    finding: Finding,
+    /// Microseconds.
+    took: u64,
+}
+
+/// What the prober works with.
+pub struct Means {
+    /// Its counters.
+    pub memory: SharedMemory,
+    /// Where changes are told.
+    pub events: Events,
+    /// Where the last check of each server is kept.
+    pub records: Arc<Records>,
+    /// Its own address, for its tasks; weak, so that it ends when nobody else has it.
+    pub own: WeakUnboundedSender<Told>,
+}
+
+/// Milliseconds between two signs of life, at most.
+const STAMP: u64 = 500;
+/// Checks under way at once, where the limit of descriptors allows.
+const MOST: u64 = 4096;
+/// Share of the limit of descriptors that checks may take.
+const SHARE: u64 = 8;
+
+/// Checks servers until nobody can tell it anything any more.
+///
+/// # Errors
+/// In words, when it cannot begin.
+pub fn run(means: Means, inbox: UnboundedReceiver<Told>) -> Result<(), String> {
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build_local(LocalOptions::default())
+        .map_err(|why| format!("no event loop: {why}"))?;
+    let counters = Counters::create(means.memory)?;
+    let prober = Prober {
+        counters,
+        blocks: HashMap::new(),
+        events: means.events,
+        records: means.records,
+        jobs: Jobs::new(most_at_once(), clock::unix_millis()),
+        generation: 0,
+    };
+    runtime.block_on(prober.work(inbox, means.own));
+    Ok(())
+}
+
+fn most_at_once() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (limit / SHARE).clamp(16, MOST) as usize
+}
+
+struct Prober {
+    counters: Counters,
+    /// Found when a server's first check of a plan was made.
+    blocks: HashMap<JobId, ServerCounters>,
+    events: Events,
+    records: Arc<Records>,
+    jobs: Jobs,
+    generation: u64,
+}
+
+impl Prober {
+    async fn work(mut self, mut inbox: UnboundedReceiver<Told>, own: WeakUnboundedSender<Told>) {
+        loop {
+            let now = clock::millis();
+            self.counters.stamp(now);
+            while let Some((job, probe)) = self.jobs.next(now) {
+                let own = own.clone();
+                tokio::task::spawn_local(async move {
+                    let began = clock::micros();
+                    let finding = probe.make().await;
+                    let took = clock::micros() - began;
+                    if let Some(own) = own.upgrade() {
+                        let _ = own.send(Told::Made(Made { job, finding, took }));
+                    }
+                });
+            }
+            let until = self.jobs.wake_at().unwrap_or(u64::MAX).min(now + STAMP);
+            let wait = Duration::from_millis(until.saturating_sub(clock::millis()));
+            match tokio::time::timeout(wait, inbox.recv()).await {
+                Ok(Some(told)) => self.obey(told),
+                Ok(None) => return,
+                Err(_) => continue,
+            }
+            while let Ok(told) = inbox.try_recv() {
+                self.obey(told);
+            }
+        }
+    }
+
+    fn obey(&mut self, told: Told) {
+        let now = clock::millis();
+        match told {
+            Told::Plan(running) => {
+                self.jobs.obey(&running, now);
+                self.generation = running.plan.generation;
+                self.blocks.clear();
+                self.name_all(&running);
+                self.counters.retire(self.generation, self.generation);
+            }
+            Told::Look { pool, server } => self.jobs.look(&pool, &server, now),
+            Told::Made(made) => self.made(&made, now),
+        }
+    }
+
+    /// Servers that have counters and stay keep them.
+    fn name_all(&self, running: &Running) {
+        for pool in running.pools.iter().filter(|pool| jobs::has_any(pool)) {
+            for server in &pool.spec.servers {
+                let names = [pool.spec.name.as_str(), &server.id, &server.address];
+                self.counters.server(&names, self.generation);
+            }
+        }
+    }
+
+    fn made(&mut self, made: &Made, now: u64) {
+        let Some(result) = self.jobs.on_made(made.job, &made.finding, now) else { return };
+        let job = result.job;
+        let spec = &job.pool.spec;
+        let Some(server) = spec.servers.get(job.server) else { return };
+        let (ok, text) = match &made.finding {
+            Finding::Passed(text) => (true, text),
+            Finding::Failed(text) => (false, text),
+            Finding::Ours(text) => {
+                let text = format!("{}/{}: no check: {text}", spec.name, server.id);
+                self.events.send(Event::Log { level: "warning", text });
+                return;
+            }
+        };
+        let took_ms = made.took as f64 / 1000.0;
+        let check = LastCheck { at: clock::unix_millis(), took_ms, ok, text: text.clone() };
+        self.records.set(&spec.name, &server.id, check);
+        let block = self.blocks.entry(made.job).or_insert_with(|| {
+            let names = [spec.name.as_str(), &server.id, &server.address];
+            self.counters.server(&names, self.generation)
+        });
+        let counter = if ok { ServerCounter::ChecksPassed } else { ServerCounter::ChecksFailed };
+        block.add(counter, 1);
+        if let Some(change) = &result.change {
+            self.events.send(Event::health(spec, &job.pool.group, job.server, Some(change)));
+        }
+    }
+}
