@@ -1,5 +1,10 @@
 //! The one door between Python and Rust: converts, releases the GIL, maps errors.
 
+#![deny(unsafe_code)]
+
+mod error;
+mod segments;
+mod serve;
 mod text;
 
 use pyo3::prelude::*;
@@ -8,6 +13,9 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    error::register(module)?;
+    segments::register(module)?;
+    serve::register(module)?;
     text::register(module)?;
     Ok(())
 }
