@@ -75,6 +75,7 @@ impl Sim {
         let (events, heard) = Events::new().expect("a descriptor for the bell");
         let (log, lines) = sync_channel(1000);
         let common = Common {
+            parked: Arc::default(),
             connections: Arc::default(),
             limit: Arc::new(plan.connections.into()),
             events,
