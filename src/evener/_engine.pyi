@@ -1,6 +1,16 @@
 """The extension module: the Rust side of Evener."""
 
-__all__ = ["YamlError", "__version__", "yaml_events"]
+from typing import final
+
+__all__ = [
+    "EngineFailedError",
+    "Segments",
+    "YamlError",
+    "__version__",
+    "hello",
+    "serve",
+    "yaml_events",
+]
 
 __version__: str
 
@@ -22,13 +32,26 @@ def serve(control_socket: str) -> None:
     """Serves as a worker, listening for its supervisor at this path; the GIL is released.
 
     Returns when it has drained or was told to stop.
+
+    Raises:
+        OSError: it cannot listen there, or lacks a thread.
+        EngineFailedError: it cannot serve on (a shard has ended).
     """
 
+class EngineFailedError(RuntimeError):
+    """The data plane cannot begin, serve on or read its counters; the text says why."""
+
+@final
 class Segments:
     """Counter segments of an instance, read through descriptors that stay the caller's."""
 
     def __new__(cls, living: list[int], retired: list[int]) -> Segments:
-        """Maps them; the descriptors may be closed afterwards. One that is empty counts nothing."""
+        """Takes the descriptors' files, which may be closed afterwards. An empty one counts nothing.
+
+        Raises:
+            OSError: one is no open descriptor.
+            ValueError: one is negative.
+        """
 
     def stamps(self) -> list[int]:
         """The last stamp of each living segment, in the order given; 0 before the first."""

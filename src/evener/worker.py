@@ -24,7 +24,10 @@ def main(arguments: list[str]) -> None:
         end_with(int(option.removeprefix("--tied-to=")))
     from evener import _engine
 
-    _engine.serve(path)
+    try:
+        _engine.serve(path)
+    except (OSError, _engine.EngineFailedError) as error:
+        sys.exit(f"evener worker: {error}")
 
 
 def ignore_signals() -> None:

@@ -9,6 +9,7 @@ Rules kept here:
 Not known here: what is in a segment (the extension reads it).
 """
 
+import fcntl
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,9 +29,7 @@ class Segments:
         """Retires what lives and makes the files of a new worker life."""
         self.retire()
         writers = [*map(str, range(shards)), "prober"]
-        self.living = [
-            os.memfd_create(f"evener-counters-{writer}", os.MFD_CLOEXEC) for writer in writers
-        ]
+        self.living = [_memory(f"evener-counters-{writer}") for writer in writers]
         return self.living
 
     def retire(self) -> None:
@@ -43,6 +42,13 @@ class Segments:
         for descriptor in [*self.living, *self.retired]:
             os.close(descriptor)
         self.living, self.retired = [], []
+
+
+def _memory(name: str) -> int:
+    """A memory file that only grows: one that shrank would end its readers (SIGBUS)."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return descriptor
 
 
 class Watchdog:

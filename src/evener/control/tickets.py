@@ -9,8 +9,8 @@ Source: RFC 5077 section 5.5 (keys are changed regularly and kept from disk).
 import secrets
 from collections.abc import Callable
 
-#: Bytes of a key, as the control protocol has it.
-SIZE = 80
+#: Bytes of a key, as the control protocol has it: 16 of name, 32 of AES-256 key.
+SIZE = 48
 #: Seconds a key seals. The keys of CONFIG.md's `tickets.rotate` default.
 ROTATE = 12 * 3600.0
 #: The sealing key and the one before it.

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from evener.control.segments import STALLED, Segments, Watchdog
 
 
@@ -13,6 +15,15 @@ def test_each_life_gets_fresh_files_and_the_old_are_kept() -> None:
     second = list(segments.fresh(2))
     assert segments.living == second and segments.retired == first
     assert os.pread(first[0], 8, 0) == b"counters"
+    segments.close()
+
+
+def test_a_segment_grows_and_never_shrinks() -> None:
+    segments = Segments()
+    descriptor = segments.fresh(1)[0]
+    os.ftruncate(descriptor, 8192)
+    with pytest.raises(PermissionError):
+        os.ftruncate(descriptor, 4096)
     segments.close()
 
 

@@ -10,9 +10,9 @@ def keys(now: float) -> TicketKeys:
     return TicketKeys(now, lambda size: bytes([next(counter)]) * size)
 
 
-def test_a_key_has_eighty_bytes_and_is_random() -> None:
+def test_a_key_has_forty_eight_bytes_and_is_random() -> None:
     one, other = TicketKeys(0.0).hex()[0], TicketKeys(0.0).hex()[0]
-    assert len(one) == 2 * SIZE == 160 and one != other
+    assert len(one) == 2 * SIZE == 96 and one != other
 
 
 def test_the_newest_seals_and_the_one_before_still_opens() -> None:
