@@ -36,9 +36,9 @@ impl Segments {
         self.read(py, |segments| segments.totals_json())
     }
 
-    /// The Prometheus page; `facts` is the JSON text of what counters cannot say.
-    fn prometheus(&self, py: Python<'_>, facts: &str) -> PyResult<String> {
-        self.read(py, |segments| segments.prometheus(facts))
+    /// The Prometheus page; `facts_json` is the text of what counters cannot say.
+    fn prometheus(&self, py: Python<'_>, facts_json: &str) -> PyResult<String> {
+        self.read(py, |segments| segments.prometheus(facts_json))
     }
 }
 

@@ -10,8 +10,8 @@ use crate::error::raise;
 /// Serves until the supervisor says otherwise. Signals are the caller's: those that the supervisor
 /// obeys must be ignored before.
 #[pyfunction]
-fn serve(py: Python<'_>, path: PathBuf) -> PyResult<()> {
-    py.detach(|| evener_engine::control::serve(&path)).map_err(|error| raise(&error))
+fn serve(py: Python<'_>, control_socket: PathBuf) -> PyResult<()> {
+    py.detach(|| evener_engine::control::serve(&control_socket)).map_err(|error| raise(&error))
 }
 
 /// What both sides of a control socket must agree on.
