@@ -1,13 +1,20 @@
-//! The worker's clock: monotonic time since the process first asked, and the wall's.
+//! The worker's clock: monotonic time since the machine started, and the wall's.
 //!
-//! All threads count from the same moment, so that health, deadlines and counters agree.
+//! All threads count from the same moment, so that health, deadlines and counters agree; so do
+//! successive workers, so that a new one knows since when a server is as the last one found it.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-fn start() -> Instant {
-    static START: OnceLock<Instant> = OnceLock::new();
-    *START.get_or_init(Instant::now)
+use rustix::time::{ClockId, clock_gettime};
+
+/// A moment, and its microseconds since the machine started.
+fn start() -> &'static (Instant, u64) {
+    static START: OnceLock<(Instant, u64)> = OnceLock::new();
+    START.get_or_init(|| {
+        let uptime = clock_gettime(ClockId::Monotonic);
+        (Instant::now(), uptime.tv_sec as u64 * 1_000_000 + uptime.tv_nsec as u64 / 1000)
+    })
 }
 
 /// Monotonic microseconds. Begins at one second, so that 0 can mean never.
@@ -17,7 +24,8 @@ pub fn micros() -> u64 {
     if let Some(now) = VIRTUAL.get() {
         return now;
     }
-    start().elapsed().as_micros() as u64 + 1_000_000
+    let (start, uptime) = start();
+    start.elapsed().as_micros() as u64 + uptime + 1_000_000
 }
 
 #[cfg(test)]
@@ -48,7 +56,7 @@ pub fn to_unix(at: u64) -> u64 {
     (unix_millis() + at).saturating_sub(millis())
 }
 
-/// Milliseconds since 1970 as a monotonic time of this worker; never before it began.
+/// Milliseconds since 1970 as a monotonic time of this worker; never before the machine started.
 pub fn from_unix(at: u64) -> u64 {
     (millis() + at).saturating_sub(unix_millis())
 }

@@ -185,7 +185,7 @@ fn a_new_worker_knows_what_the_old_one_knew() {
     told.shards(1);
     let here = told.listen();
     let one = Server::start("one");
-    let changed = 1_700_000_000_000_u64;
+    let changed = unix_millis() - 2_000;
     let down = json!({
         "pool": "app", "server": "a", "address": one.address.to_string(), "weight": 1, "tier": 0,
         "admin": "ready", "health": "down", "ejected_until": 0, "changed": changed,
@@ -200,9 +200,14 @@ fn a_new_worker_knows_what_the_old_one_knew() {
     told.must("plan", json!({ "plan": plan }), &[]);
     let facts = told.must("facts", json!({}), &[])["servers"][0].clone();
     assert_eq!((&facts["state"], &facts["reason"]), (&json!("down"), &json!("as before")));
+    assert!(facts["changed"].as_u64().unwrap().abs_diff(changed) < 50, "{facts}");
     assert_eq!(get(here).0, 503);
     told.begin("stop", json!({}), &[]);
     told.end().unwrap();
+}
+
+fn unix_millis() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64
 }
 
 #[test]
