@@ -297,3 +297,195 @@ fn probe(pool: &RunningPool, server: usize, what: What) -> Probe {
         target,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::running::Workshop;
+    use evener_balance::State;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    /// A plan of one pool whose servers are checked by TCP every 2 s.
+    fn plan(servers: &[&str]) -> serde_json::Value {
+        let server = |id: &&str| {
+            json!({
+                "id": id, "address": "127.0.0.1:1", "host": "127.0.0.1", "weight": 1, "tier": 0,
+                "admin": "ready", "params": {},
+            })
+        };
+        json!({
+            "generation": 1, "drain": {"requests": 1, "tunnels": 1}, "connections": 10,
+            "access_log": {"format": "off", "sample": 0.0}, "listeners": [],
+            "pools": [{
+                "name": "app", "protocol": "http", "tls": null,
+                "scheduler": {"name": "nginx/round_robin"},
+                "servers": servers.iter().map(server).collect::<Vec<_>>(),
+                "checks": [{
+                    "kind": {"tcp": {}}, "every": 2000, "timeout": 1000, "rise": 2, "fall": 2,
+                    "fast": 500, "down": 9000, "jitter": 0.0, "port": null,
+                }],
+                "passive": {"fails": 1, "within": 10000, "out": 10000, "readmit": "tcp"},
+                "initial": "up", "retry": {"attempts": 1, "on": []},
+                "keepalive": {"idle": 0, "per_shard": 0, "max_age": 0},
+                "timeouts": {"connect": 1, "send": 1, "response": 1, "receive": 1}, "params": {},
+            }],
+        })
+    }
+
+    fn build(plan: &serde_json::Value, previous: Option<&Running>) -> Running {
+        let shop =
+            Workshop { secrets: &BTreeMap::new(), tickets: &Arc::default(), previous, now: 1 };
+        let plan = evener_plan::Plan::from_json(plan.to_string().as_bytes()).unwrap();
+        Running::build(plan, &shop).unwrap_or_else(|why| panic!("{why:?}"))
+    }
+
+    fn passed() -> Finding {
+        Finding::Passed("connected".to_owned())
+    }
+
+    fn failed() -> Finding {
+        Finding::Failed("refused".to_owned())
+    }
+
+    /// Makes the checks that are due; how many there were.
+    fn make_all(jobs: &mut Jobs, finding: &Finding, now: u64) -> usize {
+        let mut made = 0;
+        while let Some((id, _)) = jobs.next(now) {
+            jobs.on_made(id, finding, now);
+            made += 1;
+        }
+        made
+    }
+
+    #[test]
+    fn servers_are_checked_at_once_and_then_at_their_interval() {
+        let running = build(&plan(&["a", "b"]), None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&running, 1000);
+        assert_eq!(make_all(&mut jobs, &passed(), 1000), 2);
+        assert_eq!(jobs.wake_at(), Some(3000));
+        assert_eq!(make_all(&mut jobs, &passed(), 2999), 0);
+        assert_eq!(make_all(&mut jobs, &passed(), 3000), 2);
+    }
+
+    #[test]
+    fn a_failing_server_is_watched_fast_and_a_down_one_slowly() {
+        let running = build(&plan(&["a"]), None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&running, 0);
+        make_all(&mut jobs, &passed(), 0);
+        make_all(&mut jobs, &failed(), 2000);
+        assert_eq!(jobs.wake_at(), Some(2500));
+        make_all(&mut jobs, &failed(), 2500);
+        assert_eq!(running.pools[0].group.facts(0).unwrap().state, State::Down);
+        assert_eq!(jobs.wake_at(), Some(11_500));
+    }
+
+    #[test]
+    fn a_reload_keeps_the_time_of_what_stays_and_checks_what_is_new_at_once() {
+        let first = build(&plan(&["a"]), None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&first, 0);
+        make_all(&mut jobs, &passed(), 0);
+        let second = build(&plan(&["b", "a"]), Some(&first));
+        jobs.obey(&second, 100);
+        assert_eq!(make_all(&mut jobs, &passed(), 100), 1);
+        assert_eq!(second.pools[0].group.facts(0).unwrap().health, HealthState::Up);
+        assert_eq!(jobs.wake_at(), Some(2000));
+    }
+
+    #[test]
+    fn a_result_that_comes_after_its_server_left_is_dropped() {
+        let first = build(&plan(&["a"]), None);
+        let mut jobs = Jobs::new(1, 1);
+        jobs.obey(&first, 0);
+        let (id, _) = jobs.next(0).unwrap();
+        jobs.obey(&build(&plan(&["b"]), Some(&first)), 0);
+        assert!(jobs.on_made(id, &failed(), 1).is_none());
+        assert_eq!(make_all(&mut jobs, &passed(), 1), 1, "it takes no room");
+    }
+
+    #[test]
+    fn a_check_under_way_goes_to_the_plan_that_serves_when_it_ends() {
+        let first = build(&plan(&["a"]), None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&first, 0);
+        let (id, _) = jobs.next(0).unwrap();
+        let second = build(&plan(&["b", "a"]), Some(&first));
+        jobs.obey(&second, 1);
+        assert_eq!(jobs.on_made(id, &failed(), 2).unwrap().job.server, 1);
+        assert_eq!(second.pools[0].group.facts(1).unwrap().state, State::Down);
+    }
+
+    #[test]
+    fn in_maintenance_nothing_is_checked_and_after_it_at_once() {
+        let running = build(&plan(&["a"]), None);
+        let group = &running.pools[0].group;
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&running, 0);
+        make_all(&mut jobs, &passed(), 0);
+        group.on_admin(0, Admin::Maint, 10);
+        assert_eq!(make_all(&mut jobs, &passed(), 2000), 0);
+        group.on_admin(0, Admin::Ready, 2010);
+        jobs.look("app", "a", 2010);
+        assert_eq!(make_all(&mut jobs, &passed(), 2010), 1);
+    }
+
+    #[test]
+    fn an_ejected_server_is_checked_when_its_time_is_over_and_again_later_if_that_fails() {
+        let mut form = plan(&["a", "b"]);
+        form["pools"][0]["checks"] = json!([]);
+        let running = build(&form, None);
+        let group = &running.pools[0].group;
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&running, 0);
+        assert_eq!(jobs.wake_at(), None);
+        let lease = group.pick(&evener_balance::Tried::new(), 5).unwrap();
+        let out = evener_balance::Outcome::Failed(evener_balance::Cause::ConnectRefused);
+        group.report(&lease, out, 5).unwrap();
+        let id = running.plan.pools[0].servers[lease.index()].id.clone();
+        jobs.look("app", &id, 5);
+        assert_eq!(jobs.wake_at(), Some(10_005));
+        assert_eq!(make_all(&mut jobs, &failed(), 10_005), 1);
+        assert_eq!(jobs.wake_at(), Some(20_005));
+        assert_eq!(make_all(&mut jobs, &passed(), 20_005), 1);
+        assert_eq!(group.counts_up(), 2);
+        assert_eq!(jobs.wake_at(), None);
+    }
+
+    #[test]
+    fn what_is_our_own_fault_changes_nothing_and_is_tried_again() {
+        let running = build(&plan(&["a"]), None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&running, 0);
+        let ours = Finding::Ours("too many open files".to_owned());
+        make_all(&mut jobs, &ours, 0);
+        assert_eq!(running.pools[0].group.facts(0).unwrap().health, HealthState::Unchecked);
+        assert_eq!(jobs.wake_at(), Some(500));
+    }
+
+    #[test]
+    fn no_more_than_the_most_are_under_way_and_the_others_have_their_turn() {
+        let running = build(&plan(&["a", "b", "c"]), None);
+        let mut jobs = Jobs::new(2, 1);
+        jobs.obey(&running, 0);
+        let first = jobs.next(10).unwrap().0;
+        assert!(jobs.next(10).is_some() && jobs.next(10).is_none());
+        assert_eq!(jobs.wake_at(), None);
+        jobs.on_made(first, &passed(), 20);
+        assert!(jobs.next(20).is_some());
+    }
+
+    #[test]
+    fn ten_thousand_servers_do_not_start_at_once() {
+        let names: Vec<String> = (0..10_000).map(|number| format!("s{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let running = build(&plan(&names), None);
+        let mut jobs = Jobs::new(usize::MAX, 1);
+        jobs.obey(&running, 0);
+        let made: Vec<_> = (0..2000).map(|now| make_all(&mut jobs, &passed(), now)).collect();
+        assert!(made.iter().all(|made| *made <= 5));
+        assert_eq!(made.iter().sum::<usize>(), 10_000);
+    }
+}
