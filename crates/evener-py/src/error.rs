@@ -15,11 +15,12 @@ pyo3::create_exception!(
 pub(crate) fn raise(error: &EngineError) -> PyErr {
     let words = error.to_string();
     match error {
-        EngineError::Listen { why, .. } | EngineError::Start { why, .. } => match why.raw_os_error()
-        {
-            Some(code) => PyOSError::new_err((code, words)),
-            None => PyOSError::new_err(words),
-        },
+        EngineError::Listen { why, .. } | EngineError::Start { why, .. } => {
+            match why.raw_os_error() {
+                Some(code) => PyOSError::new_err((code, words)),
+                None => PyOSError::new_err(words),
+            }
+        }
         EngineError::Facts(_) => PyValueError::new_err(words),
         _ => EngineFailedError::new_err(words),
     }

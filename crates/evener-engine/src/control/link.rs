@@ -25,6 +25,9 @@ pub struct Link {
     pub greeted: Option<bool>,
 }
 
+/// A frame's text and its descriptors.
+pub type Message = (Vec<u8>, Vec<OwnedFd>);
+
 /// Why a link cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
@@ -101,11 +104,11 @@ impl Link {
         self.decoder.has_frame()
     }
 
-    /// The next whole frame: its text and its descriptors.
+    /// The next whole frame.
     ///
     /// # Errors
     /// [`Lost`].
-    pub fn next_frame(&mut self) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, Lost> {
+    pub fn next_frame(&mut self) -> Result<Option<Message>, Lost> {
         let Some(frame) = self.decoder.next_frame()? else { return Ok(None) };
         let (wanted, came) = (frame.descriptors, self.descriptors.len());
         if came < wanted {

@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::clock;
 use crate::error::EngineError;
 use crate::events::{Events, Heard};
 use commands::{Greeting, text};
@@ -47,7 +46,6 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// # Errors
 /// When it cannot begin, or cannot serve on.
 pub fn serve(path: &Path) -> Result<(), EngineError> {
-    clock::millis();
     let (events, heard) = Events::new().map_err(EngineError::Wait)?;
     let door = Door::open(path)?;
     let mut desk = Desk {
