@@ -4,6 +4,7 @@
 //! successive workers, so that a new one knows since when a server is as the last one found it.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -51,12 +52,45 @@ pub fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// A monotonic time of this worker as milliseconds since 1970.
+/// A monotonic time of this worker as milliseconds since 1970: the same one each time it is asked,
+/// unless the wall clock was set meanwhile.
 pub fn to_unix(at: u64) -> u64 {
-    (unix_millis() + at).saturating_sub(millis())
+    at.saturating_add(offset())
 }
 
 /// Milliseconds since 1970 as a monotonic time of this worker; never before the machine started.
 pub fn from_unix(at: u64) -> u64 {
-    (millis() + at).saturating_sub(unix_millis())
+    at.saturating_sub(offset())
+}
+
+/// 1970's distance from our own zero. Two clocks that are read one after the other differ by a
+/// millisecond now and then: what is known stands until the wall clock was visibly set.
+fn offset() -> u64 {
+    let now = unix_millis().saturating_sub(millis());
+    let known = OFFSET.load(Ordering::Relaxed);
+    if now.abs_diff(known) <= SET {
+        return known;
+    }
+    OFFSET.store(now, Ordering::Relaxed);
+    now
+}
+
+static OFFSET: AtomicU64 = AtomicU64::new(0);
+
+/// Milliseconds between the clocks that mean that the wall clock was set: more than slewing makes
+/// in a second, less than anybody reads off a page.
+const SET: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_has_one_date_however_often_it_is_asked_for() {
+        let at = millis();
+        let dates = (0..200_000).map(|_| to_unix(at));
+        assert_eq!(dates.collect::<std::collections::BTreeSet<_>>().len(), 1);
+        assert_eq!(from_unix(to_unix(at)), at);
+        assert!(to_unix(at).abs_diff(unix_millis()) < 1000);
+    }
 }

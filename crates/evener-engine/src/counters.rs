@@ -66,9 +66,9 @@ impl Counters {
         found.unwrap_or_else(|_| nowhere())
     }
 
-    /// The counters of the shard itself.
+    /// The counters of the shard itself: they belong to no plan, so none retires them.
     pub fn worker(&self) -> WorkerBlock<'static> {
-        self.block(&[], 0)
+        self.block(&[], u64::MAX)
     }
 
     /// The counters of a listener.
