@@ -3,6 +3,7 @@
 Rules kept here:
 - What crosses is descriptors, numbers and JSON text, so that the other side can change its types.
 - The extension is loaded at first use: commands that only talk to a socket never load it.
+- One of another version is not used: the two halves change together.
 Not known here: what the numbers are for.
 """
 
@@ -15,24 +16,36 @@ def hello() -> dict[str, Any]:
     """What both sides of a control socket must agree on: protocol, build, schema, layout."""
     from evener import _engine
 
+    _refuse_other_version(_engine.__version__)
     return dict(_engine.hello())
+
+
+def _refuse_other_version(found: str) -> None:
+    from evener import __version__
+
+    if found != __version__:
+        raise ImportError(
+            f"evener {__version__} has an extension of version {found}: "
+            f"install it anew (`pip install --force-reinstall evener`, in a checkout `make setup`)"
+        )
 
 
 class Counters:
     """The counters of one instance, summed over the segments of its worker lives.
 
     Args:
-        living: Descriptors of the serving worker's segments, one per shard.
+        living: Descriptors of the serving worker's segments: its shards', then its prober's.
         retired: Descriptors of segments whose worker has ended; gauges are not read from them.
     """
 
     def __init__(self, living: Sequence[int], retired: Sequence[int]) -> None:
         from evener import _engine
 
+        _refuse_other_version(_engine.__version__)
         self._segments = _engine.Segments(list(living), list(retired))
 
     def stamps(self) -> list[int]:
-        """A number per living segment that changes at each turn of its shard."""
+        """A number per living segment that changes at each turn of its writer."""
         return list(self._segments.stamps())
 
     def totals(self) -> str:
