@@ -20,8 +20,8 @@ mod stream;
 mod tests;
 mod wire;
 
+pub use message::parts;
 pub use network::connect;
-pub use peer::{Peer, Server};
 pub use sim::{Sim, heard};
 pub use stream::ScriptedStream;
-pub use wire::{Wire, on_every_wire, on_some_wires};
+pub use wire::{on_every_wire, on_some_wires};

@@ -22,7 +22,7 @@ use evener_proto::h1::{BodyLength, Method, Version};
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
 use super::exchange::Exchange;
 use super::proxy::{Attempt, Fault};
-use super::upload::is_too_slow;
+use super::upload::{Upload, is_too_slow};
 use crate::io::Deadline;
 use crate::steps::step;
 
@@ -262,7 +262,9 @@ impl Exchange<'_> {
         let delimited = bodiless || is_delimited(head.length, self.asked.version);
         let http11 = self.asked.version == Version::Http11;
         attempt.down.chunked = !bodiless && http11 && !matches!(head.length, BodyLength::Exact(_));
+        // What is left of a request's body may never be read, and then no further request is.
         self.record.close |= !self.asked.keep_alive
+            || attempt.up.at != Upload::Done
             || !(delimited || attempt.down.chunked)
             || self.shard.is_draining()
             || !self.client.open.is_listening();

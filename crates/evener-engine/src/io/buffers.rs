@@ -154,7 +154,8 @@ impl Buffer {
     #[inline]
     pub fn space(&mut self) -> &mut [u8] {
         let (end, size) = (self.end as usize, self.size);
-        let block = self.block.get_or_insert_with(|| STORES.with(|all| store(all, size).take(size)));
+        let block =
+            self.block.get_or_insert_with(|| STORES.with(|all| store(all, size).take(size)));
         block.get_mut(end..).unwrap_or(&mut [])
     }
 

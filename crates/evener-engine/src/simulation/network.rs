@@ -64,6 +64,8 @@ pub struct ServerPipe {
     pub pipe: Rc<RefCell<Pipe>>,
     /// Bytes of requests that were answered.
     answered: usize,
+    /// Bytes that were looked at in vain.
+    looked: usize,
 }
 
 /// The connection to a server of this thread's simulation; `None` when none runs.
@@ -73,8 +75,7 @@ pub async fn connect(place: &Place) -> Option<io::Result<Stream>> {
         Place::Tcp(address) => address.to_string(),
         Place::Unix(path) => format!("unix:{}", path.display()),
     };
-    let server = network.servers.borrow().get(&address).cloned();
-    let server = server.unwrap_or_else(|| panic!("no server is scripted at {address}"));
+    let server = network.server(&address);
     match server.manner.get() {
         Manner::Accepts => Some(Ok(server.accept())),
         Manner::Refuses => Some(Err(io::ErrorKind::ConnectionRefused.into())),
@@ -109,20 +110,26 @@ impl Network {
 impl ScriptedServer {
     fn accept(&self) -> Stream {
         let (stream, pipe) = stream::pair();
-        self.connections.borrow_mut().push(ServerPipe { pipe, answered: 0 });
+        self.connections.borrow_mut().push(ServerPipe { pipe, answered: 0, looked: 0 });
         Stream::Scripted(Box::new(stream))
     }
 
     /// Answers the next whole request, if there is one and a script.
     fn reply(&self, connection: &mut ServerPipe) -> bool {
         let mut pipe = connection.pipe.borrow_mut();
+        let mut script = self.script.borrow_mut();
+        let Some(answer) = script.front().cloned() else { return false };
+        if !pipe.may_send() || pipe.received.len() == connection.looked {
+            return false;
+        }
+        connection.looked = pipe.received.len();
         let rest = &pipe.received[connection.answered..];
         let whole = match self.fastcgi.get() {
             true => message::fastcgi_length(rest),
             false => message::length(rest),
         };
-        let mut script = self.script.borrow_mut();
-        let (Some(length), Some(answer)) = (whole, script.front().cloned()) else { return false };
+        let Some(length) = whole else { return false };
+        connection.looked = 0;
         self.requests.borrow_mut().push(rest[..length].to_vec());
         connection.answered += length;
         if script.len() > 1 {

@@ -56,6 +56,11 @@ impl Peer {
         self.with(|pipe| pipe.stuck = true)
     }
 
+    /// Takes so many bytes of what has come and no more.
+    pub fn reads(&self, count: usize) -> &Peer {
+        self.with(|pipe| pipe.take_some(count))
+    }
+
     /// Takes what comes.
     pub fn reads_again(&self) -> &Peer {
         self.with(|pipe| pipe.stuck = false)

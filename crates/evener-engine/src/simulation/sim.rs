@@ -193,6 +193,11 @@ impl Sim {
         self.world.shard.kept()
     }
 
+    /// Drops everything in hand where it stands, as the end of a shard does.
+    pub fn cancel(&self) {
+        self.world.tasks.clear();
+    }
+
     /// Tasks that have not ended.
     pub fn alive(&self) -> usize {
         self.world.tasks.alive()
@@ -253,7 +258,10 @@ impl Drop for Sim {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // At once and not byte by byte: a slow but living peer may take longer.
-            self.world.run_for(FOREVER_MS, 1000);
+            let until = self.world.now.get() + FOREVER_MS;
+            while self.alive() > 0 && self.world.now.get() < until {
+                self.world.run_for(1000, 1000);
+            }
             assert_eq!(self.alive(), 0, "every wait has a deadline");
             for server in &self.world.generation.borrow().plan.pools[0].servers {
                 assert_eq!(self.in_flight(&server.id), 0, "every lease ends");

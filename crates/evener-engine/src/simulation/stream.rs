@@ -77,6 +77,11 @@ pub fn pair() -> (ScriptedStream, Rc<RefCell<Pipe>>) {
 }
 
 impl Pipe {
+    /// Whether the peer has neither ended nor broken its direction.
+    pub fn may_send(&self) -> bool {
+        self.end == End::Open && !self.broken
+    }
+
     /// The peer sends.
     pub fn send(&mut self, bytes: &[u8]) {
         assert!(self.end == End::Open, "a peer that has ended sends nothing");
@@ -129,6 +134,13 @@ impl Pipe {
             self.reader.take().into_iter().for_each(Waker::wake);
         }
         count > 0 || ends
+    }
+
+    /// A peer that takes nothing by itself takes so many bytes.
+    pub fn take_some(&mut self, count: usize) {
+        let count = count.min(self.outbound.len());
+        self.received.extend(self.outbound.drain(..count));
+        self.writer.take().into_iter().for_each(Waker::wake);
     }
 
     fn take(&mut self) -> bool {

@@ -1,0 +1,186 @@
+//! Interim answers and upgrades.
+
+use evener_balance::{Cause, Outcome};
+
+use super::{GET, OK, OURS, answered};
+use crate::simulation::{Sim, on_every_wire};
+
+const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: h.test\r\nConnection: Upgrade\r\n\
+     Upgrade: websocket\r\n\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+     Connection: Upgrade\r\n\r\n";
+
+#[test]
+fn a_continue_that_the_client_waits_for_is_the_servers() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        let head = "POST / HTTP/1.1\r\nHost: h.test\r\nExpect: 100-continue\r\n\
+             Content-Length: 4\r\n";
+        client.sends(format!("{head}\r\n")).receives_nothing();
+        let server = sim.server("a").connection(0);
+        server.receives(format!("{head}{OURS}"));
+        server.sends(CONTINUE);
+        client.receives(CONTINUE).sends("body");
+        server.receives("body").sends(OK);
+        client.receives(OK).stays_connected();
+        sim.saw(&[("a", answered(200))]);
+        assert_eq!(sim.kept(), 1);
+    });
+}
+
+#[test]
+fn a_refusal_in_place_of_a_continue_ends_the_connection_since_its_body_may_still_come() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        client.sends(
+            "POST / HTTP/1.1\r\nHost: h.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+        );
+        let refusal = "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n";
+        sim.server("a").connection(0).sends(format!("{refusal}\r\n"));
+        client.receives(format!("{refusal}Connection: close\r\n\r\n")).sees_the_end();
+        assert_eq!(sim.kept(), 0);
+    });
+}
+
+#[test]
+fn a_continue_that_nobody_waits_for_goes_nowhere() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(format!("{CONTINUE}{OK}"));
+        sim.client().sends(GET).receives(OK);
+    });
+}
+
+#[test]
+fn early_hints_reach_a_client_of_1_1_and_no_other() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(format!("{HINTS}{HINTS}{OK}"));
+        let client = sim.client();
+        client.sends(GET).receives(format!("{HINTS}{HINTS}{OK}"));
+        client.sends("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        client.receives(
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello",
+        );
+        assert_eq!(sim.kept(), 1);
+        sim.saw(&[("a", answered(200)), ("a", answered(200))]);
+    });
+}
+
+#[test]
+fn eight_interim_answers_pass_and_the_ninth_is_one_too_many() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(format!("{}{OK}", HINTS.repeat(8)));
+        let client = sim.client();
+        client.sends(GET).receives(format!("{}{OK}", HINTS.repeat(8)));
+        sim.server("a").falls_silent().answers(format!("{}{OK}", HINTS.repeat(9)));
+        client.sends(GET);
+        let received = String::from_utf8(client.received()).unwrap();
+        let rest = received.strip_prefix(HINTS.repeat(8).as_str()).unwrap();
+        assert!(rest.starts_with("HTTP/1.1 502 "), "{rest:?}");
+        sim.saw(&[("a", answered(200)), ("a", Outcome::Failed(Cause::Junk))]);
+    });
+}
+
+#[test]
+fn a_request_is_not_sent_twice_once_its_client_saw_an_interim_answer() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a", "b"]);
+        sim.server("a").answers_and_ends(HINTS);
+        sim.server("b").answers(OK);
+        let client = sim.client();
+        client.sends(GET).receives(format!("{HINTS}{OK}"));
+        sim.saw(&[("a", Outcome::Failed(Cause::Reset)), ("b", answered(200))]);
+    });
+}
+
+#[test]
+fn an_upgrade_becomes_a_tunnel_with_the_bytes_behind_both_heads() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        client.sends(format!("{UPGRADE}ping"));
+        let server = sim.server("a").connection(0);
+        server.receives(format!(
+            "GET /ws HTTP/1.1\r\nHost: h.test\r\nUpgrade: websocket\r\n\
+             X-Forwarded-For: 192.0.2.200\r\nX-Forwarded-Proto: http\r\n\
+             X-Forwarded-Host: h.test\r\nConnection: upgrade\r\n\r\n"
+        ));
+        server.sends(format!("{SWITCHED}pong"));
+        client.receives(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\
+             pong",
+        );
+        server.receives("ping");
+        sim.saw(&[("a", answered(101))]);
+        client.sends("more");
+        server.receives("more").sends("less");
+        client.receives("less");
+        assert_eq!(sim.in_flight("a"), 1, "a tunnel is in flight");
+        client.ends();
+        server.sees_the_end().sends("last");
+        client.receives("last").stays_connected();
+        server.ends();
+        client.sees_the_end();
+        assert_eq!((sim.in_flight("a"), sim.kept(), sim.alive()), (0, 0, 0));
+        sim.saw(&[]);
+    });
+}
+
+#[test]
+fn an_idle_tunnel_ends_and_a_busy_one_goes_on() {
+    let sim = Sim::new(&["a"]);
+    let client = sim.client();
+    client.sends(UPGRADE);
+    let server = sim.server("a").connection(0);
+    server.sends(SWITCHED);
+    for _ in 0..5 {
+        sim.run_for_less_than(60_000);
+        client.sends("x").stays_connected();
+    }
+    sim.run_for(60_000);
+    assert!(client.is_dropped() && server.is_dropped());
+    assert_eq!(sim.in_flight("a"), 0);
+}
+
+#[test]
+fn a_tunnel_lasts_no_longer_than_it_may() {
+    let sim = Sim::with(&["a"], |plan| plan.listeners[0].timeouts.tunnel_max = Some(10_000));
+    let client = sim.client();
+    client.sends(UPGRADE);
+    sim.server("a").connection(0).sends(SWITCHED);
+    sim.run_for_less_than(10_000);
+    client.sends("x").stays_connected();
+    sim.run_for(100);
+    assert!(client.is_dropped() && sim.server("a").connection(0).is_dropped());
+}
+
+#[test]
+fn a_refused_upgrade_is_an_answer_like_any_other() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a")
+            .answers("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+            .answers(OK);
+        let client = sim.client();
+        client.sends(UPGRADE).receives("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+        client.sends(GET).receives(OK);
+    });
+}
+
+#[test]
+fn a_101_that_nobody_asked_for_is_a_502() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(format!("{SWITCHED}evil"));
+        let client = sim.client();
+        client.sends(GET).receives_status(502);
+        assert!(sim.server("a").connection(0).is_dropped());
+        sim.saw(&[("a", Outcome::Failed(Cause::Junk))]);
+    });
+}
