@@ -13,6 +13,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+#: The share that a bar of full length stands for.
+FULL = 0.6
+
 _SHAPES = {"up": "●", "ejected": "▲", "down": "✖", "starting": "◔", "": " "}
 _COLOURS = {"up": "32", "ejected": "33", "down": "31", "starting": "36", "": "2"}
 _PLAIN = str.maketrans("●▲✖◔█·–…", "*!x+#|-.")
@@ -60,13 +63,13 @@ class Stage:
         if self._drawn:
             sys.stdout.write(f"\x1b[{self._drawn}A")
         for bar in bars:
-            self._print(self._bar(bar, max(bar.share for bar in bars)))
+            self._print(self._bar(bar))
         self._drawn = len(bars)
         sys.stdout.flush()
 
-    def _bar(self, bar: Bar, most: float) -> str:
+    def _bar(self, bar: Bar) -> str:
         room = self._columns() - 40
-        full = round(room * bar.share / most) if most else 0
+        full = min(room, round(room * bar.share / FULL))
         state = f"{_SHAPES[bar.state]} {bar.state}"
         colour = _COLOURS[bar.state]
         name = f"   {bar.name:<6} "
