@@ -5,7 +5,8 @@ Rules kept here:
 - Python packages are those of the lock file, checked by hash; nothing newer slips in.
 - What is already done is not done again: the lock and the Rust sources are remembered by hash.
 
-Usage: python3 -m house.setup [--tests]    (--tests: a missing program for tests is an error)
+Usage: python3 -m house.setup [--tests | --demo]    (--tests: a missing program for tests is an
+error; --demo: programs for tests are not looked for, and not installed)
 """
 
 from __future__ import annotations
@@ -54,12 +55,13 @@ def main() -> int:
         lacks.append(str(error))
     if lacks:
         return _refuse(lacks)
-    try:
-        debian.provide(TEST_PACKAGES, "running the tests")
-    except debian.Missing as error:
-        if "--tests" in sys.argv:
-            return _refuse([str(error)])
-        print(f"setup: {error}\n  (not needed to build, nor for make demo)", file=sys.stderr)
+    if "--demo" not in sys.argv:
+        try:
+            debian.provide(TEST_PACKAGES, "running the tests")
+        except debian.Missing as error:
+            if "--tests" in sys.argv:
+                return _refuse([str(error)])
+            print(f"setup: {error}\n  (not needed to build, nor for make demo)", file=sys.stderr)
     _make_environment()
     _build_extension()
     print(f"ready: {VENV / 'bin'}")

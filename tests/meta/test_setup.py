@@ -40,3 +40,18 @@ def test_without_cargo_the_remedy_is_named(
     monkeypatch.setattr(setup, "search_path", lambda: str(tmp_path))
     assert setup.main() == 1
     assert "sh.rustup.rs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "asked"), [("--demo", ["building"]), ("--tests", ["building", "running the tests"])]
+)
+def test_the_demo_installs_no_programs_for_tests(
+    word: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provided: list[str] = []
+    monkeypatch.setattr(debian, "provide", lambda packages, who: provided.append(who))
+    for duty in ("_lacks_rust", "_make_environment", "_build_extension"):
+        monkeypatch.setattr(setup, duty, list)
+    monkeypatch.setattr("sys.argv", ["setup", word])
+    assert setup.main() == 0
+    assert provided == asked
