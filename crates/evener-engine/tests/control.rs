@@ -269,6 +269,17 @@ fn misuse_is_answered_in_words() {
 }
 
 #[test]
+fn a_worker_that_cannot_go_on_says_why_and_ends() {
+    let mut told = Supervisor::start("fatal");
+    let bad = std::fs::File::open("/dev/null").unwrap();
+    told.begin("shards", json!({"count": 1}), &[bad.as_fd(), bad.as_fd()]);
+    let words = told.event(is_event("log"));
+    assert_eq!(words["level"], "error");
+    assert!(words["text"].as_str().unwrap().contains("cannot map a counter segment"), "{words}");
+    assert!(told.end().is_err());
+}
+
+#[test]
 fn a_stopped_supervisor_costs_no_traffic() {
     let mut told = Supervisor::start("stopped");
     told.shards(1);

@@ -192,24 +192,37 @@ impl Desk {
             self.lost(&why);
             return Ok(Next::GoOn);
         }
-        let mut next = Next::GoOn;
-        while next != Next::End && link.backlog() < UNREAD {
-            match link.next_frame() {
-                Ok(Some((text, descriptors))) => {
-                    next = self.worker.obey(&text, descriptors, same)?;
-                    if let Next::Answer(answer) = &next {
-                        link.say(answer);
-                    }
-                }
-                Ok(None) => break,
-                Err(why) => {
-                    self.lost(&why);
-                    return Ok(next);
-                }
+        match self.obey_all(&mut link, same) {
+            Ok(Ok(next)) => {
+                self.supervisor = Some(link);
+                Ok(next)
+            }
+            Ok(Err(why)) => {
+                self.lost(&why);
+                Ok(Next::GoOn)
+            }
+            Err(why) => {
+                // It is still to hear why the worker ends.
+                self.supervisor = Some(link);
+                Err(why)
             }
         }
-        self.supervisor = Some(link);
-        Ok(next)
+    }
+
+    fn obey_all(&mut self, link: &mut Link, same: bool) -> Result<Result<Next, Lost>, EngineError> {
+        while link.backlog() < UNREAD {
+            let (text, descriptors) = match link.next_frame() {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(why) => return Ok(Err(why)),
+            };
+            match self.worker.obey(&text, descriptors, same)? {
+                Next::Answer(answer) => link.say(&answer),
+                Next::GoOn => {}
+                Next::End => return Ok(Ok(Next::End)),
+            }
+        }
+        Ok(Ok(Next::GoOn))
     }
 
     fn send(&mut self) {
