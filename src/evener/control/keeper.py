@@ -97,6 +97,7 @@ class Keeper:
         self.listening = Listening(house.shards)
         self.segments = Segments()
         self.health: dict[tuple[str, str], Message] = {}
+        self._heard: set[tuple[str, str]] = set()
         self.record = Record()
         self.on_event: Callable[[Message], None] = lambda _: None
         self.on_life: Callable[[], None] = lambda: None
@@ -178,7 +179,9 @@ class Keeper:
     def take_event(self, event: Message) -> None:
         """An event of the worker: health is copied here, all are passed on."""
         if event["event"] == "health":
-            self.health[event["pool"], event["server"]] = _facts(event)
+            key = event["pool"], event["server"]
+            self.health[key] = _facts(event)
+            self._heard.add(key)
         self.on_event(event)
 
     async def drain(self, requests: int, tunnels: int) -> None:
@@ -279,8 +282,12 @@ class Keeper:
         self._proved = self._proved or time.monotonic() - self._given >= SOON
 
     async def _copy_health(self, life: Life) -> None:
+        self._heard.clear()
         answer = await life.link.call("facts")
-        self.health = {(each["pool"], each["server"]): each for each in answer["servers"]}
+        found = {(each["pool"], each["server"]): each for each in answer["servers"]}
+        # An event that was read in one piece with the answer came after it, and knows more.
+        found.update({key: self.health[key] for key in self._heard & found.keys()})
+        self.health = found
 
     async def _end_of(self, life: Life) -> str:
         ended = life.process.ended

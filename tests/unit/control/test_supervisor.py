@@ -20,10 +20,10 @@ from evener.control.errors import (
     InstanceError,
     StartError,
 )
-from evener.control.frames import Message
+from evener.control.frames import Message, encode
 from evener.control.logs import LOG
 
-from .fake_worker import HELLO
+from .fake_worker import HELLO, FakeWorker
 from .scene import FakeCounters, Scene, bind, server, until
 
 pytestmark = pytest.mark.asyncio
@@ -218,6 +218,26 @@ async def test_a_dead_worker_is_replaced_on_the_same_sockets(scene: Scene) -> No
         assert scene.script.worker.plan == first.plan
         assert supervisor.keeper.record.deaths == 1
         assert len(supervisor.keeper.segments.retired) == 3
+
+
+async def test_an_event_behind_the_answer_to_facts_is_not_undone_by_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both arrive in one piece: the event is taken at once, the answer when its asker runs."""
+    send = FakeWorker._send
+
+    def send_both(worker: FakeWorker, message: Message) -> None:
+        if "servers" not in message.get("ok", {}):
+            return send(worker, message)
+        down = {**message["ok"]["servers"][0], "state": "down", "reason": "refused"}
+        both = encode(message) + encode({"event": "health", **down})
+        worker._connections[-1].send(both)
+        return None
+
+    monkeypatch.setattr(FakeWorker, "_send", send_both)
+    async with scene.serving() as supervisor:
+        assert supervisor.keeper.health["app", "10.0.0.1:80"]["state"] == "down"
+        assert supervisor.keeper.health["app", "10.0.0.2:80"]["state"] == "up"
 
 
 async def test_the_next_worker_knows_the_last_ones_health(scene: Scene) -> None:
