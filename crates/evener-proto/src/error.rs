@@ -105,6 +105,8 @@ offences! {
     FcgiVersion 502 "fcgi_version" "a FastCGI record of an unknown version"
     FcgiRecord 502 "fcgi_record" "a FastCGI record that no responder may send"
     FcgiEnd 502 "fcgi_end" "the end of a FastCGI request is malformed"
+    FcgiRefused 502 "fcgi_refused" "the responder ended the request unserved: overloaded, or no responder"
+    FcgiShort 502 "fcgi_short" "the program ended before it had written what it announced"
     CgiStatus 502 "cgi_status" "a CGI Status that is not a status code"
     CgiEmpty 502 "cgi_empty" "a CGI head with neither Status, Location nor Content-Type"
     // What we would say ourselves

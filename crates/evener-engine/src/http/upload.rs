@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use evener_proto::Malformed;
 
+use super::download::{Download, Then};
 use super::exchange::Exchange;
 use super::proxy::{Attempt, Fault};
 use crate::io::Deadline;
@@ -60,6 +61,9 @@ impl Exchange<'_> {
                 Upload::Head => {
                     let wrote = ready!(self.poll_write_up(attempt, cx, false))?;
                     attempt.up.at = self.after_piece(wrote);
+                    if attempt.up.at == Upload::Client {
+                        self.go_ahead(attempt);
+                    }
                 }
                 Upload::Piece(used) => {
                     let wrote = ready!(self.poll_write_up(attempt, cx, true))?;
@@ -79,6 +83,18 @@ impl Exchange<'_> {
             (false, _) => Upload::Broken,
             (true, true) => Upload::Done,
             (true, false) => Upload::Client,
+        }
+    }
+
+    /// A client that waits for a word before it sends its body gets ours, where servers say none.
+    fn go_ahead(&mut self, attempt: &mut Attempt) {
+        let silent = attempt.codec.continues_itself() && attempt.down.at == Download::Head;
+        if self.asked.expects && silent {
+            // Once, also if another try follows.
+            self.asked.expects = false;
+            self.work.down.clear();
+            self.work.down.own(&[], |out| out.extend_from_slice(CONTINUE));
+            attempt.down.at = Download::Write(0, Then::Head);
         }
     }
 
@@ -146,6 +162,8 @@ impl Exchange<'_> {
         Poll::Ready(Ok(()))
     }
 }
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Whether a peer that was waited for so long (milliseconds) has moved too few bytes.
 pub fn is_too_slow(bytes: u64, waited: u64, min_rate: u64) -> bool {

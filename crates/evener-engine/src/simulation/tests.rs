@@ -3,6 +3,7 @@
 
 mod bodies;
 mod endings;
+mod fastcgi;
 mod interim;
 mod plain;
 mod retries;

@@ -6,15 +6,19 @@
 //! - What the client said of itself reaches the program only as the exchange found it: identity
 //!   fields are ours, `Proxy` is never passed, names with underscores are dropped.
 //! - A body of unknown length is refused (411): responders read as much as CONTENT_LENGTH says.
-//! - An answer without its end record was cut, whatever its head said.
+//! - An answer ends where its head said, or with its end record; anything else was cut. A request
+//!   that the responder ends unserved is a 502.
 //!
 //! Not known here: records' bytes (evener-proto), sockets.
 
 use std::ops::Range;
 use std::rc::Rc;
 
-use evener_proto::fastcgi::{self, CgiParser, Decoder, MAX_RECORD, Params, STDIN_END};
-use evener_proto::h1::{BodyLength, Limits, Method, Name};
+use evener_proto::fastcgi::{
+    self, CgiParser, Decoder, MAX_RECORD, Params, ProtocolStatus, STDIN_END,
+};
+use evener_proto::h1::forward::{self, RequestPolicy, Underscores};
+use evener_proto::h1::{BodyLength, Field, Form, Limits, Method, Name};
 use evener_proto::{Malformed, Progress};
 
 use super::{AnswerHead, HeadPolicy};
@@ -99,10 +103,9 @@ impl FastCgi {
     pub(super) fn answer_head(
         &mut self,
         method: Method,
-        inbox_work: &mut Work,
+        _work: &mut Work,
         inbox: &mut Buffer,
     ) -> Result<Option<AnswerHead>, Malformed> {
-        let _ = inbox_work;
         self.decode(inbox, self.decoded)?;
         let payload = inbox.part(0..self.decoded);
         let Some(taken) = self.head.parse(payload, &LIMITS)? else {
@@ -138,6 +141,9 @@ impl FastCgi {
         // A program that writes more than it announced is cut to its word.
         let data = usize::try_from(self.left).unwrap_or(usize::MAX).min(come);
         self.left -= data as u64;
+        if self.decoder.end().is_some() && !self.is_done() {
+            return Err(Malformed::FcgiShort);
+        }
         Ok(Progress { consumed: come, data: 0..data, done: self.is_done() })
     }
 
@@ -147,7 +153,12 @@ impl FastCgi {
         let count = self.decoder.decode(raw)?.data.len();
         self.decoded = from + count;
         inbox.truncate(self.decoded);
-        Ok(())
+        match self.decoder.end() {
+            Some(end) if end.protocol_status != ProtocolStatus::Complete => {
+                Err(Malformed::FcgiRefused)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn on_end(&mut self) -> bool {
@@ -201,43 +212,52 @@ fn parameters(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize, out: 
     fields(exchange, out);
 }
 
-/// The request's fields as HTTP_*, identity fields as we know them.
+/// The request's fields as HTTP_*, identity fields as we know them. What an absolute target names is
+/// the host; a length, a type and an expectation have been told or dealt with.
 fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
     let bytes = exchange.client.inbox.bytes();
     let head = exchange.work.request.head();
     let own = forwarded::own(exchange.client, &exchange.view, &exchange.asked, "");
-    for field in head.fields.iter() {
-        let cut = matches!(
-            field.id,
-            Name::Lookalike
-                | Name::Underscored
-                | Name::Connection
-                | Name::KeepAlive
-                | Name::ProxyConnection
-                | Name::TransferEncoding
-                | Name::Te
-                | Name::Trailer
-                | Name::Upgrade
-                | Name::Http2Settings
-                | Name::ContentLength
-                | Name::ContentType
-        );
-        let identity = matches!(
-            field.id,
-            Name::Forwarded
-                | Name::XForwardedFor
-                | Name::XForwardedProto
-                | Name::XForwardedHost
-                | Name::XForwardedPort
-                | Name::XForwardedOther
-                | Name::XRealIp
-        );
-        let ours = field.id == Name::XForwardedFor;
-        if !cut && !ours && (own.trusted || !identity) {
-            out.add_field(field.name.of(bytes), field.value.of(bytes));
+    let policy = RequestPolicy {
+        trusted: own.trusted,
+        underscores: Underscores::Drop,
+        tunnel: false,
+        reframed: true,
+        set: own.replaced(),
+    };
+    // Fields with underscores are dropped, so that nothing here can be refused.
+    let kept: Vec<&Field> = match forward::request_fields(head, bytes, &policy) {
+        Ok(kept) => kept.filter(|field| !is_told(field.id)).collect(),
+        Err(_) => Vec::new(),
+    };
+    if head.form == Form::Absolute {
+        out.add_field(b"Host", head.authority.text.of(bytes));
+    }
+    for (index, field) in kept.iter().enumerate() {
+        let name = field.name.of(bytes);
+        let same = |other: &&&Field| other.name.of(bytes).eq_ignore_ascii_case(name);
+        let (before, after) = kept.split_at(index);
+        if before.iter().any(|other| same(&other)) {
+            continue;
+        }
+        let mut lines = after.iter().filter(same).map(|other| other.value.of(bytes));
+        match (lines.next(), lines.next()) {
+            (Some(only), None) => out.add_field(name, only),
+            _ => out.add_field(name, &joined(field.id, after.iter().filter(same), bytes)),
         }
     }
     own.each(head, bytes, &mut |name, value| out.add_field(name, value));
+}
+
+fn is_told(name: Name) -> bool {
+    matches!(name, Name::ContentType | Name::Expect)
+}
+
+/// The lines of a repeated field as one (RFC 9110 §5.3; for Cookie RFC 6265 §5.4).
+fn joined<'a>(name: Name, lines: impl Iterator<Item = &'a &'a Field>, bytes: &'a [u8]) -> Vec<u8> {
+    let between: &[u8] = if name == Name::Cookie { b"; " } else { b", " };
+    let values: Vec<&[u8]> = lines.map(|field| field.value.of(bytes)).collect();
+    values.join(between)
 }
 
 type Fill = fn(&Exchange<'_>, &ExchangeWords<'_, '_>, &mut Vec<u8>) -> bool;
@@ -257,18 +277,16 @@ fn meta_variables() -> [(&'static str, Fill); 18] {
         ("REQUEST_SCHEME", |_, words, out| word(words, &Word::Scheme, out)),
         ("REMOTE_ADDR", |_, words, out| word(words, &Word::ClientIp, out)),
         ("REMOTE_PORT", |_, words, out| word(words, &Word::ClientPort, out)),
-        ("SERVER_NAME", |_, words, out| word(words, &Word::Host, out)),
+        ("SERVER_NAME", |exchange, words, out| {
+            // RFC 3875 §4.1.14: it is never empty.
+            word(words, &Word::Host, out)
+                && (!out.is_empty() || address(exchange, out) || text(out, b"localhost"))
+        }),
         ("SERVER_PROTOCOL", |exchange, _, out| {
             let http11 = exchange.asked.version == evener_proto::h1::Version::Http11;
             text(out, if http11 { b"HTTP/1.1" } else { b"HTTP/1.0" })
         }),
-        ("SERVER_ADDR", |exchange, _, out| {
-            let local = exchange.client.stream.local_address();
-            local.is_some_and(|local| {
-                forwarded::write_address(Some(local.ip()), out);
-                true
-            })
-        }),
+        ("SERVER_ADDR", |exchange, _, out| address(exchange, out)),
         ("SERVER_PORT", |exchange, _, out| {
             let local = exchange.client.stream.local_address();
             local
@@ -288,6 +306,15 @@ fn meta_variables() -> [(&'static str, Fill); 18] {
 fn text(out: &mut Vec<u8>, value: &[u8]) -> bool {
     out.extend_from_slice(value);
     true
+}
+
+/// The address that the client connected to; false on a unix socket.
+fn address(exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
+    let local = exchange.client.stream.local_address();
+    local.is_some_and(|local| {
+        forwarded::write_address(Some(local.ip()), out);
+        true
+    })
 }
 
 fn word(words: &ExchangeWords<'_, '_>, word: &Word, out: &mut Vec<u8>) -> bool {
