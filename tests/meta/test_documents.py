@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import evener
 from evener.cli.app import COMMANDS
 from evener.config import Config
 from evener.config.explain import explain
@@ -31,6 +32,22 @@ def test_a_configuration_that_is_shown_is_right(block: str) -> None:
 
 def test_configurations_were_found() -> None:
     assert len(BLOCKS) > 10
+
+
+def test_the_first_screen_says_the_same_in_yaml_and_in_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = (ROOT / "README.md").read_text()
+    [python] = re.findall(r"(?ms)^```python\n(.*?)^```", text)
+    assert len(python.strip().splitlines()) <= 5
+    ran: list[Config] = []
+    monkeypatch.setattr(evener, "run", ran.append, raising=False)
+    exec(compile(python, "README.md", "exec"), {})
+    [built] = ran
+    [yaml] = re.findall(r"(?ms)^```yaml\n(.*?)^```", text)
+    assert built.resolved() == Config.parse(yaml).resolved()
+    first = text.splitlines()[:40]
+    assert {"```yaml", "```python"} <= set(first)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
