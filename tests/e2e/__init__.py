@@ -1,0 +1,1 @@
+"""End to end: real processes, real programs as peers, one file per behaviour."""

@@ -1,0 +1,1 @@
+"""What the tests play with: instances, servers, clients, certificates, and bounded waits."""

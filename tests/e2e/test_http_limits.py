@@ -1,0 +1,77 @@
+"""Limits of requests and connections: what is too much is refused, with its status and counter."""
+
+from __future__ import annotations
+
+import pytest
+
+from .rig.instance import Evener
+from .rig.origin import Origin
+from .rig.programs import answers
+from .rig.waiting import eventually
+from .rig.wire import Wire, get
+
+
+def start(evener: Evener, origin: Origin, listener: str, **settings: object) -> Evener:
+    return evener.start(
+        f"listeners: {{web: {{bind: '{evener.listen}', pool: app, {listener}}}}}\n"
+        f"pools: {{app: ['{origin.address}']}}\n",
+        **settings,
+    )
+
+
+def hits(evener: Evener, limit: str) -> float:
+    return evener.metrics().value("evener_limit_hits_total", limit=limit)
+
+
+def test_a_head_beyond_max_head_is_431_and_a_target_alone_is_414(
+    evener: Evener, origin: Origin
+) -> None:
+    start(evener, origin, "http: {max_head: 4KiB}")
+    assert get(evener.listen, "/", "X-Fits: " + "a" * 3000).status == 200
+    assert get(evener.listen, "/", "X-Large: " + "a" * 5000).status == 431
+    assert get(evener.listen, "/" + "a" * 5000).status == 414
+    assert hits(evener, "max_head") == 2
+
+
+def test_a_head_with_too_many_fields_is_431(evener: Evener, origin: Origin) -> None:
+    start(evener, origin, "http: {max_fields: 10}")
+    assert get(evener.listen, "/", *(f"X-{at}: 1" for at in range(8))).status == 200
+    assert get(evener.listen, "/", *(f"X-{at}: 1" for at in range(9))).status == 431
+    assert hits(evener, "max_fields") == 1
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_beyond_max_body_is_413(evener: Evener, origin: Origin, chunked: bool) -> None:
+    start(evener, origin, "http: {max_body: 10KiB}")
+    with Wire(evener.listen) as wire:
+        assert wire.ask("/fits", method="POST", body=b"x" * 10240).status == 200
+        if chunked:
+            wire.send("POST /large HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(11):
+                wire.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
+        else:
+            wire.send("POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 10241\r\n\r\n")
+        assert wire.answer().status == 413
+    assert hits(evener, "max_body") == 1
+
+
+def test_a_full_listener_lets_newcomers_wait(evener: Evener, origin: Origin) -> None:
+    start(evener, origin, "limits: {connections: 2}", shards=1)
+    with Wire(evener.listen) as one, Wire(evener.listen) as two, Wire(evener.listen) as three:
+        assert one.ask("/1").status == 200 and two.ask("/2").status == 200
+        three.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
+        eventually(lambda: hits(evener, "connections") >= 1, what="the limit is hit")
+        assert not [seen for seen in origin.requests if seen.target == "/3"]
+        one.close()
+        assert three.answer().status == 200, "it waited in the kernel's queue and was answered"
+
+
+def test_a_full_instance_lets_newcomers_wait(evener: Evener, origin: Origin) -> None:
+    start(evener, origin, "", shards=1, limits={"connections": 2})
+    with Wire(evener.listen) as one, Wire(evener.listen) as two, Wire(evener.listen) as three:
+        assert one.ask("/1").status == 200 and two.ask("/2").status == 200
+        three.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
+        eventually(lambda: evener.metrics().value("evener_accept_pauses_total") >= 1)
+        one.close()
+        assert three.answer().status == 200
+    assert answers(evener.listen)
