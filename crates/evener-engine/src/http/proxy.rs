@@ -217,7 +217,7 @@ impl<'p> Tries<'p> {
                     && (exchange.may_send_again() || self.may_repeat_all(exchange))
             }
         };
-        if !allowed {
+        if !allowed || exchange.record.head_sent {
             return Verdict::Refuse(fault);
         }
         self.pool.counters.retry(fault);
@@ -329,6 +329,8 @@ impl Exchange<'_> {
             pool.server_counters(self.shard, index).add(ServerCounter::Reuses, 1);
         }
         if let Err(fault) = result {
+            // Whatever came behind half an interim answer would be read as a part of it.
+            self.record.head_sent |= self.work.down.is_cut();
             return Ended::Failed(fault);
         }
         if attempt.down.is_tunnel() {
@@ -419,6 +421,9 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
         exchange.view.counters.add(counter);
     }
     if exchange.record.head_sent {
+        if exchange.record.status == 0 {
+            exchange.record.status = 499;
+        }
         return After::Gone;
     }
     let status = match fault {

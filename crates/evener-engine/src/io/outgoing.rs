@@ -56,10 +56,9 @@ impl Outgoing {
         self.total
     }
 
-    /// Whether all is written.
-    #[inline]
-    pub fn is_done(&self) -> bool {
-        self.at == self.count
+    /// Whether some of it is written and some is not.
+    pub fn is_cut(&self) -> bool {
+        self.at < self.count && (self.at > 0 || self.done > 0)
     }
 
     /// Bytes of the read buffer come next. `read` is the buffer's unread bytes, the range counts

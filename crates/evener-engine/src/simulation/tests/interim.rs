@@ -106,11 +106,11 @@ fn an_upgrade_becomes_a_tunnel_with_the_bytes_behind_both_heads() {
         let client = sim.client();
         client.sends(format!("{UPGRADE}ping"));
         let server = sim.server("a").connection(0);
-        server.receives(format!(
+        server.receives(
             "GET /ws HTTP/1.1\r\nHost: h.test\r\nUpgrade: websocket\r\n\
              X-Forwarded-For: 192.0.2.200\r\nX-Forwarded-Proto: http\r\n\
-             X-Forwarded-Host: h.test\r\nConnection: upgrade\r\n\r\n"
-        ));
+             X-Forwarded-Host: h.test\r\nConnection: upgrade\r\n\r\n",
+        );
         server.sends(format!("{SWITCHED}pong"));
         client.receives(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\
@@ -183,4 +183,24 @@ fn a_101_that_nobody_asked_for_is_a_502() {
         assert!(sim.server("a").connection(0).is_dropped());
         sim.saw(&[("a", Outcome::Failed(Cause::Junk))]);
     });
+}
+
+#[test]
+fn nothing_is_written_behind_an_interim_answer_that_was_not_taken_whole() {
+    let long = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(300));
+    let head = "Host: h.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for method in ["POST", "PUT"] {
+        let sim = Sim::new(&["a", "b"]);
+        let client = sim.client();
+        client.sends(format!("{method} / HTTP/1.1\r\n{head}")).stops_reading();
+        sim.server("a").connection(0).sends(&long);
+        client.sends("zz\r\n").reads_again().sees_the_end();
+        let received = client.received();
+        assert!(
+            long.as_bytes().starts_with(&received),
+            "{:?}",
+            received.escape_ascii().to_string()
+        );
+        assert_eq!(sim.server("b").connections(), 0);
+    }
 }
