@@ -23,5 +23,5 @@ mod wire;
 pub use message::parts;
 pub use network::connect;
 pub use sim::{Sim, heard};
-pub use stream::ScriptedStream;
-pub use wire::{on_every_wire, on_some_wires};
+pub use stream::{Pipe, ScriptedStream, pair};
+pub use wire::{Wire, on_every_wire, on_some_wires};

@@ -1,29 +1,31 @@
 //! The steps that one request passes, as ARCHITECTURE.md lists them.
 //!
-//! With the feature `steps` each call is remembered, so that a test can compare the list with what
-//! really happens. Without it a call is nothing.
+//! Tests remember each call, so that one of them can compare the list with what really happens.
+//! Elsewhere a call is nothing.
 
 /// A request passes this step.
-#[cfg(not(feature = "steps"))]
+#[cfg(not(test))]
 #[inline(always)]
 pub fn step(_name: &'static str) {}
 
-#[cfg(feature = "steps")]
+#[cfg(test)]
 mod remembered {
-    use std::sync::{Mutex, PoisonError};
+    use std::cell::RefCell;
 
-    static PASSED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    thread_local! {
+        static PASSED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
 
     /// A request passes this step.
     pub fn step(name: &'static str) {
-        PASSED.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        PASSED.with_borrow_mut(|passed| passed.push(name));
     }
 
-    /// The steps passed since the last call.
+    /// The steps passed in this thread since the last call.
     pub fn passed() -> Vec<&'static str> {
-        std::mem::take(&mut PASSED.lock().unwrap_or_else(PoisonError::into_inner))
+        PASSED.take()
     }
 }
 
-#[cfg(feature = "steps")]
+#[cfg(test)]
 pub use remembered::{passed, step};

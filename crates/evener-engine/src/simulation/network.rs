@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::message;
 use super::stream::{self, Pipe};
+use super::wire::Wire;
 use crate::io::Stream;
 use crate::pool::target::Place;
 
@@ -109,7 +110,7 @@ impl Network {
 
 impl ScriptedServer {
     fn accept(&self) -> Stream {
-        let (stream, pipe) = stream::pair();
+        let (stream, pipe) = stream::pair(Wire::current());
         self.connections.borrow_mut().push(ServerPipe { pipe, answered: 0, looked: 0 });
         Stream::Scripted(Box::new(stream))
     }

@@ -14,6 +14,7 @@ use super::executor::Executor;
 use super::network::{Manner, Network};
 use super::peer::{Peer, Server};
 use super::stream::{self, Pipe};
+use super::wire::Wire;
 use crate::clock;
 use crate::events::{Event, Events, Heard};
 use crate::http::client::{self, Client};
@@ -107,7 +108,7 @@ impl Sim {
 
     /// A new client of the listener `web`, from 192.0.2.200.
     pub fn client(&self) -> Peer {
-        let (stream, pipe) = stream::pair();
+        let (stream, pipe) = stream::pair(Wire::current());
         let shard = self.world.shard.clone();
         let slot = shard.slot("web").expect("the plan has the listener");
         let view = slot.view().expect("it exists");

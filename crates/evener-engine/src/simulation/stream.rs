@@ -53,10 +53,10 @@ enum End {
     Delivered,
 }
 
-/// A new connection: the engine's end and the peer's.
-pub fn pair() -> (ScriptedStream, Rc<RefCell<Pipe>>) {
+/// A new connection on this wire: the engine's end and the peer's.
+pub fn pair(wire: Wire) -> (ScriptedStream, Rc<RefCell<Pipe>>) {
     let pipe = Rc::new(RefCell::new(Pipe {
-        wire: Wire::current(),
+        wire,
         under_way: VecDeque::new(),
         ready: VecDeque::new(),
         delivered: 0,

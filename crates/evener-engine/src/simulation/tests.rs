@@ -8,6 +8,8 @@ mod interim;
 mod plain;
 mod retries;
 mod seams;
+mod sessions;
+mod steps;
 mod timeouts;
 
 /// A request.

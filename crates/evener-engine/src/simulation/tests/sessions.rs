@@ -1,0 +1,114 @@
+//! TCP listeners: sessions from a client to a server.
+
+use evener_balance::{Cause, Outcome};
+use evener_plan::{Admin, ListenerProtocol, Plan};
+
+use crate::simulation::{Sim, on_every_wire};
+
+fn tcp(plan: &mut Plan) {
+    plan.listeners[0].protocol = ListenerProtocol::Tcp;
+}
+
+#[test]
+fn bytes_pass_both_ways_and_each_side_ends_by_itself() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], tcp);
+        let client = sim.client();
+        assert_eq!(sim.in_flight("a"), 1, "a session is in flight");
+        let server = sim.server("a").connection(0);
+        server.sends("220 welcome\r\n");
+        client.receives("220 welcome\r\n").sends("EHLO me\r\n");
+        server.receives("EHLO me\r\n");
+        client.ends();
+        server.sees_the_end().sends("bye\r\n");
+        client.receives("bye\r\n").stays_connected();
+        server.ends();
+        client.sees_the_end();
+        assert_eq!((sim.in_flight("a"), sim.alive()), (0, 0));
+    });
+}
+
+#[test]
+fn a_server_that_refuses_is_left_for_the_next_one() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a", "b"], tcp);
+        sim.server("a").refuses();
+        let client = sim.client();
+        client.sends("hello");
+        sim.server("b").connection(0).receives("hello");
+        assert_eq!((sim.in_flight("a"), sim.in_flight("b")), (0, 1));
+        let refused = Outcome::Failed(Cause::ConnectRefused);
+        sim.saw(&[("a", refused), ("b", Outcome::SessionEnded)]);
+        sim.server("a").accepts();
+        for _ in 0..3 {
+            sim.client();
+        }
+        assert!(sim.in_flight("a") > 0, "it is asked again");
+    });
+}
+
+#[test]
+fn without_a_server_the_client_is_closed_at_once() {
+    let sim = Sim::with(&["a"], |plan| {
+        tcp(plan);
+        plan.pools[0].servers[0].admin = Admin::Drain;
+    });
+    sim.client().receives_nothing().sees_the_end();
+    let sim = Sim::with(&["a", "b"], tcp);
+    sim.kill("a");
+    sim.kill("b");
+    sim.client().receives_nothing().sees_the_end();
+    assert_eq!(sim.outcomes().len(), 2);
+}
+
+#[test]
+fn connecting_takes_twice_its_time_at_most() {
+    let sim = Sim::with(&["a", "b", "c"], tcp);
+    for name in ["a", "b", "c"] {
+        sim.server(name).hangs();
+    }
+    let client = sim.client();
+    sim.run_for_less_than(10_000);
+    client.stays_connected();
+    sim.run_for(300);
+    client.sees_the_end();
+}
+
+#[test]
+fn a_break_on_either_side_ends_both() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], tcp);
+        let (one, other) = (sim.client(), sim.client());
+        one.sends("x").resets();
+        assert!(sim.server("a").connection(0).is_dropped());
+        other.sends("y");
+        sim.server("a").connection(1).resets();
+        assert!(other.is_dropped());
+        assert_eq!((sim.in_flight("a"), sim.alive()), (0, 0));
+    });
+}
+
+#[test]
+fn a_session_may_be_idle_for_its_time_and_no_longer() {
+    let sim = Sim::with(&["a"], tcp);
+    let client = sim.client();
+    sim.run_for_less_than(60_000);
+    sim.server("a").connection(0).sends("still here");
+    client.receives("still here");
+    sim.run_for_less_than(60_000);
+    client.stays_connected();
+    sim.run_for(200);
+    client.sees_the_end();
+    assert_eq!(sim.in_flight("a"), 0);
+}
+
+#[test]
+fn who_reads_slowly_stops_who_sends_fast() {
+    let sim = Sim::with(&["a"], tcp);
+    let client = sim.client();
+    client.stops_reading();
+    let body = "z".repeat(500_000);
+    sim.server("a").connection(0).sends(&body);
+    assert!(crate::io::buffers::lent() < 100_000);
+    client.reads_again().receives(&body);
+}
