@@ -37,11 +37,45 @@ class Failed(Exception):
     """The demo did not come out as told; the message says where."""
 
 
+class Interrupts:
+    """Ctrl-C and its like end the demo by one KeyboardInterrupt, but never amid a start."""
+
+    def __init__(self) -> None:
+        self._held = self._came = self._over = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Until the end of this an interrupt waits: what is started is noted before."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._came:
+            self._raise()
+
+    def over(self) -> None:
+        """From now on they are ignored: the demo ends already."""
+        self._over = True
+
+    def _on_signal(self, *_: int | types.FrameType | None) -> None:
+        self._came = True
+        if not self._held:
+            self._raise()
+
+    def _raise(self) -> None:
+        if not self._over:
+            self._over = True
+            raise KeyboardInterrupt
+
+
 class Demo:
     """The story, and all that it started."""
 
-    def __init__(self, directory: Path, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, directory: Path, stage: Stage, interrupts: Interrupts) -> None:
+        self._stage, self._interrupts = stage, interrupts
         self._run, self._file = directory / "run", directory / "evener.yaml"
         self._log = directory / "evener.log"
         self._port, *ports = _free_ports(len(NAMES) + 2)
@@ -67,7 +101,7 @@ class Demo:
             self._start_server(name)
         self._write(NAMES)
         began = time.monotonic()
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, self._interrupts.held():
             self._evener = subprocess.Popen(
                 [*EVENER, "run", str(self._file)],
                 stdin=subprocess.DEVNULL,
@@ -147,11 +181,12 @@ class Demo:
 
     def _start_server(self, name: str) -> None:
         port = self._ports[name]
-        self._servers[name] = subprocess.Popen(
-            [sys.executable, str(HERE / "server.py"), name, str(port)],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with self._interrupts.held():
+            self._servers[name] = subprocess.Popen(
+                [sys.executable, str(HERE / "server.py"), name, str(port)],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self._until(lambda: _answers(port), f"{name} answers")
 
     def _watch(self, seconds: float) -> Counter[str]:
@@ -263,16 +298,11 @@ def _directory() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _interrupt(*_: int | types.FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """Plays it. 0: all came out as told; 1: not; 130: interrupted."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupts = Interrupts()
     with _directory() as directory:
-        demo = Demo(directory, Stage())
+        demo = Demo(directory, Stage(), interrupts)
         try:
             demo.play()
         except Failed as failure:
@@ -282,8 +312,7 @@ def main() -> int:
             print("\ndemo: interrupted; ending what was started", file=sys.stderr)
             return 130
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
+            interrupts.over()
             demo.clean_up()
     return 0
 
