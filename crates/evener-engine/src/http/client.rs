@@ -38,8 +38,6 @@ pub struct Client {
     pub open: Open,
     /// Bounds waits for requests.
     pub wait: Deadline,
-    /// Whether a request was answered on it.
-    pub used: bool,
 }
 
 /// What waiting for a request came to.
@@ -78,7 +76,6 @@ pub async fn serve(shard: Rc<Shard>, mut client: Client) {
         let mut work = shard.lend_work();
         let after = client.request(&shard, &mut work).await;
         shard.return_work(work);
-        client.used = true;
         match after {
             After::Next => client.inbox.release(),
             After::Close => return client.shut().await,
@@ -128,7 +125,7 @@ impl Client {
     /// Reads one request's head and lets an exchange answer it.
     async fn request(&mut self, shard: &Rc<Shard>, work: &mut Work) -> After {
         step("client::request");
-        let Some(view) = self.open.view() else { return After::Close };
+        let view = self.open.view();
         let rules = &view.spec().http;
         let limits =
             Limits { max_head: rules.max_head as usize, max_fields: rules.max_fields as usize };

@@ -10,6 +10,7 @@
 //! Not known here: protocols, deadlines, counters.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -82,6 +83,11 @@ impl Stream {
     /// A stream over a TCP socket.
     pub fn tcp(socket: TcpStream) -> Stream {
         Stream::Plain(Plain::new(Socket::Tcp(socket)))
+    }
+
+    /// A stream over a unix socket.
+    pub fn unix(socket: UnixStream) -> Stream {
+        Stream::Plain(Plain::new(Socket::Unix(socket)))
     }
 
     /// Ready when a read would not wait: bytes, the end, or an error are there.
@@ -187,28 +193,34 @@ impl Stream {
     }
 
     /// Our end's address; `None` on a unix socket.
-    pub fn local_address(&self) -> Option<std::net::SocketAddr> {
-        match &self.plain()?.socket {
-            Socket::Tcp(socket) => socket.local_addr().ok(),
-            Socket::Unix(_) | Socket::Away { .. } => None,
-        }
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.tcp_socket()?.local_addr().ok()
+    }
+
+    /// The other end's address; `None` on a unix socket.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.tcp_socket()?.peer_addr().ok()
     }
 
     /// Closing the connection resets it from now on: nothing unsent is sent, no port waits.
     pub fn reset_on_close(&self) {
-        if let Some(Plain { socket: Socket::Tcp(socket), .. }) = self.plain() {
+        if let Some(socket) = self.tcp_socket() {
             // A socket that refuses closes the ordinary way.
             let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
         }
     }
 
-    fn plain(&self) -> Option<&Plain> {
-        match self {
-            Stream::Plain(plain) => Some(plain),
-            Stream::ServerTls(tls) => Some(tls.session.get_ref().0),
-            Stream::ClientTls(tls) => Some(tls.session.get_ref().0),
+    fn tcp_socket(&self) -> Option<&TcpStream> {
+        let plain = match self {
+            Stream::Plain(plain) => plain,
+            Stream::ServerTls(tls) => tls.session.get_ref().0,
+            Stream::ClientTls(tls) => tls.session.get_ref().0,
             #[cfg(test)]
-            Stream::Scripted(_) => None,
+            Stream::Scripted(_) => return None,
+        };
+        match &plain.socket {
+            Socket::Tcp(socket) => Some(socket),
+            Socket::Unix(_) | Socket::Away { .. } => None,
         }
     }
 

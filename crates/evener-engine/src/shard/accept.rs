@@ -73,11 +73,6 @@ impl Acceptor {
             begin(shard, &self.slot.borrow(), socket, peer);
         }
     }
-
-    /// Closes the socket.
-    pub fn stop(self) {
-        self.task.abort();
-    }
 }
 
 impl Listening {
@@ -127,17 +122,18 @@ async fn run(shard: Rc<Shard>, listener: Rc<Listening>, slot: Rc<RefCell<Rc<Slot
     let mut paused = false;
     loop {
         let here = slot.borrow().clone();
-        if let Some(view) = here.view()
-            && is_full(&shard, &view)
-        {
+        let view = here.view();
+        if is_full(&shard, &view) {
             if !paused {
                 view.counters.add(ListenerCounter::LimitConnections);
                 shard.worker.add(WorkerCounter::AcceptPauses, 1);
             }
             paused = true;
+            drop(view);
             pause(&shard).await;
             continue;
         }
+        drop(view);
         paused = false;
         match poll_fn(|cx| listener.poll_accept(cx)).await {
             Ok((socket, peer)) => begin(&shard, &slot.borrow(), socket, peer),
@@ -168,8 +164,8 @@ fn is_full(shard: &Shard, view: &ListenerView) -> bool {
 }
 
 fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, socket: Socket, peer: Option<SocketAddr>) {
-    let Some(view) = slot.view() else { return };
-    let open = shard.open_connection(slot.clone(), &view);
+    let view = slot.view();
+    let open = Open::new(slot.clone());
     let plain = Plain::new(socket);
     tokio::task::spawn_local(connection(shard.clone(), view, plain, peer, open));
 }
@@ -194,7 +190,7 @@ async fn connection(
             drop(view);
             let wait = shard.deadlines.slot();
             let inbox = Buffer::empty();
-            let client = Client { stream, inbox, peer, open, wait, used: false };
+            let client = Client { stream, inbox, peer, open, wait };
             client::serve(shard, client).await;
         }
     }

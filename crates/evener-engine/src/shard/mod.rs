@@ -108,6 +108,8 @@ pub struct Shard {
     parked: Cell<u64>,
     draining: Cell<bool>,
     warned: Cell<(u64, u32)>,
+    /// Parked connections when memory was last given back, and when that was.
+    trimmed: Cell<(usize, u64)>,
 }
 
 /// Working sets kept for use.
@@ -219,6 +221,7 @@ impl Shard {
             parked: Cell::new(0),
             draining: Cell::new(false),
             warned: Cell::new((0, 0)),
+            trimmed: Cell::new((0, 0)),
         })
     }
 
@@ -257,14 +260,16 @@ impl Shard {
         self.draining.get()
     }
 
-    /// Counts a connection of a listener.
-    pub fn open_connection(&self, slot: Rc<Slot>, view: &ListenerView) -> Open {
+    /// A listener that connections may belong to from now on.
+    fn new_slot(&self, view: &Rc<ListenerView>) -> Rc<Slot> {
         let counts = slot::Counts {
             listener: view.running().open.clone(),
             worker: self.common.connections.clone(),
             shard: self.connections.clone(),
+            counters: view.counters,
+            own: self.worker,
         };
-        Open::new(slot, view, counts, self.worker)
+        Rc::new(Slot::new(view.clone(), counts))
     }
 
     /// Whether the worker holds as many client connections as it may.
@@ -279,7 +284,7 @@ impl Shard {
 
     /// Parks an idle connection.
     pub fn park(&self, client: Client) {
-        let Some(view) = client.open.view() else { return };
+        let view = client.open.view();
         let idle = view.spec().timeouts.idle;
         let until = (self.now() + idle.saturating_sub(1000)).div_ceil(1000);
         if let Some(parked) = Parked::of(client) {
@@ -340,10 +345,10 @@ impl Shard {
             let name = listener.spec().name.clone();
             let slot = match slots.remove(&name) {
                 Some(slot) => {
-                    slot.set(Some(listener.clone()));
+                    slot.set(listener.clone());
                     slot
                 }
-                None => Rc::new(Slot::new(listener.clone())),
+                None => self.new_slot(listener),
             };
             for address in &listener.spec().bind {
                 by_address.insert(address.clone(), slot.clone());
@@ -351,7 +356,7 @@ impl Shard {
             named.insert(name, slot);
         }
         for removed in slots.values() {
-            removed.set(None);
+            removed.remove();
         }
         *slots = named;
         drop(slots);
@@ -369,7 +374,7 @@ impl Shard {
                     acceptor.serve(slot.clone());
                     kept.push(acceptor);
                 }
-                None => acceptor.stop(),
+                None => acceptor.finish(self),
             }
         }
         for (address, descriptor) in self.spare_sockets.take() {
@@ -409,6 +414,20 @@ impl Shard {
         self.connections.get()
     }
 
+    /// After a wave of connections has come to rest, the memory of their tasks goes back.
+    fn give_memory_back(&self, now: u64) {
+        /// Connections that make a wave.
+        const WAVE: usize = 256;
+        let parked = self.parking.count();
+        let (at, then) = self.trimmed.get();
+        if parked > at + WAVE && now >= then + 5000 {
+            crate::sys::heap::trim();
+            self.trimmed.set((parked, now));
+        } else if parked < at {
+            self.trimmed.set((parked, then));
+        }
+    }
+
     fn every_second(self: &Rc<Self>, now: u64) {
         for parked in self.parking.expired(now / 1000, |parked| !parked.is_listening()) {
             drop(parked);
@@ -419,6 +438,7 @@ impl Shard {
             }
         }
         buffers::trim();
+        self.give_memory_back(now);
         let parked = self.parking.count() as u64;
         let more = parked.wrapping_sub(self.parked.replace(parked));
         self.common.parked.fetch_add(more, Ordering::Relaxed);

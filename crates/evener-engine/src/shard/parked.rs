@@ -1,34 +1,54 @@
 //! A client connection out of the runtime: its descriptor and the little that is needed to go on.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use tokio::net::{TcpStream, UnixStream};
 
 use super::slot::Open;
 use crate::http::client::Client;
 use crate::io::{Buffer, Deadline, Stream};
 
-/// A client connection that stands idle.
+/// A client connection that stands idle. Small, since there may be very many: what can be made
+/// anew from the descriptor is not kept.
 pub struct Parked {
     descriptor: OwnedFd,
-    stream: Stream,
-    peer: Option<SocketAddr>,
+    kind: Kind,
     open: Open,
-    used: bool,
+}
+
+enum Kind {
+    Tcp,
+    Unix,
+    /// A TLS session, its socket taken out.
+    Session(Box<Stream>),
 }
 
 impl Parked {
     /// Takes a connection out of the runtime. `None`: it could not be taken out and is closed.
     pub fn of(client: Client) -> Option<Parked> {
-        let Client { mut stream, peer, open, used, .. } = client;
+        let Client { mut stream, peer, open, .. } = client;
         let descriptor = stream.leave()?;
-        Some(Parked { descriptor, stream, peer, open, used })
+        let kind = match (stream.is_tls(), peer) {
+            (true, _) => Kind::Session(Box::new(stream)),
+            (false, Some(_)) => Kind::Tcp,
+            (false, None) => Kind::Unix,
+        };
+        Some(Parked { descriptor, kind, open })
     }
 
-    /// Takes it back in.
+    /// Takes it back in. `None`: it has ended.
     pub fn into_client(self, wait: Deadline) -> Option<Client> {
-        let Parked { descriptor, mut stream, peer, open, used } = self;
-        stream.rejoin(descriptor).ok()?;
-        Some(Client { stream, inbox: Buffer::empty(), peer, open, wait, used })
+        let Parked { descriptor, kind, open } = self;
+        let stream = match kind {
+            Kind::Tcp => Stream::tcp(TcpStream::from_std(descriptor.into()).ok()?),
+            Kind::Unix => Stream::unix(UnixStream::from_std(descriptor.into()).ok()?),
+            Kind::Session(mut stream) => {
+                stream.rejoin(descriptor).ok()?;
+                *stream
+            }
+        };
+        let peer = stream.peer_address();
+        Some(Client { stream, inbox: Buffer::empty(), peer, open, wait })
     }
 
     /// Whether its listener still exists.

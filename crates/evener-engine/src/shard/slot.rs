@@ -8,17 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::view::ListenerView;
 use crate::counters::{ListenerCounters, WorkerBlock, WorkerCounter};
 
-/// A listener by name: what it is now, or nothing once a reload removed it.
+/// A listener by name: what it is now, or what it was last once a reload removed it: requests that
+/// were on their way are answered by that.
 pub struct Slot {
-    view: RefCell<Option<Rc<ListenerView>>>,
+    view: RefCell<Rc<ListenerView>>,
+    listening: Cell<bool>,
+    counts: Counts,
 }
 
-/// An open client connection: counted until it is dropped.
+/// An open client connection: counted until it is dropped. As small as can be, since parked
+/// connections consist of little else.
 pub struct Open {
     slot: Rc<Slot>,
-    counts: Counts,
-    counters: ListenerCounters,
-    worker: WorkerBlock<'static>,
 }
 
 /// Where connections are counted: of the listener and the worker over all shards, of the shard.
@@ -29,59 +30,65 @@ pub struct Counts {
     pub worker: Arc<AtomicU64>,
     /// Of the shard.
     pub shard: Rc<Cell<u64>>,
+    /// The listener's counters.
+    pub counters: ListenerCounters,
+    /// The shard's counters of itself.
+    pub own: WorkerBlock<'static>,
 }
 
 impl Slot {
     /// A listener of this generation.
-    pub fn new(view: Rc<ListenerView>) -> Slot {
-        Slot { view: RefCell::new(Some(view)) }
+    pub fn new(view: Rc<ListenerView>, counts: Counts) -> Slot {
+        Slot { view: RefCell::new(view), listening: Cell::new(true), counts }
     }
 
-    /// What it is now.
-    pub fn view(&self) -> Option<Rc<ListenerView>> {
+    /// What it is now, or was last.
+    pub fn view(&self) -> Rc<ListenerView> {
         self.view.borrow().clone()
     }
 
     /// A new generation serves.
-    pub fn set(&self, view: Option<Rc<ListenerView>>) {
+    pub fn set(&self, view: Rc<ListenerView>) {
         *self.view.borrow_mut() = view;
+    }
+
+    /// A new generation serves and has it no more.
+    pub fn remove(&self) {
+        self.listening.set(false);
     }
 }
 
 impl Open {
     /// Counts a connection.
-    pub fn new(
-        slot: Rc<Slot>,
-        view: &ListenerView,
-        counts: Counts,
-        worker: WorkerBlock<'static>,
-    ) -> Open {
+    pub fn new(slot: Rc<Slot>) -> Open {
+        let counts = &slot.counts;
         counts.listener.fetch_add(1, Ordering::Relaxed);
         counts.worker.fetch_add(1, Ordering::Relaxed);
         counts.shard.set(counts.shard.get() + 1);
-        view.counters.opened();
-        Open { slot, counts, counters: view.counters, worker }
+        counts.counters.opened();
+        Open { slot }
     }
 
-    /// The listener as it is now; `None` once it was removed.
-    pub fn view(&self) -> Option<Rc<ListenerView>> {
+    /// The listener as it is now, or was last.
+    pub fn view(&self) -> Rc<ListenerView> {
         self.slot.view()
     }
 
     /// Whether the listener still exists.
     pub fn is_listening(&self) -> bool {
-        self.slot.view.borrow().is_some()
+        self.slot.listening.get()
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.counts.listener.fetch_sub(1, Ordering::Relaxed);
-        self.counts.worker.fetch_sub(1, Ordering::Relaxed);
-        self.counts.shard.set(self.counts.shard.get() - 1);
-        self.counters.closed();
+        let counts = &self.slot.counts;
+        counts.listener.fetch_sub(1, Ordering::Relaxed);
+        counts.worker.fetch_sub(1, Ordering::Relaxed);
+        counts.shard.set(counts.shard.get() - 1);
+        counts.counters.closed();
         if std::thread::panicking() {
-            self.worker.add(WorkerCounter::Panics, 1);
+            counts.own.add(WorkerCounter::Panics, 1);
         }
     }
 }

@@ -111,8 +111,8 @@ impl Sim {
         let (stream, pipe) = stream::pair(Wire::current());
         let shard = self.world.shard.clone();
         let slot = shard.slot("web").expect("the plan has the listener");
-        let view = slot.view().expect("it exists");
-        let open = shard.open_connection(slot, &view);
+        let view = slot.view();
+        let open = crate::shard::Open::new(slot);
         let stream = Stream::Scripted(Box::new(stream));
         let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
         let wait = shard.deadlines.slot();
@@ -122,7 +122,7 @@ impl Sim {
                 .spawn(async move { session::serve(&shard, &view, stream, open).await });
         } else {
             let inbox = Buffer::empty();
-            let client = Client { stream, inbox, peer: Some(peer), open, wait, used: false };
+            let client = Client { stream, inbox, peer: Some(peer), open, wait };
             self.world.tasks.spawn(client::serve(shard, client));
         }
         self.world.clients.borrow_mut().push(pipe.clone());
