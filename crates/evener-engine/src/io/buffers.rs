@@ -305,6 +305,63 @@ mod tests {
     }
 
     #[test]
+    fn room_is_made_at_the_front_before_a_larger_block_is_taken() {
+        let mut buffer = Buffer::of(&[b'x'; 1000]);
+        buffer.consume(990);
+        let all = Size::Small.bytes();
+        buffer.reserve(all);
+        assert_eq!((buffer.len(), buffer.space().len()), (10, all - 10));
+        buffer.space().fill(b'y');
+        buffer.filled(all);
+        assert!(buffer.is_full());
+        assert_eq!(buffer.len(), all, "more than there is room for cannot be filled");
+        assert!(buffer.space().is_empty());
+    }
+
+    #[test]
+    fn ranges_out_of_bounds_are_empty_and_the_rest_can_be_dropped() {
+        let mut buffer = Buffer::of(b"hello world");
+        buffer.consume(6);
+        assert_eq!(buffer.part(1..3), b"or");
+        assert_eq!((buffer.part(3..6), buffer.part(9..10)), (&b""[..], &b""[..]));
+        buffer.truncate(2);
+        assert_eq!(buffer.bytes(), b"wo");
+        buffer.bytes_mut()[0] = b'g';
+        buffer.truncate(99);
+        assert_eq!(buffer.bytes(), b"go");
+        assert!(Buffer::empty().bytes_mut().is_empty());
+    }
+
+    #[test]
+    fn a_buffer_with_unread_bytes_keeps_its_block_and_an_empty_one_gives_it_back() {
+        let mut buffer = Buffer::of(b"x");
+        buffer.release();
+        assert_eq!((buffer.bytes(), lent()), (&b"x"[..], Size::Small.bytes()));
+        buffer.consume(1);
+        buffer.release();
+        assert_eq!((lent(), unused()), (0, Size::Small.bytes()));
+    }
+
+    #[test]
+    fn blocks_of_each_size_have_a_store_of_their_own_and_odd_ones_have_none() {
+        for size in Size::ALL {
+            let mut buffer = Buffer::sized(size);
+            assert_eq!(buffer.space().len(), size.bytes());
+        }
+        let all: usize = Size::ALL.into_iter().map(Size::bytes).sum();
+        assert_eq!((lent(), unused()), (0, all));
+        let mut odd = Buffer::empty();
+        odd.reserve(1 << 20);
+        assert!(odd.space().len() >= 1 << 20);
+        drop(odd);
+        assert_eq!(
+            (lent(), unused()),
+            (0, all),
+            "a block of no usual size goes back to the allocator"
+        );
+    }
+
+    #[test]
     fn blocks_come_back_to_the_store_and_are_trimmed_when_unused() {
         let held: Vec<Buffer> = (0..8).map(|_| Buffer::of(b"x")).collect();
         drop(held);

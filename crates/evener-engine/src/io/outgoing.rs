@@ -193,3 +193,122 @@ impl Outgoing {
         self.push(Piece::Own(0, self.own.len() as u32));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::simulation::{Pipe, Wire, pair};
+
+    /// Names `count` pieces, every third of our own, and what they say.
+    fn named(count: usize, read: &[u8], out: &mut Outgoing) -> Vec<u8> {
+        let mut expected = Vec::new();
+        for index in 0..count {
+            if index % 3 == 2 {
+                let text = format!("<{index}>");
+                out.own(read, |own| own.extend_from_slice(text.as_bytes()));
+                expected.extend_from_slice(text.as_bytes());
+            } else {
+                // Pieces may lie in any order and overlap.
+                let range = (index * 7) % 20..(index * 7) % 20 + 1 + index % 4;
+                out.read(range.clone(), read);
+                expected.extend_from_slice(&read[range]);
+            }
+        }
+        expected
+    }
+
+    /// Writes until all has left; what the peer got, and the number of times it had to be waited.
+    fn sent(out: &mut Outgoing, read: &[u8], wire: Wire) -> (Vec<u8>, usize) {
+        let (stream, pipe) = pair(wire);
+        let mut stream = Stream::Scripted(Box::new(stream));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut waits = 0;
+        while out.poll_write(&mut cx, &mut stream, read).map(Result::unwrap).is_pending() {
+            waits += 1;
+            assert!(Pipe::step(&mut pipe.borrow_mut()), "it waits for room alone");
+        }
+        pipe.borrow_mut().step();
+        let received = pipe.borrow().received.clone();
+        (received, waits)
+    }
+
+    const READ: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+
+    #[test]
+    fn any_number_of_pieces_leaves_in_order() {
+        for count in 0..60 {
+            let mut out = Outgoing::default();
+            let expected = named(count, READ, &mut out);
+            assert_eq!(out.total(), expected.len());
+            let (received, waits) = sent(&mut out, READ, Wire::Whole);
+            assert_eq!((received, waits), (expected, 0), "{count} pieces");
+        }
+    }
+
+    #[test]
+    fn a_short_write_is_continued_where_it_stopped_at_every_byte() {
+        for count in [1, 2, 3, PIECES - 1, PIECES, PIECES + 1, 40] {
+            let mut out = Outgoing::default();
+            let total = named(count, READ, &mut out).len();
+            for at in 1..total {
+                let mut out = Outgoing::default();
+                let expected = named(count, READ, &mut out);
+                let (received, waits) = sent(&mut out, READ, Wire::CutOut(at));
+                assert_eq!((received, waits), (expected, 1), "{count} pieces cut at {at}");
+            }
+            let mut out = Outgoing::default();
+            let expected = named(count, READ, &mut out);
+            assert_eq!(sent(&mut out, READ, Wire::Window(1)), (expected, total - 1));
+        }
+    }
+
+    #[test]
+    fn bytes_of_our_own_one_after_another_are_one_piece() {
+        let mut out = Outgoing::default();
+        for _ in 0..100 {
+            out.own(READ, |own| own.extend_from_slice(b"x"));
+        }
+        assert_eq!(out.count, 1);
+        assert_eq!(sent(&mut out, READ, Wire::Whole).0, [b'x'; 100]);
+    }
+
+    #[test]
+    fn bytes_of_our_own_are_kept_when_they_are_one_piece_too_many() {
+        for tail in [&b"end"[..], b""] {
+            let mut out = Outgoing::default();
+            for index in 0..PIECES {
+                out.read(index..index + 1, READ);
+            }
+            out.own(READ, |own| own.extend_from_slice(tail));
+            out.read(25..26, READ);
+            let expected = [&READ[..PIECES], tail, b"z"].concat();
+            assert_eq!(out.total(), expected.len());
+            assert_eq!(sent(&mut out, READ, Wire::Whole).0, expected);
+        }
+    }
+
+    #[test]
+    fn it_is_cut_from_the_first_byte_to_the_last_but_one() {
+        let mut out = Outgoing::default();
+        let total = named(5, READ, &mut out).len();
+        for at in 0..=total {
+            let mut out = Outgoing::default();
+            named(5, READ, &mut out);
+            out.advance(at, READ);
+            assert_eq!(out.is_cut(), at > 0 && at < total, "after {at} of {total}");
+        }
+    }
+
+    #[test]
+    fn what_is_cleared_is_gone_and_an_empty_message_has_left_already() {
+        let mut out = Outgoing::default();
+        named(20, READ, &mut out);
+        out.clear();
+        assert_eq!((out.total(), sent(&mut out, READ, Wire::Whole)), (0, (Vec::new(), 0)));
+        out.read(3..3, READ);
+        out.own(READ, |_| {});
+        assert_eq!((out.total(), out.count), (0, 0));
+    }
+}

@@ -136,3 +136,93 @@ impl<T: AsFd> Parking<T> {
         Some(parked.connection)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::task::Waker;
+
+    use super::*;
+
+    fn within<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        runtime.unwrap().block_on(test)
+    }
+
+    fn parked(parking: &Parking<UnixStream>, deadline: u64) -> UnixStream {
+        let (near, far) = UnixStream::pair().unwrap();
+        parking.park(near, deadline).unwrap();
+        far
+    }
+
+    async fn woken(parking: &Parking<UnixStream>) -> Vec<UnixStream> {
+        let mut woken = Vec::new();
+        poll_fn(|cx| parking.poll_woken(cx, &mut woken)).await.unwrap();
+        woken
+    }
+
+    #[test]
+    fn who_is_sent_bytes_or_an_end_is_woken_and_nobody_else() {
+        within(async {
+            let parking = Parking::new().unwrap();
+            let mut fars: Vec<_> = (0..10).map(|_| parked(&parking, 100)).collect();
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(parking.poll_woken(&mut cx, &mut Vec::new()).is_pending());
+            fars[3].write_all(b"x").unwrap();
+            drop(fars.remove(7));
+            let mut all = woken(&parking).await;
+            while all.len() < 2 {
+                all.extend(woken(&parking).await);
+            }
+            assert_eq!((all.len(), parking.count()), (2, 8));
+            assert!(parking.poll_woken(&mut cx, &mut Vec::new()).is_pending());
+        });
+    }
+
+    #[test]
+    fn more_than_one_call_can_tell_of_are_all_woken() {
+        within(async {
+            let parking = Parking::new().unwrap();
+            let fars: Vec<_> = (0..3 * EVENTS).map(|_| parked(&parking, 100)).collect();
+            for mut far in &fars {
+                far.write_all(b"x").unwrap();
+            }
+            let mut all = Vec::new();
+            while all.len() < fars.len() {
+                all.extend(woken(&parking).await);
+            }
+            assert_eq!((all.len(), parking.count()), (fars.len(), 0));
+        });
+    }
+
+    #[test]
+    fn a_deadline_takes_out_those_whose_time_is_over_and_those_who_are_named() {
+        within(async {
+            let parking = Parking::new().unwrap();
+            let fars: Vec<_> = [5, 10, 15, u64::MAX].map(|at| parked(&parking, at)).into();
+            assert_eq!(parking.expired(4, |_| false).len(), 0);
+            assert_eq!(parking.expired(10, |_| false).len(), 2);
+            assert_eq!(parking.count(), 2);
+            assert_eq!(parking.expired(0, |_| true).len(), 2);
+            assert_eq!((parking.count(), fars.len()), (0, 4));
+        });
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_used_again_and_wakes_its_new_owner_only() {
+        within(async {
+            let parking = Parking::new().unwrap();
+            let mut first = parked(&parking, 1);
+            let old = parking.expired(1, |_| false);
+            let mut second = parked(&parking, 100);
+            assert_eq!(parking.lot.borrow().places.len(), 1);
+            first.write_all(b"late").unwrap();
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(parking.poll_woken(&mut cx, &mut Vec::new()).is_pending());
+            second.write_all(b"x").unwrap();
+            assert_eq!((woken(&parking).await.len(), old.len()), (1, 1));
+        });
+    }
+}

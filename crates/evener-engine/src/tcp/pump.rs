@@ -182,3 +182,122 @@ impl Pipe {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::rc::Rc;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::io::buffers;
+    use crate::simulation::{Pipe as Peer, Wire, pair};
+
+    /// A pump between two scripted peers.
+    struct Between {
+        pump: Pump,
+        from: Stream,
+        to: Stream,
+        source: Rc<RefCell<Peer>>,
+        sink: Rc<RefCell<Peer>>,
+    }
+
+    impl Between {
+        fn new(wire: Wire, first: &[u8]) -> Between {
+            let ((from, source), (to, sink)) = (pair(wire), pair(wire));
+            let pump = Pump::new(Buffer::of(first));
+            let (from, to) = (Stream::Scripted(Box::new(from)), Stream::Scripted(Box::new(to)));
+            Between { pump, from, to, source, sink }
+        }
+
+        /// Polls until nothing moves any more.
+        fn settle(&mut self) -> Poll<io::Result<()>> {
+            let mut cx = Context::from_waker(Waker::noop());
+            loop {
+                let result = self.pump.poll(&mut cx, &mut self.from, &mut self.to);
+                let moved = [&self.source, &self.sink].map(|peer| peer.borrow_mut().step());
+                if result.is_ready() || moved == [false, false] {
+                    return result;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_pass_in_order_behind_those_read_before_and_the_end_passes_last() {
+        for wire in [Wire::Whole, Wire::Bytewise, Wire::Pieces(3), Wire::Window(2), Wire::CutOut(5)]
+        {
+            let mut between = Between::new(wire, b"first ");
+            between.source.borrow_mut().send(b"then the rest");
+            assert!(between.settle().is_pending());
+            assert_eq!(between.sink.borrow().received, b"first then the rest");
+            assert!(!between.sink.borrow().ended);
+            assert_eq!(buffers::lent(), 0, "a pump that waits holds nothing");
+            between.source.borrow_mut().end();
+            assert!(matches!(between.settle(), Poll::Ready(Ok(()))));
+            assert!(between.sink.borrow().ended && between.pump.is_done());
+            assert_eq!(between.pump.moved, 19);
+            assert!(!between.source.borrow().ended, "the other direction is not this one's");
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_was_written() {
+        let mut between = Between::new(Wire::Whole, b"");
+        between.sink.borrow_mut().stuck = true;
+        between.source.borrow_mut().send(&vec![b'x'; 1 << 20]);
+        assert!(between.settle().is_pending());
+        assert!(buffers::lent() <= buffers::Size::Large.bytes());
+        between.sink.borrow_mut().stuck = false;
+        assert!(between.settle().is_pending());
+        assert_eq!(between.sink.borrow().received.len(), 1 << 20);
+        assert_eq!(between.pump.moved, 1 << 20);
+    }
+
+    #[test]
+    fn an_error_of_either_side_is_told() {
+        let mut between = Between::new(Wire::Whole, b"x");
+        between.sink.borrow_mut().deaf = true;
+        assert!(matches!(between.settle(), Poll::Ready(Err(_))));
+        let mut between = Between::new(Wire::Whole, b"");
+        between.source.borrow_mut().break_off();
+        assert!(matches!(between.settle(), Poll::Ready(Err(_))));
+    }
+
+    /// A connection over loopback, with a blocking far end for a thread of its own.
+    fn connected() -> (Stream, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        (Stream::tcp(TcpStream::from_std(near).unwrap()), far)
+    }
+
+    #[test]
+    fn between_sockets_bytes_bypass_the_process_once_it_pays_and_none_is_lost() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let bytes: Vec<u8> = (0..5_000_000u32).map(|at| (at % 253) as u8).collect();
+        let sent = bytes.clone();
+        runtime.block_on(async {
+            let ((mut from, mut source), (mut to, mut sink)) = (connected(), connected());
+            let sending = std::thread::spawn(move || {
+                source.write_all(&sent).unwrap();
+                source.shutdown(std::net::Shutdown::Write).unwrap();
+                source
+            });
+            let receiving = std::thread::spawn(move || {
+                let mut received = Vec::new();
+                sink.read_to_end(&mut received).unwrap();
+                received
+            });
+            let mut pump = Pump::new(Buffer::empty());
+            poll_fn(|cx| pump.poll(cx, &mut from, &mut to)).await.unwrap();
+            assert!(pump.pipe.is_some(), "it came to splicing");
+            assert_eq!((pump.moved, buffers::lent()), (5_000_000, 0));
+            assert!(receiving.join().unwrap() == bytes);
+            drop(sending.join().unwrap());
+        });
+    }
+}
