@@ -22,6 +22,7 @@ mod wire;
 
 pub use message::parts;
 pub use network::connect;
+pub use peer::Peer;
 pub use sim::{Sim, heard};
 pub use stream::{Pipe, ScriptedStream, pair};
 pub use wire::{Wire, on_every_wire, on_some_wires};

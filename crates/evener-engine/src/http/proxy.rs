@@ -322,6 +322,10 @@ impl Exchange<'_> {
         mut attempt: Attempt,
         result: Result<(), Fault>,
     ) -> Ended {
+        if let Upload::Piece(used) = attempt.up.at {
+            // Of the body, sent or not: as the start of the next request it would be smuggled.
+            self.body.later.consume(used);
+        }
         if let Some(words) = attempt.codec.take_stderr() {
             self.shard.warn_server(pool, index, &String::from_utf8_lossy(&words));
         }

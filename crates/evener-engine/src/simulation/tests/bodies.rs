@@ -3,7 +3,7 @@
 use evener_balance::{Cause, Outcome};
 
 use super::{GET, LAST_GET, OK, OURS, answered};
-use crate::simulation::{Sim, on_every_wire, on_some_wires};
+use crate::simulation::{Peer, Sim, on_every_wire, on_some_wires};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 11\r\n\r\n";
 const CHUNKED_POST: &str = "POST / HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -267,5 +267,69 @@ fn a_client_that_reads_slowly_stops_the_server_and_loses_nothing() {
         let received = client.received();
         assert!(received.ends_with(body.as_bytes()));
         assert_eq!(sim.kept(), 1);
+    });
+}
+
+const EVIL: &str = "GET /evil HTTP/1.1\r\nHost: h.test\r\n\r\n";
+
+/// A POST whose body looks like requests; its head and its body.
+fn post_of_requests() -> (String, String) {
+    let body = EVIL.repeat(20);
+    let length = body.len();
+    (format!("POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: {length}\r\n\r\n"), body)
+}
+
+#[test]
+fn what_a_server_does_not_take_of_a_body_never_becomes_a_request() {
+    let endings: [(&str, fn(&Peer), u64); 3] = [
+        ("an early answer", |server| _ = server.sends(OK), 0),
+        ("an early end", |server| _ = server.ends(), 0),
+        ("a time-out", |_| {}, 30_200),
+    ];
+    for (name, ending, wait) in endings {
+        on_every_wire(|| {
+            let sim = Sim::new(&["a", "b"]);
+            sim.server("b").answers(OK);
+            let client = sim.client();
+            let (head, body) = post_of_requests();
+            client.sends(head);
+            let server = sim.server("a").connection(0);
+            server.stops_reading();
+            client.sends(body);
+            ending(&server);
+            sim.run_for(wait);
+            let received = String::from_utf8(client.received()).unwrap();
+            assert_eq!(received.matches("HTTP/1.1 ").count(), 1, "{name}: {received}");
+            assert_eq!(sim.server("b").requests().len(), 0, "{name}");
+            assert_eq!(sim.outcomes().len(), 1, "{name}");
+        });
+    }
+}
+
+#[test]
+fn requests_behind_bodies_are_found_wherever_these_end() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(OK);
+        let client = sim.client();
+        let chunked = format!("{CHUNKED_POST}5\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n");
+        client.sends(format!("{chunked}{POST}hello"));
+        client.sends(format!(" world{chunked}{GET}"));
+        client.receives(OK.repeat(4)).stays_connected();
+        assert_eq!(sim.server("a").requests().len(), 4);
+    });
+}
+
+#[test]
+fn an_answer_without_a_length_that_is_reset_is_cut_visibly() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        client.sends(GET);
+        let server = sim.server("a").connection(0);
+        server.sends(OPEN_OK).resets();
+        client.sees_the_end();
+        assert!(!client.received().ends_with(b"0\r\n\r\n"));
+        sim.saw(&[("a", Outcome::AnswerCut)]);
     });
 }
