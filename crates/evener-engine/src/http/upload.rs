@@ -147,6 +147,7 @@ impl Exchange<'_> {
         attempt.up.waited += attempt.up.wait.disarm_waited(timeouts.body);
         self.body.beyond_prefix = true;
         let progress = self.body.decoder.decode(self.body.later.bytes_mut())?;
+        attempt.up.at = Upload::Piece(progress.consumed);
         self.body.bytes += progress.data.len() as u64;
         self.record.received += count as u64;
         if self.is_too_large() {
@@ -158,7 +159,6 @@ impl Exchange<'_> {
         self.work.up.clear();
         let read = self.body.later.bytes();
         attempt.codec.request_body(progress.data, progress.done, &mut self.work.up, read);
-        attempt.up.at = Upload::Piece(progress.consumed);
         Poll::Ready(Ok(()))
     }
 }

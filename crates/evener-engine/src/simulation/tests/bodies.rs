@@ -307,6 +307,24 @@ fn what_a_server_does_not_take_of_a_body_never_becomes_a_request() {
 }
 
 #[test]
+fn a_body_that_becomes_too_large_with_its_last_chunk_never_becomes_a_request() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a", "b"], |plan| plan.listeners[0].http.max_body = Some(20));
+        sim.server("b").answers(OK);
+        let client = sim.client();
+        let chunk = format!("{:x}\r\n{EVIL}\r\n0\r\n\r\n", EVIL.len());
+        client.sends(format!("{CHUNKED_POST}5\r\nhello\r\n")).sends(chunk).sends(EVIL);
+        let received = String::from_utf8(client.received()).unwrap();
+        assert!(received.starts_with("HTTP/1.1 413 "), "{received}");
+        assert!(sim.server("b").requests().len() <= 1);
+        if let Some(request) = sim.server("b").requests().first() {
+            client.stays_connected();
+            assert!(request.starts_with(b"GET /evil "), "the one that was a request");
+        }
+    });
+}
+
+#[test]
 fn requests_behind_bodies_are_found_wherever_these_end() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);
