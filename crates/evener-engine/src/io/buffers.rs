@@ -108,6 +108,7 @@ impl Buffer {
     }
 
     /// A buffer that begins with these bytes.
+    #[cfg(test)]
     pub fn of(bytes: &[u8]) -> Buffer {
         let mut buffer = Buffer::empty();
         buffer.reserve(bytes.len());

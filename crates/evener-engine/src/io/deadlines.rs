@@ -70,6 +70,7 @@ impl Deadlines {
     }
 
     /// How many waits exist.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.at.borrow().len() - self.free.borrow().len()
     }

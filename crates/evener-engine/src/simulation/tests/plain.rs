@@ -1,7 +1,7 @@
 //! Requests and answers as they mostly are.
 
 use super::{GET, LAST_GET, OK, OURS, answered, forwarded};
-use crate::simulation::{Sim, on_every_wire};
+use crate::simulation::{Sim, on_every_wire, on_some_wires};
 
 #[test]
 fn a_get_goes_to_a_server_and_its_answer_comes_back_as_it_is() {
@@ -176,5 +176,32 @@ fn while_it_drains_every_answer_says_close() {
         sim.server("a").connection(0).sends(OK);
         client.receives("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
         client.sees_the_end();
+    });
+}
+
+#[test]
+fn heads_as_large_as_allowed_pass_and_larger_ones_are_refused() {
+    on_some_wires(|| {
+        let field = |size: usize| format!("X-Large: {}\r\n", "x".repeat(size));
+        let sim = Sim::new(&["a"]);
+        let answer = |size| format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", field(size));
+        sim.server("a").answers(answer(60_000)).answers(answer(70_000));
+        let client = sim.client();
+        let request = |size| format!("GET / HTTP/1.1\r\nHost: h.test\r\n{}\r\n", field(size));
+        client.sends(request(60_000)).receives(answer(60_000));
+        sim.server("a").received(forwarded(&request(60_000)));
+        client.sends(request(60_000)).receives_status(502);
+        client.sends(request(70_000)).receives_status(431);
+        client.sees_the_end();
+    });
+}
+
+#[test]
+fn an_absolute_target_becomes_a_path_and_names_the_host() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(OK);
+        sim.client().sends("GET http://h.test/x?y HTTP/1.1\r\nHost: other.test\r\n\r\n");
+        sim.server("a").received(format!("GET /x?y HTTP/1.1\r\nHost: h.test\r\n{OURS}"));
     });
 }
