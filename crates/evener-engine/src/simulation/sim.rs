@@ -23,6 +23,7 @@ use crate::io::{Buffer, Stream, buffers};
 use crate::log::Message;
 use crate::running::{Running, Workshop};
 use crate::shard::{Common, Shard};
+use crate::steps;
 use crate::sys::memory::SharedMemory;
 use crate::tcp::session;
 
@@ -52,6 +53,7 @@ pub struct World {
     heard: Heard,
     log: Receiver<Message>,
     now: Cell<u64>,
+    cancelled: Cell<bool>,
 }
 
 /// The one outcome of a try is made: what the engine calls from where it does so.
@@ -71,6 +73,7 @@ impl Sim {
         change(&mut plan);
         clock::set_virtual(Some(BEGIN * 1000));
         OUTCOMES.take();
+        steps::passed();
         let network = Rc::<Network>::default();
         Network::install(Some(network.clone()));
         let (events, heard) = Events::new().expect("a descriptor for the bell");
@@ -97,6 +100,7 @@ impl Sim {
             heard,
             log: lines,
             now: Cell::new(BEGIN),
+            cancelled: Cell::new(false),
         };
         Sim { world: Rc::new(world) }
     }
@@ -196,6 +200,7 @@ impl Sim {
 
     /// Drops everything in hand where it stands, as the end of a shard does.
     pub fn cancel(&self) {
+        self.world.cancelled.set(true);
         self.world.tasks.clear();
     }
 
@@ -270,6 +275,10 @@ impl Drop for Sim {
             self.world.shard.forget_kept();
             assert_eq!(self.world.shard.deadlines.len(), 0, "every deadline is given back");
             assert_eq!(buffers::lent(), 0, "every buffer is given back");
+            let passed = steps::passed();
+            let count = |name| passed.iter().filter(|step| **step == name).count();
+            let tries = (count("pool::connection"), count("dial::report"));
+            assert!(self.world.cancelled.get() || tries.0 == tries.1, "one outcome per try");
         }
         self.world.tasks.clear();
         Network::install(None);

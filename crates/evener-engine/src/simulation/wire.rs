@@ -17,6 +17,8 @@ pub enum Wire {
     Window(usize),
     /// Byte by byte in both directions.
     Bytewise,
+    /// Pieces of 1 to 40 bytes in both directions, as the seed has it.
+    Random(u64),
 }
 
 thread_local! {
@@ -37,6 +39,7 @@ impl Wire {
             Wire::CutIn(at) if before < at => left.min(at - before),
             Wire::Pieces(size) => left.min(size),
             Wire::Bytewise => left.min(1),
+            Wire::Random(seed) => left.min(dice(seed, before)),
             _ => left,
         }
     }
@@ -48,6 +51,7 @@ impl Wire {
             Wire::CutOut(at) if before == at && held > 0 => 0,
             Wire::Window(size) => size.saturating_sub(held),
             Wire::Bytewise => 1usize.saturating_sub(held),
+            Wire::Random(seed) => dice(!seed, before - held).saturating_sub(held),
             _ => usize::MAX,
         }
     }
@@ -87,6 +91,7 @@ fn run(scenario: &impl Fn(), cuts: usize) {
     }
     if cuts == usize::MAX {
         on(Wire::Bytewise, scenario);
+        (0..SEEDS).for_each(|seed| on(Wire::Random(seed), scenario));
     }
     for at in places(bytes_in, cuts) {
         on(Wire::CutIn(at), scenario);
@@ -94,6 +99,17 @@ fn run(scenario: &impl Fn(), cuts: usize) {
     for at in places(bytes_out, cuts) {
         on(Wire::CutOut(at), scenario);
     }
+}
+
+/// Random wires that a scenario is run on.
+const SEEDS: u64 = 20;
+
+/// 1 to 40, the same for the same arguments (splitmix64's finaliser, Steele et al. 2014).
+fn dice(seed: u64, at: usize) -> usize {
+    let mut mixed = seed.wrapping_add(at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    1 + ((mixed ^ (mixed >> 31)) % 40) as usize
 }
 
 fn places(length: usize, cuts: usize) -> impl Iterator<Item = usize> {
