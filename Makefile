@@ -40,7 +40,7 @@ check: setup  ## format, lint, types, layers, sizes, licences and the repository
 	$(VENV)/python -m house.rules
 
 accept: setup  ## each promise of the acceptance page with its figure and verdict
-	@$(VENV)/python tests/accept.py
+	@$(VENV)/python -m tests.accept
 
 bench: setup  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c64"
 	@$(PYTHON) -m bench $(OPTIONS)
@@ -49,7 +49,7 @@ fuzz:  ## the fuzz targets for a minute each
 	@fuzz/run.sh
 
 mutants: setup  ## small edits, each of which must make a test fail
-	@$(VENV)/python tests/mutants/run.py
+	@$(VENV)/python -m tests.mutants.run
 
 gen: setup  ## writes the generated files anew
 	@$(VENV)/python -m house.rules.generated
