@@ -56,6 +56,7 @@ impl Pump {
     }
 
     /// Whether this direction is over.
+    #[cfg(test)]
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
