@@ -120,10 +120,10 @@ impl Crew {
     ///
     /// # Errors
     /// When there is no thread to wait for them.
-    pub fn drain(&self, requests: u64, events: &Events) -> Result<(), EngineError> {
+    pub fn drain(&self, requests: u64, tunnels: u64, events: &Events) -> Result<(), EngineError> {
         let (done, all): (_, Receiver<u64>) = mpsc::channel();
         for shard in &self.shards {
-            let _ = shard.send(Command::Drain { requests, done: done.clone() });
+            let _ = shard.send(Command::Drain { requests, tunnels, done: done.clone() });
         }
         drop(done);
         let told = events.clone();

@@ -364,8 +364,7 @@ impl Worker {
         if self.draining {
             return Err("this worker drains already".into());
         }
-        // Shards do not tell sessions from requests in a drain: both have the longer time.
-        crew.drain(command.requests_ms.max(command.tunnels_ms), &self.common.events)?;
+        crew.drain(command.requests_ms, command.tunnels_ms, &self.common.events)?;
         self.draining = true;
         nothing()
     }

@@ -136,21 +136,6 @@ impl Codec {
         on_codec!(self, codec => codec.reusable())
     }
 
-    /// Bytes of the answer's body that may be moved without a look at them.
-    pub fn opaque(&self) -> u64 {
-        match self {
-            Codec::H1(h1) => h1.opaque(),
-            Codec::FastCgi(_) => 0,
-        }
-    }
-
-    /// Says that so many bytes were moved without a look.
-    pub fn on_moved(&mut self, moved: u64) {
-        if let Codec::H1(h1) = self {
-            h1.on_moved(moved);
-        }
-    }
-
     /// Whether a 100 that the client waits for must be our own, since the server says none.
     pub fn continues_itself(&self) -> bool {
         matches!(self, Codec::FastCgi(_))

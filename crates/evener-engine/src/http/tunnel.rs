@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::proxy::Attempt;
-use crate::counters::{RouteCounter, RouteGauge};
+use crate::counters::{ListenerCounter, RouteCounter, RouteGauge, WorkerCounter};
 use crate::tcp::relay::{Bounds, Relay};
 
 /// Carries an upgraded connection to its end.
@@ -17,11 +17,23 @@ pub async fn upgraded(exchange: &mut Exchange<'_>, attempt: Attempt) {
     relay.client_first(std::mem::take(&mut exchange.client.inbox));
     relay.server_first(attempt.server.inbox);
     let mut server = attempt.server.stream;
-    let end = relay.run(&mut exchange.client.stream, &mut server).await;
+    let tunnel = exchange.client.open.tunnel();
+    let end = relay.run(&mut exchange.client.stream, &mut server, tunnel).await;
     route.lower(RouteGauge::TunnelsOpen);
     exchange.record.at_once = false;
     exchange.record.received += end.up;
     exchange.record.out += end.down;
     exchange.record.sent += end.down;
     exchange.record.cause = end.cause;
+    match end.cause {
+        Some("tunnel_idle") => exchange.view.counters.add(ListenerCounter::TunnelIdle),
+        Some("tunnel_max") => exchange.view.counters.add(ListenerCounter::LimitTunnel),
+        Some("drain_cut") => exchange.shard.worker.add(WorkerCounter::DrainCut, 1),
+        _ => {}
+    }
+    match end.cause {
+        Some("tunnel_idle") => exchange.view.counters.add(ListenerCounter::TunnelIdle),
+        Some("tunnel_max") => exchange.view.counters.add(ListenerCounter::LimitTunnel),
+        _ => {}
+    }
 }

@@ -85,6 +85,11 @@ impl Deadline {
         self.store(at);
     }
 
+    /// Bounds the wait: it expires at this time on the shard's clock.
+    pub fn arm_at(&self, at: u64) {
+        self.store(at);
+    }
+
     /// Says that the task waits and may do so for `after` milliseconds since it began to: pending,
     /// or ready when they are over. [`Deadline::disarm`] ends the wait.
     #[inline]

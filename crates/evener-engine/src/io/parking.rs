@@ -121,6 +121,17 @@ impl<T: AsFd> Parking<T> {
         due.into_iter().filter_map(|place| self.take(place)).collect()
     }
 
+    /// Takes out so many of those that have stood longest.
+    pub fn longest(&self, count: usize) -> Vec<T> {
+        let mut by_deadline: Vec<(u32, u32)> = {
+            let lot = self.lot.borrow();
+            let places = lot.places.iter().enumerate();
+            places.filter_map(|(at, parked)| Some((parked.as_ref()?.deadline, at as u32))).collect()
+        };
+        by_deadline.sort_unstable();
+        by_deadline.into_iter().take(count).filter_map(|(_, place)| self.take(place)).collect()
+    }
+
     /// How many are parked.
     pub fn count(&self) -> usize {
         self.lot.borrow().count

@@ -19,11 +19,11 @@ pub mod view;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::{Arc, OnceLock};
 
 use evener_balance::{State, Transition};
 use rustix::time::{
@@ -48,7 +48,7 @@ use crate::sys::memory::SharedMemory;
 use crate::sys::watch::watch;
 use accept::Acceptor;
 use parked::Parked;
-pub use slot::{Open, Slot};
+pub use slot::{Open, Slot, Tunnel};
 pub use view::{ListenerView, PoolView, View};
 
 /// What a shard is told.
@@ -61,6 +61,8 @@ pub enum Command {
     Drain {
         /// For requests in hand, in milliseconds.
         requests: u64,
+        /// For tunnels and TCP sessions, in milliseconds.
+        tunnels: u64,
         /// Told the number of connections that time cut, once nothing is left.
         done: Sender<u64>,
     },
@@ -104,6 +106,10 @@ pub struct Shard {
     spare_sockets: RefCell<Vec<(String, OwnedFd)>>,
     /// Client connections of this shard.
     connections: Rc<Cell<u64>>,
+    /// Those that are tunnels or TCP sessions.
+    tunnels: Rc<Cell<u64>>,
+    /// The lowest descriptor that was free a second ago: about so many are in use.
+    descriptors: Cell<u64>,
     /// Its share of `Common::parked`.
     parked: Cell<u64>,
     draining: Cell<bool>,
@@ -116,6 +122,29 @@ pub struct Shard {
 const WORKS: usize = 256;
 /// Warnings about servers a second, per shard.
 const WARNINGS: u32 = 5;
+
+/// From this share of all descriptors on, what only waits is closed.
+const CLOSE_AT_PERCENT: u64 = 90;
+/// From this share on, nothing is accepted.
+const PAUSE_AT_PERCENT: u64 = 95;
+
+/// This share of the descriptors that the process may have.
+fn scarce(percent: u64) -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    let limit = LIMIT.get_or_init(|| {
+        use rustix::process::{Resource, getrlimit};
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    });
+    limit / 100 * percent
+}
+
+/// The lowest free descriptor: the kernel gives the lowest, so at least as many are in use, and
+/// seldom many more.
+fn lowest_free() -> u64 {
+    // Without one to copy they are all in use.
+    let copy = rustix::io::dup(std::io::stderr());
+    copy.map_or(u64::MAX, |copy| copy.as_raw_fd() as u64)
+}
 
 /// Runs a shard until its commands end. Called on a thread of its own.
 ///
@@ -148,8 +177,8 @@ async fn obey(shard: Rc<Shard>, mut commands: UnboundedReceiver<Command>) {
                 shard.serve(running);
                 let _ = done.send(());
             }
-            Command::Drain { requests, done } => {
-                tokio::task::spawn_local(shard.clone().drain(requests, done));
+            Command::Drain { requests, tunnels, done } => {
+                tokio::task::spawn_local(shard.clone().drain(requests, tunnels, done));
             }
         }
     }
@@ -218,6 +247,8 @@ impl Shard {
             acceptors: RefCell::default(),
             spare_sockets: RefCell::default(),
             connections: Rc::default(),
+            tunnels: Rc::default(),
+            descriptors: Cell::new(0),
             parked: Cell::new(0),
             draining: Cell::new(false),
             warned: Cell::new((0, 0)),
@@ -266,15 +297,19 @@ impl Shard {
             listener: view.running().open.clone(),
             worker: self.common.connections.clone(),
             shard: self.connections.clone(),
+            tunnels: self.tunnels.clone(),
             counters: view.counters,
             own: self.worker,
         };
         Rc::new(Slot::new(view.clone(), counts))
     }
 
-    /// Whether the worker holds as many client connections as it may.
+    /// Whether the worker holds as many client connections as it may, or nearly as many
+    /// descriptors as the system lets it.
     pub fn is_full(&self) -> bool {
-        self.common.connections.load(Ordering::Relaxed) >= self.common.limit.load(Ordering::Relaxed)
+        let open = self.common.connections.load(Ordering::Relaxed);
+        open >= self.common.limit.load(Ordering::Relaxed)
+            || self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
     }
 
     /// An id for a request, unlike any other's.
@@ -355,8 +390,10 @@ impl Shard {
             }
             named.insert(name, slot);
         }
+        let until = clock::millis() + view.running.plan.drain.tunnels;
         for removed in slots.values() {
             removed.remove();
+            removed.cut_tunnels_at(until);
         }
         *slots = named;
         drop(slots);
@@ -390,15 +427,20 @@ impl Shard {
         *self.acceptors.borrow_mut() = kept;
     }
 
-    /// Lets work in hand end; tells when nothing is left.
-    async fn drain(self: Rc<Self>, requests: u64, done: Sender<u64>) {
+    /// Lets work in hand end; tells when nothing is left. While a tunnel may go on, so may requests.
+    async fn drain(self: Rc<Self>, requests: u64, tunnels: u64, done: Sender<u64>) {
         for acceptor in self.acceptors.take() {
             acceptor.finish(&self);
         }
         self.draining.set(true);
-        let until = clock::millis() + requests;
+        let (requests, tunnels) = (clock::millis() + requests, clock::millis() + tunnels);
+        for slot in self.slots.borrow().values() {
+            slot.cut_tunnels_at(tunnels);
+        }
         let wait = self.deadlines.slot();
-        while self.open() > 0 && clock::millis() < until {
+        let goes_on =
+            |now| (self.open() > 0 && now < requests) || (self.tunnels.get() > 0 && now < tunnels);
+        while goes_on(clock::millis()) {
             drop(self.parking.expired(0, |_| true));
             poll_fn(|cx| wait.poll_wait(cx, TICK_MS)).await;
             wait.disarm();
@@ -428,7 +470,23 @@ impl Shard {
         }
     }
 
+    /// Closes what only waits while descriptors are scarce: kept server connections first, then
+    /// idle clients, longest idle first.
+    fn watch_descriptors(&self) {
+        let before = self.descriptors.replace(lowest_free());
+        if self.descriptors.get() <= scarce(CLOSE_AT_PERCENT) {
+            return;
+        }
+        self.free_descriptors();
+        if before > scarce(CLOSE_AT_PERCENT) {
+            let many = (self.descriptors.get() - scarce(CLOSE_AT_PERCENT)) as usize;
+            let closed = self.parking.longest(many).len() as u64;
+            self.worker.add(WorkerCounter::IdleClientsClosed, closed);
+        }
+    }
+
     fn every_second(self: &Rc<Self>, now: u64) {
+        self.watch_descriptors();
         for parked in self.parking.expired(now / 1000, |parked| !parked.is_listening()) {
             drop(parked);
         }

@@ -34,7 +34,7 @@ impl Shard {
 
     /// Ends work in hand as a stopping worker does.
     pub async fn simulated_drain(self: Rc<Self>) {
-        self.drain(30_000, channel().0).await;
+        self.drain(30_000, 30_000, channel().0).await;
     }
 
     /// Server connections kept for later.

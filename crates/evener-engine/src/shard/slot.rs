@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Notify;
+
 use super::view::ListenerView;
 use crate::counters::{ListenerCounters, WorkerBlock, WorkerCounter};
 
@@ -13,12 +15,21 @@ use crate::counters::{ListenerCounters, WorkerBlock, WorkerCounter};
 pub struct Slot {
     view: RefCell<Rc<ListenerView>>,
     listening: Cell<bool>,
+    /// When tunnels and sessions that still go on are cut; 0 while nobody wants them to end.
+    cut_at: Cell<u64>,
+    /// Wakes them when that is set.
+    leaving: Notify,
     counts: Counts,
 }
 
 /// An open client connection: counted until it is dropped. As small as can be, since parked
 /// connections consist of little else.
 pub struct Open {
+    slot: Rc<Slot>,
+}
+
+/// A connection that became a tunnel, or was a TCP session from the start.
+pub struct Tunnel {
     slot: Rc<Slot>,
 }
 
@@ -30,6 +41,8 @@ pub struct Counts {
     pub worker: Arc<AtomicU64>,
     /// Of the shard.
     pub shard: Rc<Cell<u64>>,
+    /// Those of the shard that are tunnels or sessions.
+    pub tunnels: Rc<Cell<u64>>,
     /// The listener's counters.
     pub counters: ListenerCounters,
     /// The shard's counters of itself.
@@ -39,7 +52,9 @@ pub struct Counts {
 impl Slot {
     /// A listener of this generation.
     pub fn new(view: Rc<ListenerView>, counts: Counts) -> Slot {
-        Slot { view: RefCell::new(view), listening: Cell::new(true), counts }
+        let leaving = Notify::new();
+        let (listening, cut_at) = (Cell::new(true), Cell::new(0));
+        Slot { view: RefCell::new(view), listening, cut_at, leaving, counts }
     }
 
     /// What it is now, or was last.
@@ -55,6 +70,12 @@ impl Slot {
     /// A new generation serves and has it no more.
     pub fn remove(&self) {
         self.listening.set(false);
+    }
+
+    /// Tunnels and sessions have until then, in milliseconds on the worker's clock.
+    pub fn cut_tunnels_at(&self, at: u64) {
+        self.cut_at.set(at);
+        self.leaving.notify_waiters();
     }
 }
 
@@ -74,9 +95,36 @@ impl Open {
         self.slot.view()
     }
 
+    /// The connection is a tunnel or a session while the result lives.
+    pub fn tunnel(&self) -> Tunnel {
+        let tunnels = &self.slot.counts.tunnels;
+        tunnels.set(tunnels.get() + 1);
+        Tunnel { slot: self.slot.clone() }
+    }
+
     /// Whether the listener still exists.
     pub fn is_listening(&self) -> bool {
         self.slot.listening.get()
+    }
+}
+
+impl Tunnel {
+    /// Waits until tunnels of this listener are to end; gives when they are cut.
+    pub async fn cut_at(&self) -> u64 {
+        loop {
+            let told = self.slot.leaving.notified();
+            match self.slot.cut_at.get() {
+                0 => told.await,
+                at => return at,
+            }
+        }
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        let tunnels = &self.slot.counts.tunnels;
+        tunnels.set(tunnels.get() - 1);
     }
 }
 

@@ -16,9 +16,7 @@ use evener_plan::{Listener, Pool};
 use rustls::ClientConfig;
 
 use super::Shard;
-use crate::counters::{
-    ListenerCounters, PoolCounters, RouteBlock, ServerCounter, ServerCounters, ServerGauge,
-};
+use crate::counters::{ListenerCounters, PoolCounters, RouteBlock, ServerCounters, ServerGauge};
 use crate::http::template::Template;
 use crate::io::Stream;
 use crate::pool::idle::Idle;
@@ -277,10 +275,5 @@ impl PoolView {
             *place = Some(found);
         }
         found
-    }
-
-    /// Counts a connection made to a server.
-    pub fn connected(&self, shard: &Shard, index: usize) {
-        self.server_counters(shard, index).add(ServerCounter::Connects, 1);
     }
 }

@@ -55,13 +55,8 @@ impl Pump {
         self.buffer = bytes;
     }
 
-    /// Whether this direction is over.
-    #[cfg(test)]
-    pub fn is_done(&self) -> bool {
-        self.state == State::Done
-    }
-
     /// Moves what can be moved. Ready when the direction is over.
+    #[cfg(test)]
     ///
     /// # Errors
     /// Those of either stream.
@@ -238,7 +233,7 @@ mod tests {
             assert_eq!(buffers::lent(), 0, "a pump that waits holds nothing");
             between.source.borrow_mut().end();
             assert!(matches!(between.settle(), Poll::Ready(Ok(()))));
-            assert!(between.sink.borrow().ended && between.pump.is_done());
+            assert!(between.sink.borrow().ended && between.pump.state == State::Done);
             assert_eq!(between.pump.moved, 19);
             assert!(!between.source.borrow().ended, "the other direction is not this one's");
         }

@@ -6,14 +6,15 @@
 //!
 //! Not known here: who the two are.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use evener_plan::Listener;
 
 use super::pump::Pump;
 use crate::io::{Buffer, Deadline, Stream};
-use crate::shard::Shard;
+use crate::shard::{Shard, Tunnel};
 
 /// How long a relay may last.
 pub struct Bounds {
@@ -28,6 +29,8 @@ pub struct Relay {
     bounds: Bounds,
     idle: Deadline,
     max: Deadline,
+    /// Set when a drain wants it to end.
+    cut: Deadline,
     /// Bytes moved when the idle time last began.
     seen: u64,
 }
@@ -63,6 +66,7 @@ impl Relay {
             bounds,
             idle: shard.deadlines.slot(),
             max,
+            cut: shard.deadlines.slot(),
             seen: 0,
         }
     }
@@ -78,8 +82,17 @@ impl Relay {
     }
 
     /// Carries bytes until it is over.
-    pub async fn run(mut self, client: &mut Stream, server: &mut Stream) -> End {
-        let cause = poll_fn(|cx| self.poll(cx, client, server)).await;
+    pub async fn run(mut self, client: &mut Stream, server: &mut Stream, tunnel: Tunnel) -> End {
+        let mut leaving = pin!(tunnel.cut_at());
+        let cause = poll_fn(|cx| {
+            if !self.cut.armed()
+                && let Poll::Ready(at) = leaving.as_mut().poll(cx)
+            {
+                self.cut.arm_at(at);
+            }
+            self.poll(cx, client, server)
+        })
+        .await;
         End { up: self.up.moved, down: self.down.moved, cause }
     }
 
@@ -103,6 +116,9 @@ impl Relay {
         if moved != self.seen {
             self.seen = moved;
             self.idle.disarm();
+        }
+        if self.cut.armed() && self.cut.poll(cx).is_ready() {
+            return Poll::Ready(Some("drain_cut"));
         }
         if self.bounds.max.is_some() && self.max.poll(cx).is_ready() {
             return Poll::Ready(Some("tunnel_max"));

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use evener_balance::{Outcome, Tried};
 
 use super::relay::{Bounds, Relay};
-use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter};
+use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
 use crate::io::Stream;
 use crate::pool::dial;
 use crate::running::RunningAnswer;
@@ -29,8 +29,7 @@ pub async fn serve(shard: &Rc<Shard>, view: &Rc<ListenerView>, mut client: Strea
     };
     view.counters.add(ListenerCounter::SessionsServed);
     let relay = Relay::new(shard, Bounds::of(view.spec()));
-    let end = relay.run(&mut client, &mut server).await;
-    drop(open);
+    let end = relay.run(&mut client, &mut server, open.tunnel()).await;
     let counters = pool.server_counters(shard, lease.index());
     counters.add(ServerCounter::BytesOut, end.up);
     counters.add(ServerCounter::BytesIn, end.down);
@@ -40,6 +39,7 @@ pub async fn serve(shard: &Rc<Shard>, view: &Rc<ListenerView>, mut client: Strea
     match end.cause {
         Some("tunnel_idle") => view.counters.add(ListenerCounter::TunnelIdle),
         Some("tunnel_max") => view.counters.add(ListenerCounter::LimitTunnel),
+        Some("drain_cut") => shard.worker.add(WorkerCounter::DrainCut, 1),
         Some(_) => view.counters.add(ListenerCounter::Reset),
         None => {}
     }

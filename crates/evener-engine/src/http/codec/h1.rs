@@ -116,14 +116,6 @@ impl H1 {
     pub(super) fn reusable(&self) -> bool {
         self.reusable && self.body.is_done()
     }
-
-    pub(super) fn opaque(&self) -> u64 {
-        self.body.opaque()
-    }
-
-    pub(super) fn on_moved(&mut self, moved: u64) {
-        self.body.on_moved(moved);
-    }
 }
 
 /// Names the pieces of a head.
