@@ -56,7 +56,6 @@ impl Pump {
     }
 
     /// Moves what can be moved. Ready when the direction is over.
-    #[cfg(test)]
     ///
     /// # Errors
     /// Those of either stream.
