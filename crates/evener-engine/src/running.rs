@@ -74,10 +74,13 @@ pub struct RunningPool {
     /// TLS towards servers.
     pub tls: Option<Arc<ClientConfig>>,
     /// FastCGI parameters of each server, the pool's included, compiled.
-    pub params: Vec<Arc<[(String, Template)]>>,
+    pub params: Vec<Params>,
     /// Two pools with the same fingerprint may share kept connections to the same server.
     pub fingerprint: u64,
 }
+
+/// FastCGI parameters: names and values, shared by the servers that have no others.
+pub type Params = Arc<[(String, Template)]>;
 
 /// What building needs beside the plan.
 pub struct Workshop<'a> {
@@ -220,8 +223,8 @@ impl RunningPool {
 }
 
 /// Parameters of each server; servers without any of their own share the pool's.
-fn params(spec: &Pool) -> Result<Vec<Arc<[(String, Template)]>>, String> {
-    let compile = |params: &BTreeMap<String, String>| -> Result<Arc<[_]>, String> {
+fn params(spec: &Pool) -> Result<Vec<Params>, String> {
+    let compile = |params: &BTreeMap<String, String>| -> Result<Params, String> {
         params.iter().map(|(name, value)| Ok((name.clone(), Template::parse(value)?))).collect()
     };
     let shared = compile(&spec.params)?;

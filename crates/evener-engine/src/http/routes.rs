@@ -22,8 +22,11 @@ pub struct Facts<'a> {
     /// Method as sent.
     pub method: &'a [u8],
     /// Values of the field with this name (lower case), in order.
-    pub field: &'a dyn Fn(&str, &mut dyn FnMut(&[u8])),
+    pub field: &'a EachValue<'a>,
 }
+
+/// Calls back with each value of the field with a name.
+pub type EachValue<'a> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'a;
 
 /// The routes of a listener, compiled.
 #[derive(Debug, Default)]

@@ -99,6 +99,7 @@ pub struct Shard {
     pub log: ShardLog,
     common: Common,
     parking: Parking<Parked>,
+    #[allow(clippy::vec_box, reason = "it is lent as a box: a task must not move 500 bytes about")]
     works: RefCell<Vec<Box<Work>>>,
     view: RefCell<Option<Rc<View>>>,
     slots: RefCell<HashMap<String, Rc<Slot>>>,
