@@ -251,11 +251,31 @@ impl<S> Tls<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Tls<S> {
+impl<S: Session> Tls<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.session).poll_read(cx, into);
-        self.more = result.is_ready() && into.remaining() == 0;
+        // What is known already makes no socket readable: payload that found no room, and the end
+        // when it came in one piece with the payload before it.
+        self.more = result.is_ready() && (into.remaining() == 0 || self.session.has_ended());
         result
+    }
+}
+
+/// A TLS session, whichever side of it we are.
+trait Session: AsyncRead + Unpin {
+    /// Whether the peer has said that nothing more comes, or broke the protocol.
+    fn has_ended(&mut self) -> bool;
+}
+
+impl Session for tokio_rustls::server::TlsStream<Plain> {
+    fn has_ended(&mut self) -> bool {
+        self.get_mut().1.process_new_packets().map_or(true, |state| state.peer_has_closed())
+    }
+}
+
+impl Session for tokio_rustls::client::TlsStream<Plain> {
+    fn has_ended(&mut self) -> bool {
+        self.get_mut().1.process_new_packets().map_or(true, |state| state.peer_has_closed())
     }
 }
 
