@@ -144,11 +144,10 @@ def test_a_refused_request_goes_to_the_next_server_and_the_dead_one_leaves(
     assert spread(evener, 6) == {"one": 6}
     out = evener.server(f"app/{two.address}")
     assert out["state"] == "ejected" and "refused" in out["reason"], out
-    numbers = evener.metrics()
     failures = "evener_server_connect_failures_total"
-    assert numbers.value(failures, server=two.address, cause="refused") == 1
-    assert numbers.value("evener_pool_retries_total", cause="connect") == 1
-    assert numbers.value("evener_server_ejections_total", server=two.address) == 1
+    evener.until_counts(1, failures, server=two.address, cause="refused")
+    evener.until_counts(1, "evener_pool_retries_total", cause="connect")
+    evener.until_counts(1, "evener_server_ejections_total", server=two.address)
     two.listen()
     begun = time.monotonic()
     evener.until(f"app/{two.address}", "up")
@@ -395,7 +394,7 @@ def test_a_pool_without_a_living_server_answers_soon_and_says_why(
     answer = get(evener.listen)
     assert answer.status == 503 and time.monotonic() - begun < 1.0
     assert "none of its servers takes traffic" in evener.problems()
-    assert evener.metrics().value("evener_pool_no_server_total", reason="none_up") == 1
+    evener.until_counts(1, "evener_pool_no_server_total", reason="none_up")
     why = evener.tell("why", f"app/{nobody}")
     assert "is down since" in why and "refused" in why and "passes in a row bring it back" in why
 

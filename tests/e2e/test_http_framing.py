@@ -62,7 +62,7 @@ def test_a_request_that_can_be_read_two_ways_is_refused_and_the_connection_close
     assert [request.target for request in origin.requests if "smuggled" in request.target] == []
     line = evener.until_logged(lambda line: line["http.response.status_code"] == status)
     assert line["error.type"]
-    assert evener.metrics().value("evener_listener_errors_total", cause="bad_request") == 1
+    evener.until_counts(1, "evener_listener_errors_total", cause="bad_request")
 
 
 @pytest.mark.parametrize("path", ["/a/../b", "/a/.", "/a%00", "/a\\b", "/a%2f..%2fb", "/a/..;x/b"])
@@ -96,8 +96,7 @@ def test_an_answer_that_can_be_read_two_ways_is_a_502(
 
     evener = front(origins(behave))
     assert get(evener.listen).status == 502
-    numbers = evener.metrics()
-    assert numbers.value("evener_server_failures_total", cause="junk") == 1
+    evener.until_counts(1, "evener_server_failures_total", cause="junk")
     line = evener.until_logged(lambda line: line["http.response.status_code"] == 502)
     assert line["error.type"] == "server_junk" and line["error.detail"]
 
@@ -346,9 +345,8 @@ def test_an_answer_that_breaks_off_is_visibly_cut(
             wire.send(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")
             with pytest.raises((AssertionError, ConnectionResetError)):
                 wire.answer()
-    numbers = evener.metrics()
-    assert numbers.value("evener_answers_cut_total") == 2
-    assert numbers.value("evener_server_failures_total", cause="cut") == 2
+    evener.until_counts(2, "evener_answers_cut_total")
+    evener.until_counts(2, "evener_server_failures_total", cause="cut")
 
 
 def test_a_client_that_leaves_is_seen_by_the_server_and_counted(
@@ -369,7 +367,7 @@ def test_a_client_that_leaves_is_seen_by_the_server_and_counted(
     eventually(lambda: left == [True], 3.0, "the server sees that the client has left")
     line = evener.until_logged(lambda line: line["http.response.status_code"] == 499)
     assert line["error.type"] == "client_gone"
-    assert evener.metrics().value("evener_requests_aborted_total") == 1
+    evener.until_counts(1, "evener_requests_aborted_total")
 
 
 def test_a_half_closed_client_is_still_answered(
@@ -410,9 +408,8 @@ def test_a_stale_kept_connection_is_replaced_where_that_is_safe(
     with Wire(evener.listen) as wire:
         assert wire.ask("/first").body == b"/first"
         assert wire.ask("/second").body == b"/second"
-        numbers = evener.metrics()
-        assert numbers.value("evener_server_stale_reuses_total") == 1
-        assert numbers.value("evener_pool_retries_total", cause="stale") == 1
+        evener.until_counts(1, "evener_server_stale_reuses_total")
+        evener.until_counts(1, "evener_pool_retries_total", cause="stale")
         assert evener.server(f"app/{origin.address}")["state"] == "up"
         # A POST may have been done: it is not sent again.
         assert wire.ask("/first").body == b"/first"

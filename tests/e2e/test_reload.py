@@ -80,7 +80,7 @@ def test_a_bad_file_leaves_the_old_plan_and_status_says_so(evener: Evener, origi
     assert get(evener.listen, "/still").status == 200
     assert "file and served plan differ" in evener.problems()
     assert evener.status()["plan"]["generation"] == 1
-    assert evener.metrics().value("evener_plan_reloads_total", result="failed") == 1
+    evener.until_counts(1, "evener_plan_reloads_total", result="failed")
     evener.reload(web(evener, origin.address))
     assert "differ" not in evener.problems()
 

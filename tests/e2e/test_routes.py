@@ -168,6 +168,6 @@ def test_routes_are_counted_by_their_own_names(routed: tuple[Evener, list[Origin
         if value
     }
     assert sorted(by_route.values()) == [1, 2], by_route
-    assert numbers.value("evener_requests_total", code="404") == 1
+    evener.until_counts(1, "evener_requests_total", code="404")
     line = evener.until_logged(lambda line: line["url.path"] == "/nowhere")
     assert line["error.type"] == "no_route"

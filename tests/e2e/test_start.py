@@ -131,7 +131,7 @@ def test_commands_without_an_instance_end_with_3(evener: Evener) -> None:
 
 def test_shards_are_as_many_as_the_file_says(evener: Evener, origin: Origin) -> None:
     evener.start(app(evener, origin.address), shards=3)
-    assert evener.metrics().value("evener_shards") == 3
+    evener.until_counts(3, "evener_shards")
     names = [
         (task / "comm").read_text().strip()
         for task in Path(f"/proc/{evener.worker}/task").iterdir()

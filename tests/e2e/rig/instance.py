@@ -191,6 +191,19 @@ class Evener:
         """The Prometheus page, read by Prometheus' own parser."""
         return Metrics(self.ask("/v1/metrics").decode())
 
+    def until_counts(self, wanted: float, name: str, **labels: str) -> None:
+        """Waits until a counter has this value: it is raised just after what it counts was seen."""
+        seen: list[float] = []
+
+        def there() -> bool:
+            seen.append(self.metrics().value(name, **labels))
+            return seen[-1] == wanted
+
+        try:
+            eventually(there, 3.0)
+        except AssertionError:
+            raise AssertionError(f"{name} {labels} is {seen[-1]:g}, not {wanted:g}") from None
+
     def access(self) -> list[Tree]:
         """The lines of the access log so far."""
         path = self.directory / "access.log"
@@ -226,8 +239,8 @@ class Metrics:
     """A Prometheus page, taken apart."""
 
     def __init__(self, page: str) -> None:
-        self.families = {family.name: family for family in text_string_to_metric_families(page)}
-        self._samples = [sample for family in self.families.values() for sample in family.samples]
+        self.families = list(text_string_to_metric_families(page))
+        self._samples = [sample for family in self.families for sample in family.samples]
 
     def value(self, name: str, **labels: str) -> float:
         """The sum of all samples of a name that have these labels."""

@@ -42,3 +42,8 @@ def during(seconds: float, always: Callable[[], object], every: float = LOOK) ->
     while time.monotonic() < end:
         assert always()
         time.sleep(every)
+
+
+def rest(seconds: float) -> None:
+    """Lets a peer wait: for tests of how long it does."""
+    time.sleep(seconds)
