@@ -41,7 +41,7 @@ class Reload:
     Attributes:
         at: Milliseconds since 1970.
         cause: Why it was tried: `start`, `reload`, `names` or `deaths`.
-        answer: The worker's answer: generation, build_ms, kept, added, removed.
+        answer: The worker's answer: generation, build_ms, pause_ms, kept, added, removed.
         errors: Why it failed; empty when it did not.
     """
 

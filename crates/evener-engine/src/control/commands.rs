@@ -169,6 +169,8 @@ pub struct Served {
     pub generation: u64,
     /// Milliseconds from the command to the swap.
     pub build_ms: f64,
+    /// Milliseconds that a shard did nothing else meanwhile; of all shards the longest.
+    pub pause_ms: f64,
     /// Servers of both plans.
     pub kept: usize,
     /// Servers of this plan only.

@@ -82,7 +82,8 @@ impl Crew {
         self.shards.len()
     }
 
-    /// Has all shards serve a generation, with new sockets for each, and waits until they do.
+    /// Has all shards serve a generation, with new sockets for each, and waits until they do. Gives
+    /// the longest time, in microseconds, that one of them did nothing else.
     ///
     /// # Errors
     /// [`EngineError::Stuck`]; some may serve it by then.
@@ -90,7 +91,7 @@ impl Crew {
         &self,
         running: &Arc<Running>,
         sockets: Vec<Vec<(String, OwnedFd)>>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<u64, EngineError> {
         let (done, all) = mpsc::channel();
         for (shard, sockets) in self.shards.iter().zip(sockets) {
             // A shard that has ended is heard of by its event.
@@ -99,16 +100,17 @@ impl Crew {
         }
         drop(done);
         let until = Instant::now() + Duration::from_secs(TAKE_UP);
+        let mut longest = 0;
         for _ in &self.shards {
             let left = until.saturating_duration_since(Instant::now());
             match all.recv_timeout(left) {
-                Ok(()) => {}
+                Ok(pause) => longest = longest.max(pause),
                 // Ended ones say why themselves.
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => return Err(EngineError::Stuck(TAKE_UP)),
             }
         }
-        Ok(())
+        Ok(longest)
     }
 
     /// Tells the prober.

@@ -267,13 +267,14 @@ impl Worker {
         let answer = self.take_up(text);
         let named = self.serving.as_deref().map(addresses).unwrap_or_default();
         self.sockets.retain(|held| named.contains(held.address.as_str()));
-        let (generation, counts) = answer?;
+        let (generation, pause, counts) = answer?;
         let build_ms = (clock::micros() - began) as f64 / 1000.0;
         let Counts { kept, added, removed } = counts;
-        json(commands::Served { generation, build_ms, kept, added, removed })
+        let pause_ms = pause as f64 / 1000.0;
+        json(commands::Served { generation, build_ms, pause_ms, kept, added, removed })
     }
 
-    fn take_up(&mut self, text: &[u8]) -> Result<(u64, Counts), Refusal> {
+    fn take_up(&mut self, text: &[u8]) -> Result<(u64, u64, Counts), Refusal> {
         let plan = read::<commands::Plan>(text)?.plan;
         let before = self.serving.clone();
         self.refuse_late(&plan)?;
@@ -291,13 +292,13 @@ impl Worker {
             self.records.set(&pool, &server, check);
         }
         self.common.limit.store(running.plan.connections, Ordering::Relaxed);
-        crew.serve(&running, sockets)?;
+        let pause = crew.serve(&running, sockets)?;
         adopt(&running, &self.common.events);
         crew.tell_prober(Told::Plan(running.clone()));
         let counts = Counts::of(before.as_deref(), &running);
         self.let_go(&running);
         self.serving = Some(running.clone());
-        Ok((running.plan.generation, counts))
+        Ok((running.plan.generation, pause, counts))
     }
 
     fn refuse_late(&self, plan: &Plan) -> Result<(), Refusal> {

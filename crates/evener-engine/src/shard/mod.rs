@@ -55,8 +55,8 @@ pub use view::{ListenerView, PoolView, View};
 pub enum Command {
     /// Listening sockets, by address. They are used once a plan names them.
     Sockets(Vec<(String, OwnedFd)>),
-    /// A plan to serve from now on; done when the sender hears.
-    Serve(Arc<Running>, Sender<()>),
+    /// A plan to serve from now on; told the microseconds that taking it up took.
+    Serve(Arc<Running>, Sender<u64>),
     /// Listen no longer; end connections as they come to rest, all of them after a while.
     Drain {
         /// For requests in hand, in milliseconds.
@@ -175,8 +175,9 @@ async fn obey(shard: Rc<Shard>, mut commands: UnboundedReceiver<Command>) {
         match command {
             Command::Sockets(sockets) => shard.spare_sockets.borrow_mut().extend(sockets),
             Command::Serve(running, done) => {
+                let began = clock::micros();
                 shard.serve(running);
-                let _ = done.send(());
+                let _ = done.send(clock::micros() - began);
             }
             Command::Drain { requests, tunnels, done } => {
                 tokio::task::spawn_local(shard.clone().drain(requests, tunnels, done));
