@@ -267,7 +267,7 @@ impl Exchange<'_> {
         let mut attempt = Attempt {
             server,
             codec,
-            up: UploadState { at: Upload::Head, wait: deadlines.slot(), waited: 0 },
+            up: UploadState { at: Upload::Head, wait: deadlines.slot(), waited: 0, sent: 0 },
             down: DownloadState::new(deadlines.slot()),
             timeouts: pool.spec().timeouts.clone(),
         };
@@ -329,8 +329,10 @@ impl Exchange<'_> {
         if let Some(words) = attempt.codec.take_stderr() {
             self.shard.warn_server(pool, index, &String::from_utf8_lossy(&words));
         }
+        let counters = pool.server_counters(self.shard, index);
+        counters.add(ServerCounter::BytesOut, attempt.up.sent);
         if attempt.server.reused {
-            pool.server_counters(self.shard, index).add(ServerCounter::Reuses, 1);
+            counters.add(ServerCounter::Reuses, 1);
         }
         if let Err(fault) = result {
             // Whatever came behind half an interim answer would be read as a part of it.

@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::proxy::Attempt;
-use crate::counters::{ListenerCounter, RouteCounter, RouteGauge, WorkerCounter};
+use crate::counters::{ListenerCounter, RouteCounter, RouteGauge, ServerCounter, WorkerCounter};
 use crate::tcp::relay::{Bounds, Relay};
 
 /// Carries an upgraded connection to its end.
@@ -24,16 +24,15 @@ pub async fn upgraded(exchange: &mut Exchange<'_>, attempt: Attempt) {
     exchange.record.received += end.up;
     exchange.record.out += end.down;
     exchange.record.sent += end.down;
+    exchange.record.from_server += end.down;
+    if let (Some(pool), Some(index)) = (&exchange.record.pool, exchange.record.server) {
+        pool.server_counters(exchange.shard, index).add(ServerCounter::BytesOut, end.up);
+    }
     exchange.record.cause = end.cause;
     match end.cause {
         Some("tunnel_idle") => exchange.view.counters.add(ListenerCounter::TunnelIdle),
         Some("tunnel_max") => exchange.view.counters.add(ListenerCounter::LimitTunnel),
         Some("drain_cut") => exchange.shard.worker.add(WorkerCounter::DrainCut, 1),
-        _ => {}
-    }
-    match end.cause {
-        Some("tunnel_idle") => exchange.view.counters.add(ListenerCounter::TunnelIdle),
-        Some("tunnel_max") => exchange.view.counters.add(ListenerCounter::LimitTunnel),
         _ => {}
     }
 }

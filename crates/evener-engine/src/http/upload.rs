@@ -39,6 +39,8 @@ pub struct UploadState {
     pub wait: Deadline,
     /// Milliseconds spent waiting for the client.
     pub waited: u64,
+    /// Bytes that the server took.
+    pub sent: u64,
 }
 
 impl UploadState {
@@ -115,6 +117,9 @@ impl Exchange<'_> {
         match result {
             Poll::Ready(result) => {
                 attempt.up.wait.disarm();
+                if result.is_ok() {
+                    attempt.up.sent += self.work.up.total() as u64;
+                }
                 Poll::Ready(Ok(result.is_ok()))
             }
             Poll::Pending => {
