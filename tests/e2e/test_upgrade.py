@@ -55,6 +55,9 @@ def test_a_tunnel_carries_bytes_both_ways_and_its_first_ones_too(
     assert got.value("upgrade") == "echo/1" and got.value("x-a") == "b"
     assert (got.value("connection") or "").lower() == "upgrade"
     eventually(lambda: evener.metrics().value("evener_tunnels") == 0)
+    page = evener.metrics()
+    for direction in ("in", "out"):
+        assert page.value("evener_server_bytes_total", direction=direction) > 20 * 8
     line = evener.until_logged(lambda line: line["http.response.status_code"] == 101)
     assert line["http.response.body.size"] == 5 + 20 * 8
 
