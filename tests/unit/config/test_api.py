@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ def test_the_package_offers_config_and_imports_nothing_before_it_is_asked() -> N
     assert evener.Config is Config
     with pytest.raises(AttributeError):
         _ = evener.nothing
+    look = "import sys, evener; print([name for name in sys.modules if name.startswith('evener.')])"
+    seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert seen.stdout == "[]\n"
 
 
 def test_quick_is_the_smallest_file() -> None:

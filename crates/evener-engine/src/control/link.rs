@@ -153,6 +153,8 @@ fn is_later(why: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
 
     fn pair() -> (UnixStream, Link) {
@@ -171,7 +173,10 @@ mod tests {
     #[test]
     fn descriptors_go_to_their_frames_in_order() {
         let (ours, mut link) = pair();
-        let files: Vec<_> = (0..3).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let names = ["/dev/null", "/dev/zero", "/dev/full"];
+        let files = names.map(|name| File::open(name).unwrap());
+        let device = |file: &File| file.metadata().unwrap().rdev();
+        let devices: Vec<u64> = files.iter().map(device).collect();
         send(&ours, &frame("a", 1), &files[..1]).unwrap();
         send(&ours, &frame("b", 0), &[] as &[BorrowedFd<'_>]).unwrap();
         send(&ours, &frame("c", 2), &files[1..]).unwrap();
@@ -179,11 +184,12 @@ mod tests {
         while found.len() < 3 {
             link.receive().unwrap();
             while let Some((text, descriptors)) = link.next_frame().unwrap() {
-                found.push((String::from_utf8(text).unwrap(), descriptors.len()));
+                let came = descriptors.into_iter().map(|each| device(&File::from(each)));
+                found.push((String::from_utf8(text).unwrap(), came.collect::<Vec<_>>()));
             }
         }
-        let expected = [("a", 1), ("b", 0), ("c", 2)];
-        assert_eq!(found, expected.map(|(text, count)| (text.to_owned(), count)));
+        let expected = [("a", &devices[..1]), ("b", &[]), ("c", &devices[1..])];
+        assert_eq!(found, expected.map(|(text, came)| (text.to_owned(), came.to_vec())));
     }
 
     #[test]
