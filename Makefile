@@ -38,6 +38,7 @@ check: setup  ## format, lint, types, layers, sizes, licences and the repository
 	$(VENV)/python -m mypy.stubtest evener._engine
 	$(VENV)/lint-imports --no-cache
 	$(VENV)/python -m house.rules
+	$(VENV)/python -m tests.mutants.run --check
 
 accept: setup  ## each promise of the acceptance page with its figure and verdict
 	@$(VENV)/python -m tests.accept

@@ -112,13 +112,18 @@ def _clause(line: str) -> Clause:
     row = _ROW.fullmatch(line.strip())
     if row is None:
         raise PageError(f"no row of id, promise and proofs: {line}")
-    proofs = tuple(_proof(text) for text in re.findall(r"`([^`]+)`", row["proofs"]))
+    proofs = tuple(proof(text) for text in re.findall(r"`([^`]+)`", row["proofs"]))
     if not proofs:
         raise PageError(f"{row['id']} names no proof")
     return Clause(row["id"], row["promise"], proofs)
 
 
-def _proof(text: str) -> Proof:
+def proof(text: str) -> Proof:
+    """A proof as it is written.
+
+    Raises:
+        PageError: It has none of the forms above.
+    """
     if text in COMMANDS or text == "bench":
         return Proof(text, "")
     if text.startswith("tests/"):
