@@ -147,6 +147,9 @@ impl<'p> Tries<'p> {
     /// One server: perhaps a stale connection first, then a fresh one.
     async fn one(&mut self, exchange: &mut Exchange<'_>, lease: Lease) -> Verdict {
         let index = lease.index();
+        if self.last.is_some() {
+            exchange.record.asked = exchange.shard.micros();
+        }
         self.tried.insert(index);
         exchange.record.server = Some(index);
         let mut fresh = false;

@@ -2,7 +2,7 @@
 //!
 //! Rules kept here:
 //! - Two clock reads time an exchange: when its head was read and when its answer came; a third
-//!   only where the answer did not leave in one piece.
+//!   only where the answer did not leave in one piece, and one for each further try.
 //! - A log line is formatted only if someone wants it.
 
 use std::rc::Rc;
@@ -19,6 +19,8 @@ use crate::shard::{PoolView, Shard};
 pub struct Record {
     /// Microseconds on the shard's clock when the request's head was read.
     pub started: u64,
+    /// When the try that was answered began; a first one begins with the request.
+    pub asked: u64,
     /// When the head of the answer came; 0 while it has not.
     pub answered: u64,
     /// Status of the answer; 499 when the client left before one.
@@ -53,8 +55,10 @@ impl Record {
     /// Of an exchange that begins now.
     #[inline]
     pub fn begin(shard: &Shard) -> Record {
+        let started = shard.micros();
         Record {
-            started: shard.micros(),
+            started,
+            asked: started,
             answered: 0,
             status: 0,
             head_sent: false,
@@ -111,7 +115,7 @@ impl Record {
         let server = pool.server_counters(shard, index);
         server.add(ServerCounter::BytesIn, self.from_server);
         if self.answered > 0 {
-            let response = self.answered.saturating_sub(self.started);
+            let response = self.answered.saturating_sub(self.asked);
             pool.counters.record(PoolHistogram::Response, response);
             server.record(ServerHistogram::Response, response);
         }

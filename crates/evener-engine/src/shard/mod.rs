@@ -435,6 +435,7 @@ impl Shard {
             acceptor.finish(&self);
         }
         self.draining.set(true);
+        let before = self.worker.counted(WorkerCounter::DrainCut);
         let (requests, tunnels) = (clock::millis() + requests, clock::millis() + tunnels);
         for slot in self.slots.borrow().values() {
             slot.cut_tunnels_at(tunnels);
@@ -447,10 +448,10 @@ impl Shard {
             poll_fn(|cx| wait.poll_wait(cx, TICK_MS)).await;
             wait.disarm();
         }
-        let cut = self.open();
-        self.worker.add(WorkerCounter::DrainCut, cut);
+        self.worker.add(WorkerCounter::DrainCut, self.open());
         self.log.flush();
-        let _ = done.send(cut);
+        // Tunnels count themselves when their time cuts them.
+        let _ = done.send(self.worker.counted(WorkerCounter::DrainCut) - before);
     }
 
     /// Client connections of this shard, parked ones included.
