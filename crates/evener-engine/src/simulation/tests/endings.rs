@@ -161,6 +161,16 @@ fn a_refusal_arrives_although_the_client_goes_on_sending() {
 }
 
 #[test]
+fn more_than_a_buffer_is_read_and_dropped_behind_a_refusal() {
+    let sim = Sim::new(&["a"]);
+    let client = sim.client();
+    client.sends("BAD\r\n\r\n").sends("x".repeat(100_000));
+    assert!(!client.is_dropped());
+    client.ends();
+    assert!(client.is_dropped() && !client.was_reset());
+}
+
+#[test]
 fn a_client_that_sends_for_ever_behind_a_refusal_is_left() {
     let sim = Sim::new(&["a"]);
     let client = sim.client();

@@ -128,8 +128,9 @@ fn without_a_server_that_takes_traffic_it_is_a_503() {
 
 #[test]
 fn connecting_takes_twice_its_time_at_most_however_many_servers_there_are() {
-    let sim = Sim::new(&["a", "b", "c"]);
-    for name in ["a", "b", "c"] {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let sim = Sim::new(&names);
+    for name in names {
         sim.server(name).hangs();
     }
     let client = sim.client();

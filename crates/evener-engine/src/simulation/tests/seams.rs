@@ -15,7 +15,6 @@ fn unread_prefix_a_stream_gives_back_what_was_taken_to_look_at_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
         let (near, far) = UnixStream::pair().unwrap();
-        far.try_write(b"behind").unwrap();
         let mut plain = Plain::new(Socket::Unix(near));
         plain.unread(Buffer::of(b"first "));
         let mut stream = Stream::Plain(plain);
@@ -23,6 +22,9 @@ fn unread_prefix_a_stream_gives_back_what_was_taken_to_look_at_it() {
         while inbox.len() < 12 {
             poll_fn(|cx| stream.poll_readable(cx)).await.unwrap();
             poll_fn(|cx| stream.poll_read(cx, &mut inbox)).await.unwrap();
+            if inbox.len() == 6 {
+                far.try_write(b"behind").unwrap();
+            }
         }
         assert_eq!(inbox.bytes(), b"first behind");
     });
