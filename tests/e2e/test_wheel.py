@@ -9,7 +9,7 @@ import sys
 import venv
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -66,7 +66,10 @@ def clean(wheel: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         yield programs, environment
 
 
-def test_one_wheel_serves_every_python_from_3_11(wheel: Path) -> None:
+def test_one_wheel_serves_every_python_from_3_11(
+    wheel: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("figure", f"{wheel.name}, {wheel.stat().st_size / 2**20:.1f} MiB")
     name, version, python, abi, platform = wheel.stem.split("-")
     assert (name, python, abi) == ("evener", "cp311", "abi3")
     assert version == _version()
@@ -86,7 +89,10 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_it_balances_three_servers(
-    clean: tuple[Path, dict[str, str]], home: Path, ends: ExitStack
+    clean: tuple[Path, dict[str, str]],
+    home: Path,
+    ends: ExitStack,
+    record_property: Callable[[str, object], None],
 ) -> None:
     programs, environment = clean
     servers = {}
@@ -111,6 +117,7 @@ def test_it_balances_three_servers(
         return Counter(get(listen, "/name.txt").body.decode() for _ in range(count))
 
     assert names(9) == {"alpha": 3, "beta": 3, "gamma": 3}
+    record_property("figure", "3 of 9 requests to each of three servers")
     next(iter(servers.values())).end()
     assert names(9).keys() == {"beta", "gamma"}
     with Wire(listen) as kept:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,8 @@ from tests.mutants.edits import Mutant
 
 #: Seconds for a test: what makes it hang makes it fail.
 PATIENCE = 120.0
+#: Bytes of memory of its own for a test: an edit may make it take all there is.
+MEMORY = 2 << 30
 #: Seconds for a build, from nothing on two slow cores.
 BUILD = 1200.0
 
@@ -152,6 +155,9 @@ class Copy:
             errors="replace",
             start_new_session=True,
         )
+        if seconds == PATIENCE:
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_DATA, (MEMORY, MEMORY))
         try:
             words, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from evener.compile import Facts, compile
 from evener.config import Config
@@ -26,7 +26,9 @@ def lines() -> Iterator[str]:
             yield f'      - {{address: "10.0.{p}.{s}:8000", id: s{s}, weight: {s % 9 + 1}}}'
 
 
-def test_a_large_configuration_is_a_plan_in_well_under_a_second() -> None:
+def test_a_large_configuration_is_a_plan_in_well_under_a_second(
+    record_property: Callable[[str, object], None],
+) -> None:
     text = "\n".join(lines())
     took = []
     for _ in range(3):
@@ -36,4 +38,5 @@ def test_a_large_configuration_is_a_plan_in_well_under_a_second() -> None:
         took.append(time.process_time() - begin)
     assert len(plan) > 1_000_000
     assert sum(len(pool["servers"]) for pool in compiled.plan["pools"]) == POOLS * SERVERS
+    record_property("figure", f"{min(took):.2f} s of processor time")
     assert min(took) < BOUND
