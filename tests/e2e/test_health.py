@@ -415,3 +415,19 @@ def test_a_server_that_is_up_is_left_up(evener: Evener, origin: Origin) -> None:
     eventually(lambda: evener.server(f"app/{origin.address}")["check"], what="a check")
     since = evener.server(f"app/{origin.address}")["changed"]
     during(0.6, lambda: evener.server(f"app/{origin.address}")["changed"] == since, every=0.1)
+
+
+def test_a_servers_time_is_its_own_and_not_that_of_tries_before(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    def hangs(talk: Talk) -> None:
+        talk.request()
+        talk.until_left()
+
+    good, bad = origins(name="good"), origins(hangs, name="bad")
+    keys = "passive: off, timeouts: {response: 500ms}, retry: {on: [timeout]}"
+    evener.start(pool(evener, f"'{bad.address}', '{good.address}'", keys))
+    assert spread(evener, 2) == {"good": 2}
+    evener.until_counts(2, "evener_server_response_duration_seconds_count", server=good.address)
+    page = evener.metrics()
+    assert page.value("evener_server_response_duration_seconds_sum", server=good.address) < 0.3

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
-from .rig.instance import Evener
+from .rig.instance import Evener, Tree
 from .rig.origin import Origin, Talk, answering
 from .rig.wire import Wire, get
 
@@ -125,3 +127,27 @@ def test_an_answer_that_upgrades_unasked_is_a_502(
 
     start(evener, origins(behave))
     assert get(evener.listen).status == 502
+
+
+def test_peers_on_a_unix_socket_are_trusted_when_told(
+    evener: Evener, origin: Origin, home: Path
+) -> None:
+    for trusted, client in (("none", "unix"), ("unix", "203.0.113.9")):
+        path = home / f"{trusted}.sock"
+        text = (
+            f"listeners: {{web: {{bind: 'unix:{path}', pool: app, trusted_proxies: {trusted}}}}}\n"
+            f"pools: {{app: ['{origin.address}']}}\n"
+        )
+        if evener.process is None:
+            evener.start(text)
+        else:
+            evener.reload(text)
+        get(f"unix:{path}", f"/{trusted}", "X-Forwarded-For: 203.0.113.9")
+        line = evener.until_logged(partial(_is_of, f"/{trusted}"))
+        assert line["client.address"] == client
+    assert origin.got("/none").all("x-forwarded-for") == ["unix"]
+    assert origin.got("/unix").all("x-forwarded-for") == ["203.0.113.9, unix"]
+
+
+def _is_of(path: str, line: Tree) -> bool:
+    return bool(line["url.path"] == path)

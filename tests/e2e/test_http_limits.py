@@ -6,6 +6,7 @@ import pytest
 
 from .rig.instance import Evener
 from .rig.origin import Origin
+from .rig.processes import program
 from .rig.programs import answers
 from .rig.waiting import eventually
 from .rig.wire import Wire, get
@@ -75,3 +76,25 @@ def test_a_full_instance_lets_newcomers_wait(evener: Evener, origin: Origin) -> 
         one.close()
         assert three.answer().status == 200
     assert answers(evener.listen)
+
+
+def test_running_out_of_descriptors_pauses_and_nothing_breaks(
+    evener: Evener, origin: Origin
+) -> None:
+    evener.wrapper = [program("prlimit"), "--nofile=150:150"]
+    start(evener, origin, "", shards=1)
+    wires = [Wire(evener.listen) for _ in range(200)]
+    for wire in wires:
+        wire.send("GET /many HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    statuses = [wire.answer().status for wire in wires]
+    for wire in wires:
+        wire.close()
+    # Who finds no descriptor for a server hears so; it is not the server's fault.
+    assert set(statuses) <= {200, 502} and statuses.count(200) >= 50, statuses
+    for line in evener.access():
+        if line["http.response.status_code"] == 502:
+            assert line["error.type"] == "local_limit", line
+    assert evener.server(f"app/{origin.address}")["state"] == "up"
+    assert evener.status()["worker"]["deaths"] == 0
+    evener.until_counts(0, "evener_listener_connections")
+    assert get(evener.listen).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -199,3 +200,36 @@ def test_include_and_environment_are_read_again(
     piece.write_text(f"pools: {{app: ['{second.address}']}}\n")
     evener.reload()
     assert get(evener.listen).body.startswith(b"second")
+
+
+def test_parked_connections_of_a_removed_listener_are_closed(
+    evener: Evener, origin: Origin
+) -> None:
+    other = fresh_address()
+    evener.start(web(evener, origin.address, bind=other))
+    with Wire(other) as parked, Wire(evener.listen) as stays:
+        assert parked.ask("/").status == 200 and stays.ask("/").status == 200
+        evener.until_counts(2, "evener_parked_connections")
+        evener.reload(web(evener, origin.address))
+        assert parked.closes(3.0)
+        assert stays.ask("/again").status == 200
+
+
+def test_who_waits_in_the_queue_of_a_removed_listener_is_answered(
+    evener: Evener, origin: Origin
+) -> None:
+    """The worker's last act at the socket is to accept all that waits in it."""
+    other = fresh_address()
+    evener.start(web(evener, origin.address, bind=other), shards=1)
+    os.kill(evener.worker, signal.SIGSTOP)
+    wires = [Wire(other) for _ in range(5)]
+    for wire in wires:
+        wire.send("GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+    evener.write(web(evener, origin.address))
+    evener.signal(signal.SIGHUP)
+    eventually(lambda: evener.own().alive(), what="HUP is on its way")
+    os.kill(evener.worker, signal.SIGCONT)
+    for wire in wires:
+        assert wire.answer().body == b"origin /waits"
+        wire.close()
+    eventually(lambda: not answers(other), what="the listener is gone")

@@ -177,3 +177,17 @@ def test_quick_has_a_run_directory_of_its_own_and_takes_its_worker_along(
     process.signal(signal.SIGKILL)
     process.ended()
     eventually(lambda: not exists(int(children[0])), what="the worker of quick ends with it")
+
+
+def test_a_port_of_0_is_no_port(evener: Evener) -> None:
+    """Nobody would know where to ask; a port stands in the file."""
+    evener.write("listeners: {web: {bind: '127.0.0.1:0', redirect: https}}")
+    refused = evener.command("check", str(evener.file))
+    assert refused.returncode == 2 and "1 to 65535" in refused.stderr
+
+
+def test_usr2_says_what_it_cannot(evener: Evener, origin: Origin) -> None:
+    evener.start(app(evener, origin.address))
+    evener.signal(signal.SIGUSR2)
+    evener.own().until_says("cannot upgrade in place")
+    assert get(evener.listen).status == 200

@@ -177,3 +177,17 @@ def test_the_files_of_the_run_directory_go_with_the_instance(
     assert evener.stop() == 0
     left = {path.name for path in (home / "run").iterdir()}
     assert left <= {"lock"}, left
+
+
+def test_parked_connections_close_at_once(evener: Evener, origin: Origin) -> None:
+    evener.start(web(evener, origin.address))
+    wires = [Wire(evener.listen) for _ in range(5)]
+    for wire in wires:
+        assert wire.ask("/").status == 200
+    evener.until_counts(5, "evener_parked_connections")
+    begun = time.monotonic()
+    assert evener.stop() == 0
+    assert time.monotonic() - begun < 3.0
+    for wire in wires:
+        assert wire.closes()
+        wire.close()

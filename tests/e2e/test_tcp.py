@@ -269,3 +269,25 @@ def test_psql_works_through_it(evener: Evener, home: Path, ends: ExitStack) -> N
     assert slow == ["slept"]
     status = evener.status()
     assert status["listeners"][0]["protocol"] == "tcp" and status["listeners"][0]["requests"] == 5
+
+
+def test_a_session_that_outlives_its_server_by_reloads_counts_for_nobody_else(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    """Its counters may not have been given to another server meanwhile."""
+    one, *others = (origins(echo) for _ in range(5))
+    start(evener, f"'{one.address}'", shards=1)
+    text = evener.file.read_text().partition("\n")[2]
+    with Wire(evener.listen) as kept:
+        kept.send(b"x")
+        assert kept.take(1) == b"x"
+        for count in range(1, 5):
+            servers = ", ".join(f"'{each.address}'" for each in others[:count])
+            evener.reload(text.replace(f"'{one.address}'", servers))
+        kept.send(b"y" * 1000)
+        assert kept.take(1000) == b"y" * 1000
+    evener.until_counts(0, "evener_listener_connections", listener="db")
+    page = evener.metrics()
+    for each in others:
+        for name in ("sessions_total", "bytes_total", "in_flight"):
+            assert page.value(f"evener_server_{name}", server=each.address) == 0, name

@@ -258,3 +258,14 @@ def test_openssl_finds_no_more_than_what_is_promised(
     command = [program("openssl"), "s_client", "-connect", f"{host}:{port}", "-tls1_1"]
     old = Process("openssl", [*command, "-cipher", "ALL:@SECLEVEL=0"], home)
     assert old.ended() == 1
+
+
+def test_a_parked_connection_answers_again(
+    evener: Evener, origin: Origin, authority: Authority
+) -> None:
+    start(evener, origin, f"'{authority.issue('a.example')}'")
+    with Wire(evener.listen, authority.client(), "a.example") as wire:
+        for target in ("/1", "/2"):
+            assert wire.ask(target).status == 200
+            evener.until_counts(1, "evener_parked_connections")
+        assert wire.ask("/3").body == b"origin /3"

@@ -201,3 +201,20 @@ def test_the_end_of_a_worker_ends_what_it_had_in_hand_and_no_more(
         kill_worker(evener)
         assert hanging.closes() and idle.closes()
     assert get(evener.listen, "/next").body == b"/next"
+
+
+def test_a_worker_that_hangs_is_replaced_and_it_is_said_where(
+    evener: Evener, origin: Origin
+) -> None:
+    """No sign of life for ten seconds (PROCESS.md): this test lasts about as long."""
+    evener.start(web(evener, origin.address))
+    old = evener.worker
+    os.kill(old, signal.SIGSTOP)
+    with Wire(evener.listen) as waiting:
+        waiting.sock.settimeout(20)
+        waiting.send("GET /patient HTTP/1.1\r\nHost: a\r\n\r\n")
+        next_worker(evener, old, within=20.0)
+    assert get(evener.listen, "/next").body == b"origin /next"
+    words = evener.words()
+    assert "do not turn; replacing" in words or "does not turn; replacing" in words
+    assert "shard-0: state T" in words, "where it hung"

@@ -52,6 +52,8 @@ class Evener:
             "TMPDIR": str(directory),
             "XDG_RUNTIME_DIR": str(directory / "xdg"),
         }
+        #: What the command is started by, such as `prlimit` with its arguments.
+        self.wrapper: list[str] = []
         self.process: Process | None = None
         self._starts = 0
         self._workers: set[int] = set()
@@ -82,7 +84,7 @@ class Evener:
         self._starts += 1
         self.process = Process(
             f"evener-{self._starts}",
-            [sys.executable, "-m", "evener.cli", *arguments],
+            [*self.wrapper, sys.executable, "-m", "evener.cli", *arguments],
             self.directory,
             self.environment,
             session,

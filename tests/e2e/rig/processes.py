@@ -32,6 +32,7 @@ _PACKAGES = {
     "curl": "curl",
     "openssl": "openssl",
     "runuser": "util-linux",
+    "prlimit": "util-linux",
 }
 
 
