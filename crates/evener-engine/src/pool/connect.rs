@@ -86,7 +86,7 @@ impl ConnectError {
             _ if is_ours(&why) => None,
             _ => Some(Cause::ConnectFailed),
         };
-        ConnectError { cause, words: why.to_string() }
+        ConnectError { cause, words: plain(&why) }
     }
 
     fn handshake(why: &io::Error) -> ConnectError {
@@ -94,8 +94,14 @@ impl ConnectError {
             io::ErrorKind::TimedOut => Cause::ConnectTimeout,
             _ => Cause::TlsFailed,
         };
-        ConnectError { cause: Some(cause), words: format!("TLS: {why}") }
+        ConnectError { cause: Some(cause), words: format!("TLS: {}", plain(why)) }
     }
+}
+
+/// What went wrong, without the number that only programmers read.
+fn plain(why: &io::Error) -> String {
+    let words = why.to_string();
+    words.split(" (os error ").next().unwrap_or(&words).to_owned()
 }
 
 fn is_ours(why: &io::Error) -> bool {
