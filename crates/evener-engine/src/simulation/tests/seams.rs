@@ -1,6 +1,7 @@
 //! The five seams of DESIGN.md §6, each with a test of its name.
 
 use std::future::poll_fn;
+use std::task::Poll;
 
 use evener_balance::{Cause, Outcome};
 use tokio::net::UnixStream;
@@ -19,6 +20,8 @@ fn unread_prefix_a_stream_gives_back_what_was_taken_to_look_at_it() {
         plain.unread(Buffer::of(b"first "));
         let mut stream = Stream::Plain(plain);
         let mut inbox = Buffer::empty();
+        let ready = poll_fn(|cx| Poll::Ready(stream.poll_readable(cx).is_ready())).await;
+        assert!(ready, "the prefix is there, whatever the socket has");
         while inbox.len() < 12 {
             poll_fn(|cx| stream.poll_readable(cx)).await.unwrap();
             poll_fn(|cx| stream.poll_read(cx, &mut inbox)).await.unwrap();
