@@ -281,7 +281,8 @@ fn post_of_requests() -> (String, String) {
 
 #[test]
 fn what_a_server_does_not_take_of_a_body_never_becomes_a_request() {
-    let endings: [(&str, fn(&Peer), u64); 3] = [
+    type Ending = (&'static str, fn(&Peer), u64);
+    let endings: [Ending; 3] = [
         ("an early answer", |server| _ = server.sends(OK), 0),
         ("an early end", |server| _ = server.ends(), 0),
         ("a time-out", |_| {}, 30_200),
