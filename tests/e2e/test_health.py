@@ -34,6 +34,12 @@ def spread(evener: Evener, count: int) -> Counter[str]:
     return names
 
 
+@pytest.mark.leaf(
+    "pools.NAME.check[].http",
+    "pools.NAME.check[].tcp",
+    "pools.NAME.check[].every",
+    "pools.NAME.check[].fall",
+)
 @pytest.mark.parametrize("check", ["tcp", "http: /health"])
 def test_a_check_takes_a_server_out_and_brings_it_back(
     evener: Evener, origins: Callable[..., Origin], check: str
@@ -55,6 +61,9 @@ def test_a_check_takes_a_server_out_and_brings_it_back(
     assert checks.value("evener_server_checks_total", server=two.address, result="passed") >= 2
 
 
+@pytest.mark.leaf(
+    "pools.NAME.check[].host", "pools.NAME.check[].method", "pools.NAME.check[].headers"
+)
 def test_an_http_check_asks_as_it_is_told(evener: Evener, origin: Origin) -> None:
     keys = (
         "check: {http: '/h?x=1', every: 100ms, method: HEAD, host: 'check.example:81',"
@@ -66,6 +75,11 @@ def test_an_http_check_asks_as_it_is_told(evener: Evener, origin: Origin) -> Non
     assert asked.value("x-check") == "evener"
 
 
+@pytest.mark.leaf(
+    "pools.NAME.check[].expect.status",
+    "pools.NAME.check[].expect.body",
+    "pools.NAME.check[].expect.header",
+)
 @pytest.mark.parametrize(
     ("expect", "good", "bad", "says"),
     [
@@ -95,6 +109,7 @@ def test_an_http_check_expects_what_it_is_told(
     assert evener.server(f"app/{one.address}")["check"]["ok"] is True
 
 
+@pytest.mark.leaf("pools.NAME.check[].port")
 def test_a_check_has_its_own_port_and_all_of_a_list_must_pass(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -110,6 +125,7 @@ def test_a_check_has_its_own_port_and_all_of_a_list_must_pass(
     evener.until(f"app/{server.address}", "up")
 
 
+@pytest.mark.leaf("pools.NAME.check[].timeout")
 def test_a_check_that_hangs_times_out(evener: Evener, origins: Callable[..., Origin]) -> None:
     def hangs(talk: Talk) -> None:
         talk.until_left()
@@ -121,6 +137,7 @@ def test_a_check_that_hangs_times_out(evener: Evener, origins: Callable[..., Ori
     assert "150 ms" in down["reason"] or "time" in down["reason"], down["reason"]
 
 
+@pytest.mark.leaf("pools.NAME.initial")
 def test_initial_down_waits_for_the_first_check(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -135,6 +152,7 @@ def test_initial_down_waits_for_the_first_check(
     assert get(evener.listen).status == 200
 
 
+@pytest.mark.leaf("pools.NAME.passive.out")
 def test_a_refused_request_goes_to_the_next_server_and_the_dead_one_leaves(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -157,6 +175,7 @@ def test_a_refused_request_goes_to_the_next_server_and_the_dead_one_leaves(
     assert spread(evener, 6) == {"one": 3, "two": 3}
 
 
+@pytest.mark.leaf("pools.NAME.passive.readmit")
 def test_readmit_request_lets_a_live_request_try(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -172,6 +191,7 @@ def test_readmit_request_lets_a_live_request_try(
     assert two.connections > at
 
 
+@pytest.mark.leaf("pools.NAME.passive.fails")
 def test_passive_counts_failures_within_its_window(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -216,6 +236,7 @@ def _connect_failures(evener: Evener, origin: Origin) -> float:
     return evener.metrics().value("evener_server_connect_failures_total", server=origin.address)
 
 
+@pytest.mark.leaf("pools.NAME.retry.attempts")
 def test_retry_is_bounded_by_attempts_and_causes(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -233,6 +254,7 @@ def test_retry_is_bounded_by_attempts_and_causes(
     assert sum(len(each.requests) for each in bad) == 3
 
 
+@pytest.mark.leaf("pools.NAME.retry.on")
 @pytest.mark.parametrize("cause", ["junk", "503", "timeout"])
 def test_further_causes_are_retried_when_told(
     evener: Evener, origins: Callable[..., Origin], cause: str
@@ -272,6 +294,7 @@ def test_a_post_that_was_sent_is_not_sent_again_unless_told(
         assert [wire.ask("/", method="POST", body=b"x").status for _ in range(4)] == [200] * 4
 
 
+@pytest.mark.leaf("pools.NAME.servers[].tier")
 def test_a_higher_tier_serves_when_none_of_a_lower_is_up(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -287,6 +310,7 @@ def test_a_higher_tier_serves_when_none_of_a_lower_is_up(
     assert spread(evener, 4) == {"first": 4}
 
 
+@pytest.mark.leaf("pools.NAME.servers[].weight")
 def test_weights_share_the_requests_and_0_takes_nothing(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -299,6 +323,7 @@ def test_weights_share_the_requests_and_0_takes_nothing(
     assert spread(evener, 40) == {"a": 30, "b": 10}
 
 
+@pytest.mark.leaf("pools.NAME.scheduler.name")
 def test_least_conn_goes_where_less_is_in_hand(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -359,6 +384,7 @@ def test_a_drain_waits_for_what_is_in_hand(evener: Evener, origins: Callable[...
     evener.tell("server", "drain", name, "--wait", "10s")
 
 
+@pytest.mark.leaf("pools.NAME.servers[].id", "pools.NAME.servers[].admin")
 def test_admin_words_of_the_file_are_obeyed(evener: Evener, origins: Callable[..., Origin]) -> None:
     one, two, three = (origins(name=name) for name in ("one", "two", "three"))
     servers = (
@@ -431,3 +457,19 @@ def test_a_servers_time_is_its_own_and_not_that_of_tries_before(
     evener.until_counts(2, "evener_server_response_duration_seconds_count", server=good.address)
     page = evener.metrics()
     assert page.value("evener_server_response_duration_seconds_sum", server=good.address) < 0.3
+
+
+def test_what_one_shard_finds_all_shards_know(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    one, two = origins(name="one"), origins(name="two")
+    evener.start(pool(evener, f"'{one.address}', '{two.address}'"), shards=4)
+    two.refuse()
+    with Wire(evener.listen) as first:
+        eventually(
+            lambda: first.ask("/").status and _connect_failures(evener, two) == 1,
+            what="the first failure",
+        )
+    for _ in range(40):  # newcomers land on all shards
+        assert get(evener.listen).body.startswith(b"one")
+    assert _connect_failures(evener, two) == 1

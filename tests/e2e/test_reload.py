@@ -186,6 +186,7 @@ def test_counters_and_health_go_on_over_a_reload(
         assert after.value(name, **labels) == before.value(name, **labels) + 1
 
 
+@pytest.mark.leaf("include")
 def test_include_and_environment_are_read_again(
     evener: Evener, origins: Callable[..., Origin], home: Path
 ) -> None:
@@ -233,3 +234,22 @@ def test_who_waits_in_the_queue_of_a_removed_listener_is_answered(
         assert wire.answer().body == b"origin /waits"
         wire.close()
     eventually(lambda: not answers(other), what="the listener is gone")
+
+
+def test_a_storm_of_reloads_costs_no_answer(evener: Evener, webs: Callable[..., Webs]) -> None:
+    nginx = webs("a", "b")
+    evener.start(web(evener, nginx["a"]))
+    with (
+        CheckingClient(evener.listen, connections=4, pipeline=4) as client,
+        CheckingClient(evener.listen, connections=4, per_connection=1) as short,
+    ):
+        eventually(lambda: client.account.answered > 50, what="load")
+        for turn in range(60):
+            evener.write(web(evener, nginx["ab"[turn % 2]]))
+            evener.ask("/v1/reload", "POST")
+            evener.signal(signal.SIGHUP)
+        accounts = [client.stop(), short.stop()]
+    for account in accounts:
+        assert not account.anomalies, account.anomalies
+    assert evener.status()["plan"]["generation"] >= 61
+    assert evener.status()["worker"]["deaths"] == 0
