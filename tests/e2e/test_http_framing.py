@@ -592,3 +592,26 @@ def test_a_retried_request_carries_its_whole_body(
         assert answer.status == 502 if answer.body != body else answer.status == 200
     assert answers[0].body == body or size > 16_000
     assert body in (answers[0].body, answers[1].body)
+
+
+def test_a_connection_that_carries_identity_serves_nobody_else(
+    front: Callable[..., Evener], origins: Callable[..., Origin]
+) -> None:
+    """NTLM and Negotiate authenticate the connection, not the request (SECURITY.md)."""
+    fields = ["WWW-Authenticate: Basic realm=x, nTLM TlRMTVNTUAAC"]
+
+    def behave(talk: Talk) -> None:
+        while True:
+            talk.request()
+            talk.answer(b"who?", "401 Unauthorized", fields)
+
+    origin = origins(behave)
+    evener = front(origin, shards=1)
+    for target in ("/one", "/two"):
+        with Wire(evener.listen) as wire:
+            assert wire.ask(target).status == 401
+    assert origin.got("/one").connection != origin.got("/two").connection
+    fields[0] = "WWW-Authenticate: Basic realm=negotiate"
+    for target in ("/three", "/four"):
+        assert get(evener.listen, target).status == 401
+    assert origin.got("/three").connection == origin.got("/four").connection

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from .rig.certificates import Authority
+from .rig.checking import CheckingClient
 from .rig.instance import Evener
 from .rig.origin import Origin
 from .rig.processes import Process, output_of, program
+from .rig.programs import Webs
 from .rig.waiting import eventually
 from .rig.wire import Wire
 
@@ -45,6 +47,7 @@ def test_https_is_answered_and_the_server_hears_of_it(
     assert evener.status()["listeners"][0]["protocol"] == "http+tls"
 
 
+@pytest.mark.leaf("listeners.NAME.tls.certificates[].cert")
 def test_certificates_are_chosen_by_name_and_the_first_serves_the_rest(
     evener: Evener, origin: Origin, authority: Authority
 ) -> None:
@@ -64,6 +67,7 @@ def test_certificates_are_chosen_by_name_and_the_first_serves_the_rest(
             assert wire.ask("/").status == 200
 
 
+@pytest.mark.leaf("listeners.NAME.tls.certificates[].key")
 def test_a_separate_key_file_does_as_well(
     evener: Evener, origin: Origin, authority: Authority, home: Path
 ) -> None:
@@ -87,6 +91,7 @@ def test_both_versions_are_spoken_and_counted(
     evener.until_counts(1, "evener_tls_handshakes_total", version=label, result="full")
 
 
+@pytest.mark.leaf("listeners.NAME.tls.min_version")
 def test_min_version_keeps_the_older_one_out(
     evener: Evener, origin: Origin, authority: Authority
 ) -> None:
@@ -269,3 +274,29 @@ def test_a_parked_connection_answers_again(
             assert wire.ask(target).status == 200
             evener.until_counts(1, "evener_parked_connections")
         assert wire.ask("/3").body == b"origin /3"
+
+
+def test_reloads_with_new_certificates_cost_no_answer(
+    evener: Evener, webs: Callable[..., Webs], authority: Authority, home: Path
+) -> None:
+    nginx, cert = webs("a"), home / "cert.pem"
+    cert.write_text(authority.issue("a.example").read_text())
+    text = (
+        f"listeners: {{web: {{bind: '{evener.listen}', tls: '{cert}', pool: app}}}}\n"
+        f"pools: {{app: ['{nginx['a']}']}}\n"
+    )
+    evener.start(text)
+    tls, name = authority.client(), "a.example"
+    with (
+        CheckingClient(evener.listen, 4, pipeline=4, tls=tls, name=name) as client,
+        CheckingClient(evener.listen, 2, per_connection=2, tls=tls, name=name) as short,
+    ):
+        eventually(lambda: short.account.answered > 20, what="load")
+        for turn in range(8):
+            cert.write_text(authority.issue("a.example").read_text())
+            evener.ask("/v1/reload", "POST")
+            at = short.account.answered
+            eventually(lambda at=at: short.account.answered > at + 5, what=f"answers {turn}")
+        accounts = [client.stop(), short.stop()]
+    for account in accounts:
+        assert not account.anomalies, account.anomalies

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import ssl
 import threading
 import time
 from collections import Counter
@@ -66,6 +67,8 @@ class CheckingClient:
         connections: How many at once.
         pipeline: Questions sent at once on each.
         per_connection: Questions after which a connection is closed and made anew.
+        tls: Shakes hands first.
+        name: The SNI.
     """
 
     def __init__(
@@ -74,11 +77,14 @@ class CheckingClient:
         connections: int = 8,
         pipeline: int = 1,
         per_connection: int = 1_000_000,
+        tls: ssl.SSLContext | None = None,
+        name: str | None = None,
     ) -> None:
         host, _, port = address.rpartition(":")
         self._host, self._port = host, int(port)
         self._connections, self._pipeline = connections, pipeline
         self._per_connection = per_connection
+        self._tls, self._name = tls, name
         self._ids = itertools.count(1)
         self._stop = threading.Event()
         self.account = Account()
@@ -105,7 +111,10 @@ class CheckingClient:
         while not self._stop.is_set():
             try:
                 reader, writer = await asyncio.wait_for(
-                    asyncio.open_connection(self._host, self._port), PATIENCE
+                    asyncio.open_connection(
+                        self._host, self._port, ssl=self._tls, server_hostname=self._name
+                    ),
+                    PATIENCE,
                 )
             except ConnectionRefusedError:
                 self.account.anomalies["refused"] += 1

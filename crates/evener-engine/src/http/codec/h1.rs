@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use evener_proto::h1::forward::{self, RequestPolicy, ResponsePolicy, Segment, Underscores};
 use evener_proto::h1::framing::{self, BodyLength};
-use evener_proto::h1::{BodyDecoder, ChunkHeader, LAST_CHUNK, Limits, Method, Segments, Sender};
+use evener_proto::h1::{
+    BodyDecoder, ChunkHeader, LAST_CHUNK, Limits, Method, Name, ResponseHead, Segments, Sender,
+};
 use evener_proto::{Malformed, Progress};
 
 use super::{AnswerHead, HeadPolicy, facts};
@@ -84,7 +86,7 @@ impl H1 {
         let head = work.answer.head();
         let length = framing::response_body(method, head, inbox.bytes())?;
         self.body = BodyDecoder::new(length, Sender::Server);
-        self.reusable = framing::reusable(head, length);
+        self.reusable = framing::reusable(head, length) && !authenticates(head, inbox.bytes());
         Ok(Some(facts(head, length)))
     }
 
@@ -116,6 +118,20 @@ impl H1 {
     pub(super) fn reusable(&self) -> bool {
         self.reusable && self.body.is_done()
     }
+}
+
+/// Whether the server authenticates connections instead of requests (NTLM, RFC 4559 §6): one that
+/// has seen a client's identity serves nobody else.
+#[inline]
+fn authenticates(head: &ResponseHead, bytes: &[u8]) -> bool {
+    head.fields.has(Name::WwwAuthenticate)
+        && head.fields.all(Name::WwwAuthenticate).any(|field| {
+            let mut challenges = field.value.of(bytes).split(|byte| *byte == b',');
+            challenges.any(|one| {
+                let scheme = one.trim_ascii().split(|byte| *byte == b' ').next().unwrap_or(one);
+                scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+            })
+        })
 }
 
 /// Names the pieces of a head.
