@@ -54,6 +54,7 @@ def start(evener: Evener, php: Php, more: str = "") -> Evener:
     )
 
 
+@pytest.mark.leaf("pools.NAME.protocol", "pools.NAME.params")
 def test_php_runs_by_its_document_root_alone(evener: Evener, php: Php) -> None:
     start(evener, php)
     assert get(evener.listen, "/").body == b"index of /"
@@ -158,6 +159,7 @@ def test_an_answer_of_a_program_that_dies_is_visibly_cut(evener: Evener, php: Ph
     eventually(lambda: get(evener.listen, "/").status == 200, what="another child answers")
 
 
+@pytest.mark.leaf("pools.NAME.servers[].params")
 def test_parameters_of_a_server_stand_over_the_pools(evener: Evener, php: Php) -> None:
     script = php.scripts / "server.php"
     evener.start(

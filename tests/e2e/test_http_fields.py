@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from .rig.instance import Evener, Tree
 from .rig.origin import Origin, Talk, answering
 from .rig.wire import Wire, get
@@ -72,6 +74,7 @@ def test_forwarded_fields_of_strangers_are_replaced(evener: Evener, origin: Orig
     assert evener.until_logged(lambda line: True)["client.address"] == "127.0.0.1"
 
 
+@pytest.mark.leaf("listeners.NAME.trusted_proxies")
 def test_forwarded_fields_of_trusted_proxies_are_continued(evener: Evener, origin: Origin) -> None:
     start(evener, origin, "trusted_proxies: [127.0.0.0/8, 198.51.100.0/24]")
     get(

@@ -24,6 +24,7 @@ def hits(evener: Evener, limit: str) -> float:
     return evener.metrics().value("evener_limit_hits_total", limit=limit)
 
 
+@pytest.mark.leaf("listeners.NAME.http.max_head")
 def test_a_head_beyond_max_head_is_431_and_a_target_alone_is_414(
     evener: Evener, origin: Origin
 ) -> None:
@@ -34,6 +35,7 @@ def test_a_head_beyond_max_head_is_431_and_a_target_alone_is_414(
     evener.until_counts(2, "evener_limit_hits_total", limit="max_head")
 
 
+@pytest.mark.leaf("listeners.NAME.http.max_fields")
 def test_a_head_with_too_many_fields_is_431(evener: Evener, origin: Origin) -> None:
     start(evener, origin, "http: {max_fields: 10}")
     assert get(evener.listen, "/", *(f"X-{at}: 1" for at in range(8))).status == 200
@@ -41,6 +43,7 @@ def test_a_head_with_too_many_fields_is_431(evener: Evener, origin: Origin) -> N
     evener.until_counts(1, "evener_limit_hits_total", limit="max_fields")
 
 
+@pytest.mark.leaf("listeners.NAME.http.max_body")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_beyond_max_body_is_413(evener: Evener, origin: Origin, chunked: bool) -> None:
     start(evener, origin, "http: {max_body: 10KiB}")
@@ -56,6 +59,7 @@ def test_a_body_beyond_max_body_is_413(evener: Evener, origin: Origin, chunked: 
     evener.until_counts(1, "evener_limit_hits_total", limit="max_body")
 
 
+@pytest.mark.leaf("listeners.NAME.limits.connections")
 def test_a_full_listener_lets_newcomers_wait(evener: Evener, origin: Origin) -> None:
     start(evener, origin, "limits: {connections: 2}", shards=1)
     with Wire(evener.listen) as one, Wire(evener.listen) as two, Wire(evener.listen) as three:
@@ -67,6 +71,7 @@ def test_a_full_listener_lets_newcomers_wait(evener: Evener, origin: Origin) -> 
         assert three.answer().status == 200, "it waited in the kernel's queue and was answered"
 
 
+@pytest.mark.leaf("evener.limits.connections")
 def test_a_full_instance_lets_newcomers_wait(evener: Evener, origin: Origin) -> None:
     start(evener, origin, "", shards=1, limits={"connections": 2})
     with Wire(evener.listen) as one, Wire(evener.listen) as two, Wire(evener.listen) as three:

@@ -176,6 +176,7 @@ def test_the_prometheus_page_is_right_by_its_own_parser(
         assert family.documentation, family.name
 
 
+@pytest.mark.leaf("evener.metrics.bind")
 def test_the_page_is_on_its_own_address_and_moves_by_reload(evener: Evener, origin: Origin) -> None:
     first, second = fresh_address(), fresh_address()
     text = two(evener, origin, origin).replace(f", '{origin.address}'", "")
@@ -217,6 +218,7 @@ def test_access_lines_are_json_with_the_names_of_opentelemetry(
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
 
 
+@pytest.mark.leaf("evener.log.access.format", "evener.log.access.to")
 def test_access_lines_in_the_combined_form(evener: Evener, origin: Origin, home: Path) -> None:
     path = home / "combined.log"
     evener.start(
@@ -232,6 +234,7 @@ def test_access_lines_in_the_combined_form(evener: Evener, origin: Origin, home:
     ), path.read_text()
 
 
+@pytest.mark.leaf("evener.log.access.sample")
 def test_access_lines_can_be_off_and_sampled(evener: Evener, origin: Origin, home: Path) -> None:
     text = two(evener, origin, origin).replace(f", '{origin.address}'", "")
     path = home / "sampled.log"

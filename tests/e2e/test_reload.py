@@ -31,7 +31,10 @@ def web(evener: Evener, *servers: str, bind: str = "") -> str:
 
 
 def test_reloads_under_load_are_seen_and_cost_no_answer(
-    evener: Evener, webs: Callable[..., Webs], home: Path
+    evener: Evener,
+    webs: Callable[..., Webs],
+    home: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Ten reloads that take a server in and out, beside wrk and pipelining connections."""
     nginx = webs("a", "b", "c")
@@ -39,6 +42,7 @@ def test_reloads_under_load_are_seen_and_cost_no_answer(
     evener.start(one)
     wrk = Wrk(home, evener.listen, seconds=8)
     removed: list[tuple[str, float, float]] = []
+    seen: list[float] = []
     with (
         CheckingClient(evener.listen, connections=6) as plain,
         CheckingClient(evener.listen, connections=2, pipeline=8) as pipelining,
@@ -56,6 +60,7 @@ def test_reloads_under_load_are_seen_and_cost_no_answer(
                 SEEN - (time.monotonic() - began),
                 f"reload {turn}: {new} answers",
             )
+            seen.append(time.monotonic() - began)
             # What was on its way when the reload ended may still arrive; nothing after that.
             since = time.time() + 0.2
             eventually(lambda since=since: time.time() > since + 0.2, what="a while of load")
@@ -67,6 +72,8 @@ def test_reloads_under_load_are_seen_and_cost_no_answer(
     report = wrk.report()
     assert report["requests"] > 1000
     assert not any(report[kind] for kind in ("status", "connect", "read", "write", "timeout"))
+    told = f"seen within {1000 * max(seen):.0f} ms, {report['requests']} answers, none wrong"
+    record_property("figure", told)
     eventually(lambda: nginx.log("b"), what="nginx has written its log")
     for old, since, until in removed:
         late = [when for when, _ in nginx.log(old) if since <= when < until]

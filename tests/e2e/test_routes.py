@@ -80,6 +80,12 @@ CASES = [
 ]
 
 
+@pytest.mark.leaf(
+    "listeners.NAME.routes[].match.path",
+    "listeners.NAME.routes[].match.method",
+    "listeners.NAME.routes[].match.header",
+    "listeners.NAME.routes[].match.not",
+)
 def test_the_first_matching_route_wins(routed: tuple[Evener, list[Origin]]) -> None:
     evener, _ = routed
     with Wire(evener.listen) as wire:
@@ -93,6 +99,7 @@ def test_the_first_matching_route_wins(routed: tuple[Evener, list[Origin]]) -> N
         assert wire.ask("/x", method="PATCH").status == 404
 
 
+@pytest.mark.leaf("listeners.NAME.routes[].match.host", "listeners.NAME.routes[].pool")
 def test_hosts_match_without_port_and_case(routed: tuple[Evener, list[Origin]]) -> None:
     evener, _ = routed
     for host, status in [
@@ -110,6 +117,11 @@ def test_hosts_match_without_port_and_case(routed: tuple[Evener, list[Origin]]) 
             assert answer.body == b"api /hosted" if status == 200 else True
 
 
+@pytest.mark.leaf(
+    "listeners.NAME.routes[].respond.status",
+    "listeners.NAME.routes[].respond.body",
+    "listeners.NAME.routes[].respond.type",
+)
 def test_answers_of_our_own_have_their_status_type_and_body(
     routed: tuple[Evener, list[Origin]],
 ) -> None:
@@ -126,6 +138,7 @@ def test_answers_of_our_own_have_their_status_type_and_body(
     assert get(evener.listen, "/exact").body == b"exact"
 
 
+@pytest.mark.leaf("listeners.NAME.routes[].redirect.to", "listeners.NAME.routes[].redirect.status")
 def test_redirects_carry_the_request_over(routed: tuple[Evener, list[Origin]]) -> None:
     evener, _ = routed
     answer = get(evener.listen, "/old/x%2fy?a=1")
@@ -135,6 +148,9 @@ def test_redirects_carry_the_request_over(routed: tuple[Evener, list[Origin]]) -
     assert (moved.status, moved.value("location")) == (302, "http://new.example/")
 
 
+@pytest.mark.leaf(
+    "listeners.NAME.routes[].respond.needs.pool", "listeners.NAME.routes[].respond.needs.up"
+)
 def test_a_health_page_needs_its_pool(routed: tuple[Evener, list[Origin]]) -> None:
     evener, servers = routed
     assert get(evener.listen, "/health").body == b"fine"
@@ -146,6 +162,7 @@ def test_a_health_page_needs_its_pool(routed: tuple[Evener, list[Origin]]) -> No
     assert get(evener.listen, "/health").status == 200
 
 
+@pytest.mark.leaf("listeners.NAME.redirect")
 def test_a_whole_listener_redirects_to_https(evener: Evener) -> None:
     evener.start(f"listeners: {{web: {{bind: '{evener.listen}', redirect: https}}}}\n")
     answer = get(evener.listen, "/a?b=c")

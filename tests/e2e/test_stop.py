@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .rig.checking import CheckingClient
 from .rig.instance import Evener
 from .rig.origin import Origin, Talk
@@ -86,6 +88,7 @@ def test_the_stop_command_waits_for_the_end(evener: Evener, origin: Origin) -> N
     assert not exists(worker)
 
 
+@pytest.mark.leaf("evener.drain.requests")
 def test_time_cuts_what_does_not_end_and_it_is_said(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -169,6 +172,7 @@ def test_tunnels_have_the_time_of_requests_at_a_stop(
     assert "time cut 1 connection" in evener.words()
 
 
+@pytest.mark.leaf("evener.run")
 def test_the_files_of_the_run_directory_go_with_the_instance(
     evener: Evener, origin: Origin, home: Path
 ) -> None:

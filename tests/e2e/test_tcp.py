@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from .rig.instance import Evener
 from .rig.origin import Origin, Talk
 from .rig.places import fresh_address
@@ -33,6 +35,7 @@ def echo(talk: Talk) -> None:
         talk.send(piece)
 
 
+@pytest.mark.leaf("listeners.NAME.protocol")
 def test_bytes_are_relayed_and_counted(evener: Evener, origins: Callable[..., Origin]) -> None:
     origin = origins(echo)
     start(evener, f"'{origin.address}'")

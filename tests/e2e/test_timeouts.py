@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from .rig.certificates import Authority
 from .rig.instance import Evener
 from .rig.origin import Origin, Talk
@@ -47,6 +49,7 @@ def hangs(talk: Talk) -> None:
 # Of listeners ------------------------------------------------------------------------------
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.tls")
 def test_a_tls_handshake_has_its_time(evener: Evener, origin: Origin, authority: Authority) -> None:
     cert = authority.issue("a.example")
     start(evener, origin.address, f"tls: '{cert}', timeouts: {{tls: 500ms}}")
@@ -56,6 +59,7 @@ def test_a_tls_handshake_has_its_time(evener: Evener, origin: Origin, authority:
     evener.until_counts(1, "evener_tls_handshakes_total", result="timeout")
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.head")
 def test_a_head_has_its_time_from_its_first_byte(evener: Evener, origin: Origin) -> None:
     start(evener, origin.address, "timeouts: {head: 500ms}")
     with Wire(evener.listen) as wire, takes_about(SHORT):
@@ -68,6 +72,7 @@ def test_a_head_has_its_time_from_its_first_byte(evener: Evener, origin: Origin)
     evener.until_counts(1, "evener_listener_errors_total", cause="head_timeout")
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.body")
 def test_a_body_has_its_time_between_two_pieces(evener: Evener, origin: Origin) -> None:
     start(evener, origin.address, "timeouts: {body: 500ms}")
     with Wire(evener.listen) as wire:
@@ -80,6 +85,7 @@ def test_a_body_has_its_time_between_two_pieces(evener: Evener, origin: Origin) 
     evener.until_counts(1, "evener_listener_errors_total", cause="body_timeout")
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.send")
 def test_a_client_that_takes_nothing_is_cut(evener: Evener, origins: Callable[..., Origin]) -> None:
     def floods(talk: Talk) -> None:
         talk.request()
@@ -94,6 +100,7 @@ def test_a_client_that_takes_nothing_is_cut(evener: Evener, origins: Callable[..
         eventually(lambda: errors(evener, "send_timeout") == 1, 10.0, "the client is given up")
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.idle")
 def test_an_idle_connection_is_closed_without_a_word(evener: Evener, origin: Origin) -> None:
     start(evener, origin.address, "timeouts: {idle: 2s}")
     with Wire(evener.listen) as wire:
@@ -113,6 +120,7 @@ def test_a_parked_connection_answers_again(evener: Evener, origin: Origin) -> No
         assert wire.ask("/last").body == b"origin /last"
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.tunnel.idle")
 def test_an_upgraded_connection_has_its_idle_time(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -128,6 +136,7 @@ def test_an_upgraded_connection_has_its_idle_time(
     evener.until_counts(1, "evener_listener_errors_total", cause="tunnel_idle")
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.tunnel.max")
 def test_an_upgraded_connection_may_have_an_end(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:
@@ -160,6 +169,7 @@ def upgrade(wire: Wire) -> None:
     assert wire.answer().status == 101
 
 
+@pytest.mark.leaf("listeners.NAME.timeouts.min_rate")
 def test_a_body_that_drips_is_cut_by_min_rate(evener: Evener, origin: Origin) -> None:
     """`min_rate` counts after ten seconds: this test lasts about as long."""
     start(evener, origin.address, "timeouts: {min_rate: 500B/s}")
@@ -216,6 +226,7 @@ def full_queue() -> Iterator[str]:
                 sock.close()
 
 
+@pytest.mark.leaf("pools.NAME.timeouts.connect")
 def test_a_connection_to_a_server_has_its_time(evener: Evener) -> None:
     with full_queue() as address:
         start(evener, address, pool="timeouts: {connect: 500ms}")
@@ -235,6 +246,7 @@ def test_a_tls_handshake_with_a_server_is_part_of_the_connection(
         assert get(evener.listen).status in (502, 504)
 
 
+@pytest.mark.leaf("pools.NAME.timeouts.response")
 def test_an_answer_has_its_time(evener: Evener, origins: Callable[..., Origin]) -> None:
     origin = origins(hangs)
     start(evener, origin.address, pool="timeouts: {response: 500ms}")
@@ -244,6 +256,7 @@ def test_an_answer_has_its_time(evener: Evener, origins: Callable[..., Origin]) 
     eventually(lambda: origin.open == 0, what="the server's connection is closed")
 
 
+@pytest.mark.leaf("pools.NAME.timeouts.receive")
 def test_an_answer_that_stalls_is_cut(evener: Evener, origins: Callable[..., Origin]) -> None:
     def stalls(talk: Talk) -> None:
         talk.request()
@@ -261,6 +274,7 @@ def test_an_answer_that_stalls_is_cut(evener: Evener, origins: Callable[..., Ori
     assert line["error.type"] == "answer_stalled"
 
 
+@pytest.mark.leaf("pools.NAME.timeouts.send")
 def test_a_server_that_takes_nothing_is_given_up(
     evener: Evener, origins: Callable[..., Origin]
 ) -> None:

@@ -32,6 +32,7 @@ def secure(origins: Callable[..., Origin], authority: Authority) -> Origin:
     return origins(tls=tls, host="127.0.0.1")
 
 
+@pytest.mark.leaf("pools.NAME.tls.ca")
 def test_a_server_is_verified_by_its_address(
     evener: Evener, secure: Origin, authority: Authority
 ) -> None:
@@ -42,6 +43,7 @@ def test_a_server_is_verified_by_its_address(
     evener.until_counts(2, "evener_server_reuses_total")
 
 
+@pytest.mark.leaf("pools.NAME.tls.server_name")
 def test_server_name_is_verified_and_sent_as_sni(
     evener: Evener, origins: Callable[..., Origin], authority: Authority
 ) -> None:
@@ -93,11 +95,13 @@ def test_a_server_without_tls_is_an_error_that_says_so(
     assert "tls" in failure(evener).lower()
 
 
+@pytest.mark.leaf("pools.NAME.tls.verify")
 def test_verify_off_takes_anybody(evener: Evener, secure: Origin) -> None:
     start(evener, secure.address, "verify: off")
     assert get(evener.listen).status == 200
 
 
+@pytest.mark.leaf("pools.NAME.tls.client.cert")
 def test_our_own_certificate_is_shown_when_asked(
     evener: Evener, origins: Callable[..., Origin], authority: Authority
 ) -> None:
@@ -113,6 +117,7 @@ def test_our_own_certificate_is_shown_when_asked(
     assert get(evener.listen).status == 502
 
 
+@pytest.mark.leaf("pools.NAME.tls.min_version")
 def test_min_version_is_asked_of_servers(
     evener: Evener, origins: Callable[..., Origin], authority: Authority
 ) -> None:

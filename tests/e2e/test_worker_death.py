@@ -76,7 +76,9 @@ def test_a_killed_worker_costs_only_what_it_had_in_hand(
 
 
 @pytest.mark.alone
-def test_the_next_worker_serves_within_200_ms(evener: Evener, origin: Origin) -> None:
+def test_the_next_worker_serves_within_200_ms(
+    evener: Evener, origin: Origin, record_property: Callable[[str, object], None]
+) -> None:
     """The median of five: from the kill to the first answer of the next worker."""
     evener.start(web(evener, origin.address))
     took = []
@@ -89,6 +91,7 @@ def test_the_next_worker_serves_within_200_ms(evener: Evener, origin: Origin) ->
         next_worker(evener, old)
         evener.reload(web(evener, origin.address) + f"# {turn}\n")
         eventually(lambda begun=begun: time.monotonic() - begun > 2.6, what="a pause")
+    record_property("figure", f"{1000 * sorted(took)[2]:.0f} ms of 200")
     assert sorted(took)[2] <= 0.2, took
 
 

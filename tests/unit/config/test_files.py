@@ -22,6 +22,7 @@ def errors(path: Path) -> list[str]:
     return [str(each).replace(f"{path.parent}/", "") for each in problems]
 
 
+@pytest.mark.leaf("include")
 def test_pieces_join_in_sorted_order_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
     write(tmp_path / "conf.d", b="pools: {b: 10.0.0.2}", a="pools: {a: 10.0.0.1}")
     main = write(tmp_path, main="include: conf.d/*.yaml\npools: {main: 10.0.0.3}\n")
