@@ -206,7 +206,9 @@ impl Exchange<'_> {
             return self.on_interim(attempt, head);
         }
         let tunnel = head.status == 101;
-        if tunnel && (!self.asked.upgrade || self.asked.version == Version::Http10) {
+        // A tunnel begins behind a whole request that asked for it, or not at all.
+        let asked = self.asked.upgrade && self.asked.version != Version::Http10;
+        if tunnel && !(asked && attempt.up.at == Upload::Done) {
             return Err(Fault::Server(Cause::Junk));
         }
         if self.retries(attempt, head.status) {

@@ -262,7 +262,7 @@ impl<S: Session> Tls<S> {
 }
 
 /// A TLS session, whichever side of it we are.
-trait Session: AsyncRead + Unpin {
+pub trait Session: AsyncRead + Unpin {
     /// Whether the peer has said that nothing more comes, or broke the protocol.
     fn has_ended(&mut self) -> bool;
 }
