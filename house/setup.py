@@ -35,6 +35,7 @@ BUILD_PACKAGES = {
     "cmake": "/usr/bin/cmake",
 }
 TEST_PACKAGES = {
+    "haproxy": "/usr/sbin/haproxy",
     "nginx": "/usr/sbin/nginx",
     "php-fpm": "/usr/sbin/php-fpm*",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",

@@ -124,8 +124,12 @@ class CheckingClient:
                 self.account.anomalies[f"connect: {type(error).__name__}"] += 1
                 await asyncio.sleep(PACE)
                 continue
-            with contextlib.closing(writer):
+            try:
                 await self._talk(reader, writer)
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError, TimeoutError):
+                    await asyncio.wait_for(writer.wait_closed(), PATIENCE)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = 0

@@ -8,6 +8,7 @@ Rules kept here:
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import signal
@@ -20,13 +21,13 @@ import pytest
 from .waiting import eventually
 
 #: Where Debian puts what is not in every user's PATH.
-_PLACES = ["/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/15/bin"]
+_PLACES = ["/usr/sbin", "/usr/local/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin"))]
 _PACKAGES = {
     "nginx": "nginx",
-    "php-fpm8.2": "php8.2-fpm",
-    "initdb": "postgresql-15",
-    "postgres": "postgresql-15",
-    "psql": "postgresql-client-15",
+    "php-fpm": "php-fpm",
+    "initdb": "postgresql",
+    "postgres": "postgresql",
+    "psql": "postgresql-client",
     "haproxy": "haproxy",
     "wrk": "wrk",
     "curl": "curl",
@@ -40,6 +41,8 @@ def program(name: str) -> str:
     """Path of a program; a failure that names its package when it is missing."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *_PLACES])
     found = shutil.which(name, path=path)
+    if found is None and (versions := sorted(glob.glob(f"/usr/sbin/{name}[0-9]*"))):
+        found = versions[-1]  # Debian's php-fpm has its version in its name
     if found is None:
         pytest.fail(f"{name} is missing: apt-get install {_PACKAGES[name]}")
     return found

@@ -77,7 +77,7 @@ class Php:
             "pm = static\npm.max_children = 4\nclear_env = yes\n"
             "php_admin_flag[log_errors] = on\nphp_admin_value[error_log] =\n"
         )
-        command = [program("php-fpm8.2"), "-F", "-y", str(directory / "fpm.conf"), "-n"]
+        command = [program("php-fpm"), "-F", "-y", str(directory / "fpm.conf"), "-n"]
         self.process = Process("php-fpm", command, directory)
         self.scripts = scripts
         eventually(lambda: answers(self.address), what=f"php-fpm: {self.process.words()}")

@@ -75,7 +75,12 @@ class Wire:
     ) -> None:
         self.sock = connect(address)
         if tls is not None:
-            self.sock = tls.wrap_socket(self.sock, server_hostname=name)
+            plain = self.sock
+            try:
+                self.sock = tls.wrap_socket(plain, server_hostname=name)
+            except OSError:
+                plain.close()
+                raise
         self._held = bytearray()
         self._ended = False
 
