@@ -85,6 +85,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     instance = item.stash.get(_EVENER, None)
+    if report.when == "teardown":  # its files are gone with their directory
+        return report
     if report.failed and instance is not None and instance.process is not None:
         report.sections.append(("evener's log", instance.process.words()[-8000:]))
     return report

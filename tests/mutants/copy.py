@@ -29,7 +29,7 @@ from tests.acceptance.verdicts import Verdict
 from tests.mutants.edits import Mutant
 
 #: Seconds for a test: what makes it hang makes it fail.
-PATIENCE = 120.0
+PATIENCE = 60.0
 #: Bytes of memory of its own for a test: an edit may make it take all there is.
 MEMORY = 2 << 30
 #: Seconds for a build, from nothing on two slow cores.
