@@ -46,7 +46,7 @@ class Segments:
     """Counter segments of an instance, read through descriptors that stay the caller's."""
 
     def __new__(cls, living: list[int], retired: list[int]) -> Segments:
-        """Takes the descriptors' files, which may be closed afterwards. An empty one counts nothing.
+        """Takes the descriptors' files, which may be closed afterwards; an empty one is nothing.
 
         Raises:
             OSError: one is no open descriptor.
