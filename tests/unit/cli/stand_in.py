@@ -28,6 +28,7 @@ assert _spec is not None
 _real = importlib.util.module_from_spec(_spec)
 _loader.exec_module(_real)
 yaml_events, YamlError = _real.yaml_events, _real.YamlError
+__version__ = evener.__version__
 
 
 def hello() -> dict[str, Any]:
