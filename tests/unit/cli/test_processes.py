@@ -90,9 +90,12 @@ class Instance:
     def ready(self) -> int:
         """As `answer`, once the commands are answered, too."""
         worker = self.answer()
+        self.until_commands_are_answered()
+        return worker
+
+    def until_commands_are_answered(self) -> None:
         while self.command("show", "status", "--run", str(self.run)).returncode:
             assert self.process is not None and self.process.poll() is None
-        return worker
 
     def signal(self, number: int) -> None:
         assert self.process is not None
@@ -210,7 +213,7 @@ def test_a_second_supervisor_takes_over_from_a_dead_one(instance: Instance) -> N
         assert time.monotonic() < end
         with contextlib.suppress(ConnectionResetError, http.client.BadStatusLine):
             worker = instance.answer()  # the stand-in ends without finishing what it has in hand
-    instance.ready()
+    instance.until_commands_are_answered()
     instance.signal(signal.SIGTERM)
     code, words = instance.ended()
     assert code == 0 and "an earlier worker was found" in words
