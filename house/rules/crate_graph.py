@@ -47,7 +47,8 @@ def offences(root: Path) -> list[str]:
         library = manifest.parent / "src" / "lib.rs"
         word = "forbid" if name in PURE else "(deny|forbid)"
         if not re.search(rf"^#!\[{word}\(unsafe_code\)\]", library.read_text(), re.MULTILINE):
-            found.append(f"{library.relative_to(root)}:1: lacks #![deny(unsafe_code)]")
+            least = "forbid" if name in PURE else "deny"
+            found.append(f"{library.relative_to(root)}:1: lacks #![{least}(unsafe_code)]")
         if name in LEAVES and not (manifest.parent / "clippy.toml").exists():
             found.append(f"{where}:1: a leaf has a clippy.toml that bans clocks and sockets")
     return found
