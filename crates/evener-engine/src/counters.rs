@@ -21,6 +21,7 @@ pub use evener_stats::{
 };
 
 use crate::http::proxy::Fault;
+use crate::running::Running;
 use crate::sys::memory::SharedMemory;
 
 /// A shard's segment.
@@ -92,9 +93,9 @@ impl Counters {
     }
 
     /// The plan of this generation serves, and no exchange is pinned to one before `oldest`.
-    pub fn retire(&self, generation: u64, oldest: u64) {
+    pub fn retire(&self, running: &Running, oldest: u64) {
         let mut segment = self.segment.borrow_mut();
-        segment.retire(generation);
+        segment.retire(running.plan.generation, &|kind, names| running.counts(kind, names));
         segment.release(oldest);
     }
 }

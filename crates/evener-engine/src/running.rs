@@ -8,12 +8,13 @@
 //!
 //! Not known here: sockets, shards, counters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
 use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond};
+use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::http::routes::Routes;
@@ -31,6 +32,8 @@ pub struct Running {
     pub listeners: Vec<RunningListener>,
     /// In the plan's order.
     pub pools: Vec<Arc<RunningPool>>,
+    /// Names that counters of this generation may have, made here so that no shard has to.
+    counted: BTreeMap<Kind, HashSet<String>>,
 }
 
 /// A listener made ready to run.
@@ -121,13 +124,50 @@ impl Running {
                 Err(why) => errors.push(format!("pool {}: {why}", spec.name)),
             }
         }
-        if errors.is_empty() { Ok(Running { plan, listeners, pools }) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let counted = counted(&plan);
+        Ok(Running { plan, listeners, pools, counted })
+    }
+
+    /// Whether counters of this kind and with these names, joined by NUL, belong to the plan.
+    pub fn counts(&self, kind: Kind, names: &str) -> bool {
+        kind == Kind::Worker || self.counted.get(&kind).is_some_and(|known| known.contains(names))
     }
 
     /// The pool of this name.
     pub fn pool(&self, name: &str) -> Option<&Arc<RunningPool>> {
         self.pools.iter().find(|pool| pool.spec.name == name)
     }
+}
+
+/// The names of all counters that a plan may have.
+fn counted(plan: &Plan) -> BTreeMap<Kind, HashSet<String>> {
+    let pools = plan.pools.iter().map(|pool| pool.name.clone()).collect();
+    let servers = plan.pools.iter().flat_map(|pool| {
+        let names = |server: &evener_plan::Server| {
+            [pool.name.as_str(), &server.id, &server.address].join("\0")
+        };
+        pool.servers.iter().map(names)
+    });
+    let listeners = plan.listeners.iter().map(|listener| listener.name.clone()).collect();
+    let routes = plan.listeners.iter().flat_map(|listener| {
+        let fallback = listener.pool.as_deref().filter(|_| listener.redirect.is_none());
+        let routes = listener.routes.iter().map(|route| match &route.answer {
+            Answer::Pool(pool) => (route.name.as_str(), pool.as_str()),
+            _ => (route.name.as_str(), ""),
+        });
+        routes
+            .chain([("default", fallback.unwrap_or(""))])
+            .map(|(route, pool)| [listener.name.as_str(), route, pool].join("\0"))
+    });
+    BTreeMap::from([
+        (Kind::Server, servers.collect()),
+        (Kind::Route, routes.collect()),
+        (Kind::Pool, pools),
+        (Kind::Listener, listeners),
+    ])
 }
 
 impl RunningListener {

@@ -103,14 +103,21 @@ impl<'m> Segment<'m> {
         Ok(B::over(words).expect("a place has as many counters as its family"))
     }
 
-    /// Retires the entries that no plan since this generation has named: they are shown no longer,
-    /// and their counters go on for who still holds them.
-    pub fn retire(&mut self, generation: u64) {
-        for entry in self.entries.values_mut() {
-            if entry.named < generation && entry.retired.is_none() {
-                entry.retired = Some(generation);
-                set_state(self.words, entry.place, RETIRED, generation);
+    /// Retires the entries that no plan since this generation has named and that `stays` does not
+    /// know: they are shown no longer, and their counters go on for who still holds them. `stays`
+    /// is asked with a kind and the names, joined by NUL: blocks are found when they are first
+    /// used, and what was not used yet is not gone.
+    pub fn retire(&mut self, generation: u64, stays: &dyn Fn(Kind, &str) -> bool) {
+        for ((kind, names), entry) in &mut self.entries {
+            if entry.named >= generation || entry.retired.is_some() {
+                continue;
             }
+            if stays(*kind, names) {
+                entry.named = generation;
+                continue;
+            }
+            entry.retired = Some(generation);
+            set_state(self.words, entry.place, RETIRED, generation);
         }
     }
 

@@ -77,9 +77,9 @@ fn an_entry_named_again_keeps_its_counts_also_after_it_was_retired() {
     first.add(ListenerCounter::Connections, 1);
     let again: ListenerBlock = segment.add(&["web"], 2, &mut no_more).unwrap();
     again.add(ListenerCounter::Connections, 1);
-    segment.retire(2);
+    segment.retire(2, &|_, _| false);
     assert_eq!(totals(words, Life::Living).entries(Kind::Listener).count(), 1);
-    segment.retire(3);
+    segment.retire(3, &|_, _| false);
     first.add(ListenerCounter::Connections, 1);
     assert_eq!(totals(words, Life::Living).entries(Kind::Listener).count(), 0);
     let _: ListenerBlock = segment.add(&["web"], 4, &mut no_more).unwrap();
@@ -88,12 +88,24 @@ fn an_entry_named_again_keeps_its_counts_also_after_it_was_retired() {
 }
 
 #[test]
+fn an_entry_that_the_plan_has_is_shown_also_when_nobody_has_used_it_yet() {
+    let words = memory(4096);
+    let mut segment = Segment::create(words).unwrap();
+    let web: ListenerBlock = segment.add(&["web"], 1, &mut no_more).unwrap();
+    web.add(ListenerCounter::Connections, 4);
+    segment.retire(2, &|kind, names| kind == Kind::Listener && names == "web");
+    segment.release(2);
+    let totals = totals(words, Life::Living);
+    assert_eq!(totals.values(Kind::Listener, &["web"]).unwrap().at(CONNECTIONS), 4);
+}
+
+#[test]
 fn words_go_to_another_owner_only_when_no_user_is_left() {
     let words = memory(4096);
     let mut segment = Segment::create(words).unwrap();
     let old: ListenerBlock = segment.add(&["old"], 1, &mut no_more).unwrap();
     old.add(ListenerCounter::Connections, 9);
-    segment.retire(2);
+    segment.retire(2, &|_, _| false);
     segment.release(1);
     let other: ListenerBlock = segment.add(&["other"], 3, &mut no_more).unwrap();
     other.add(ListenerCounter::Connections, 1);
@@ -172,7 +184,7 @@ fn a_reader_beside_a_writer_sees_whole_entries_that_only_rise() {
                 block.add(ServerCounter::Connects, 1);
                 block.add_status(200);
             }
-            segment.retire(generation);
+            segment.retire(generation, &|_, _| false);
             segment.release(generation);
         }
         flag.store(1, Ordering::Release);

@@ -265,11 +265,6 @@ impl Job {
     }
 }
 
-/// Whether a pool's servers are ever checked.
-pub fn has_any(pool: &RunningPool) -> bool {
-    wanted(pool).next().is_some()
-}
-
 /// The checks of each server of a pool.
 fn wanted(pool: &RunningPool) -> impl Iterator<Item = What> + use<> {
     let tcp = |passive: &Passive| passive.readmit == Readmit::Tcp;

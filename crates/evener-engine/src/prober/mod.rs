@@ -147,21 +147,10 @@ impl Prober {
                 self.jobs.obey(&running, now);
                 self.generation = running.plan.generation;
                 self.blocks.clear();
-                self.name_all(&running);
-                self.counters.retire(self.generation, self.generation);
+                self.counters.retire(&running, self.generation);
             }
             Told::Look { pool, server } => self.jobs.look(&pool, &server, now),
             Told::Made(made) => self.made(&made, now),
-        }
-    }
-
-    /// Servers that have counters and stay keep them.
-    fn name_all(&self, running: &Running) {
-        for pool in running.pools.iter().filter(|pool| jobs::has_any(pool)) {
-            for server in &pool.spec.servers {
-                let names = [pool.spec.name.as_str(), &server.id, &server.address];
-                self.counters.server(&names, self.generation);
-            }
         }
     }
 

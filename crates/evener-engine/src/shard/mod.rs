@@ -23,7 +23,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use evener_balance::{State, Transition};
 use rustix::time::{
@@ -105,6 +105,8 @@ pub struct Shard {
     slots: RefCell<HashMap<String, Rc<Slot>>>,
     acceptors: RefCell<Vec<Acceptor>>,
     spare_sockets: RefCell<Vec<(String, OwnedFd)>>,
+    /// Generations that something may still be pinned to, the oldest first.
+    generations: RefCell<Vec<(u64, Weak<Running>)>>,
     /// Client connections of this shard.
     connections: Rc<Cell<u64>>,
     /// Those that are tunnels or TCP sessions.
@@ -248,6 +250,7 @@ impl Shard {
             slots: RefCell::default(),
             acceptors: RefCell::default(),
             spare_sockets: RefCell::default(),
+            generations: RefCell::default(),
             connections: Rc::default(),
             tunnels: Rc::default(),
             descriptors: Cell::new(0),
@@ -399,9 +402,18 @@ impl Shard {
         }
         *slots = named;
         drop(slots);
+        self.generations.borrow_mut().push((generation, Arc::downgrade(&view.running)));
+        self.counters.retire(&view.running, self.oldest_generation(generation));
         *self.view.borrow_mut() = Some(view);
-        self.counters.retire(generation, generation.saturating_sub(1));
         self.listen(&by_address);
+    }
+
+    /// The oldest generation that an exchange or a session may still be pinned to: their counters
+    /// must not become somebody else's.
+    fn oldest_generation(&self, newest: u64) -> u64 {
+        let mut generations = self.generations.borrow_mut();
+        generations.retain(|(_, running)| running.strong_count() > 0);
+        generations.first().map_or(newest, |(oldest, _)| *oldest)
     }
 
     /// Accepts on the addresses of the plan, and on no others.
