@@ -199,7 +199,7 @@ impl<'p> Tries<'p> {
                 return Ok(ServerConnection { stream, inbox, born, reused: true });
             }
         }
-        let stream = dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until)
+        let stream = dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until, true)
             .await
             .map_err(|cause| cause.map_or(Fault::Local, Fault::Server))?;
         Ok(ServerConnection { stream, inbox, born: now, reused: false })

@@ -69,6 +69,13 @@ impl Deadlines {
         }
     }
 
+    /// Wakes all tasks that wait with a bound: something else that they look at has changed.
+    pub fn wake_all(&self) {
+        for waker in self.wakers.borrow().iter().flatten() {
+            waker.wake_by_ref();
+        }
+    }
+
     /// How many waits exist.
     #[cfg(test)]
     pub fn len(&self) -> usize {
@@ -80,9 +87,14 @@ impl Deadline {
     /// Bounds the wait: it expires `after` milliseconds from now.
     #[inline]
     pub fn arm(&self, after: u64) {
+        self.store(self.after(after));
+    }
+
+    /// The time, on the shard's clock, before which so many milliseconds have not passed.
+    #[inline]
+    pub fn after(&self, after: u64) -> u64 {
         // The shard's clock may be one tick behind.
-        let at = self.table.now.get().saturating_add(after).saturating_add(TICK_MS);
-        self.store(at);
+        self.table.now.get().saturating_add(after).saturating_add(TICK_MS)
     }
 
     /// Bounds the wait: it expires at this time on the shard's clock.

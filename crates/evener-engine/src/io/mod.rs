@@ -1,12 +1,15 @@
-//! What every protocol of the engine stands on: streams, buffers, deadlines, parking.
+//! What every protocol of the engine stands on: sockets, streams, buffers, deadlines, parking.
 
 pub mod buffers;
 pub mod deadlines;
 pub mod outgoing;
 pub mod parking;
+pub mod poller;
+pub mod socket;
 pub mod stream;
 
 pub use buffers::Buffer;
 pub use deadlines::{Deadline, Deadlines};
 pub use outgoing::Outgoing;
+pub use poller::Poller;
 pub use stream::Stream;

@@ -13,12 +13,14 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 use super::Buffer;
+use super::poller::Poller;
+use super::socket::Socket;
 
 /// A connection, whatever it runs over.
 pub enum Stream {
@@ -43,21 +45,9 @@ pub struct Tls<S> {
 
 /// A socket and the bytes already taken from it.
 pub struct Plain {
-    socket: Socket,
+    /// `None` while it is out of the event loop: whoever took it out holds the descriptor.
+    socket: Option<Socket>,
     prefix: Buffer,
-}
-
-/// A connected stream socket.
-pub enum Socket {
-    /// TCP over IPv4 or IPv6.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
-    /// Out of the event loop: whoever took it out holds the descriptor.
-    Away {
-        /// Whether it was a unix socket.
-        unix: bool,
-    },
 }
 
 /// Calls the same method on whichever kind of transport this is.
@@ -80,14 +70,9 @@ macro_rules! on_transport {
 }
 
 impl Stream {
-    /// A stream over a TCP socket.
-    pub fn tcp(socket: TcpStream) -> Stream {
-        Stream::Plain(Plain::new(Socket::Tcp(socket)))
-    }
-
-    /// A stream over a unix socket.
-    pub fn unix(socket: UnixStream) -> Stream {
-        Stream::Plain(Plain::new(Socket::Unix(socket)))
+    /// A stream over a socket.
+    pub fn plain(socket: Socket) -> Stream {
+        Stream::Plain(Plain::new(socket))
     }
 
     /// Ready when a read would not wait: bytes, the end, or an error are there.
@@ -112,9 +97,12 @@ impl Stream {
         cx: &mut Context<'_>,
         into: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
-        let mut space = ReadBuf::new(into.space());
+        let mut space = ReadBuf::new(match self {
+            Stream::Plain(plain) => return plain.poll_fill(cx, into),
+            _ => into.space(),
+        });
         let result = match self {
-            Stream::Plain(plain) => Pin::new(plain).poll_read(cx, &mut space),
+            Stream::Plain(_) => return Poll::Pending,
             Stream::ServerTls(tls) => tls.poll_read(cx, &mut space),
             Stream::ClientTls(tls) => tls.poll_read(cx, &mut space),
             #[cfg(test)]
@@ -130,6 +118,19 @@ impl Stream {
     #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         on_transport!(self, inner => Pin::new(inner).poll_write(cx, bytes))
+    }
+
+    /// The same for the last bytes before [`Stream::poll_shutdown`]: over plain sockets they leave
+    /// together with the end.
+    pub fn poll_write_last(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.bare() {
+            Some(socket) => socket.poll_write_last(cx, bytes),
+            None => self.poll_write(cx, bytes),
+        }
     }
 
     /// Writes pieces in one call; returns how many bytes were taken.
@@ -166,13 +167,9 @@ impl Stream {
     }
 
     /// Puts a socket back that [`Stream::leave`] took out.
-    ///
-    /// # Errors
-    /// When it cannot be registered.
-    pub fn rejoin(&mut self, descriptor: OwnedFd) -> io::Result<()> {
-        match self.plain_mut() {
-            Some(plain) => plain.rejoin(descriptor),
-            None => Ok(()),
+    pub fn rejoin(&mut self, poller: &Rc<Poller>, descriptor: OwnedFd) {
+        if let Some(plain) = self.plain_mut() {
+            plain.socket = Some(Socket::new(poller, descriptor));
         }
     }
 
@@ -194,23 +191,23 @@ impl Stream {
 
     /// Our end's address; `None` on a unix socket.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.tcp_socket()?.local_addr().ok()
+        self.socket()?.local_address()
     }
 
     /// The other end's address; `None` on a unix socket.
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        self.tcp_socket()?.peer_addr().ok()
+        self.socket()?.peer_address()
     }
 
     /// Closing the connection resets it from now on: nothing unsent is sent, no port waits.
     pub fn reset_on_close(&self) {
-        if let Some(socket) = self.tcp_socket() {
+        if let Some(socket) = self.socket() {
             // A socket that refuses closes the ordinary way.
             let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
         }
     }
 
-    fn tcp_socket(&self) -> Option<&TcpStream> {
+    fn socket(&self) -> Option<&Socket> {
         let plain = match self {
             Stream::Plain(plain) => plain,
             Stream::ServerTls(tls) => tls.session.get_ref().0,
@@ -218,10 +215,7 @@ impl Stream {
             #[cfg(test)]
             Stream::Scripted(_) => return None,
         };
-        match &plain.socket {
-            Socket::Tcp(socket) => Some(socket),
-            Socket::Unix(_) | Socket::Away { .. } => None,
-        }
+        plain.socket.as_ref()
     }
 
     /// The server name that a client asked for by TLS; empty without one.
@@ -232,11 +226,11 @@ impl Stream {
         }
     }
 
-    /// The plain TCP socket, when this is one and nothing of it is unread: bytes may then bypass
-    /// this process.
-    pub fn plain_tcp(&self) -> Option<&TcpStream> {
+    /// The bare socket, when this is one and nothing of it is unread: bytes may then bypass this
+    /// process.
+    pub fn bare(&self) -> Option<&Socket> {
         match self {
-            Stream::Plain(Plain { socket: Socket::Tcp(socket), prefix }) if prefix.is_empty() => {
+            Stream::Plain(Plain { socket: Some(socket), prefix }) if prefix.is_empty() => {
                 Some(socket)
             }
             _ => None,
@@ -282,7 +276,7 @@ impl Session for tokio_rustls::client::TlsStream<Plain> {
 impl Plain {
     /// A socket of which nothing was read.
     pub fn new(socket: Socket) -> Plain {
-        Plain { socket, prefix: Buffer::empty() }
+        Plain { socket: Some(socket), prefix: Buffer::empty() }
     }
 
     /// Puts bytes in front of those still on the socket.
@@ -295,20 +289,7 @@ impl Plain {
         if !self.prefix.is_empty() {
             return None;
         }
-        let unix = matches!(self.socket, Socket::Unix(_));
-        match std::mem::replace(&mut self.socket, Socket::Away { unix }) {
-            Socket::Tcp(socket) => socket.into_std().ok().map(OwnedFd::from),
-            Socket::Unix(socket) => socket.into_std().ok().map(OwnedFd::from),
-            Socket::Away { .. } => None,
-        }
-    }
-
-    fn rejoin(&mut self, descriptor: OwnedFd) -> io::Result<()> {
-        self.socket = match self.socket {
-            Socket::Away { unix: true } => Socket::Unix(UnixStream::from_std(descriptor.into())?),
-            _ => Socket::Tcp(TcpStream::from_std(descriptor.into())?),
-        };
-        Ok(())
+        self.socket.take().map(Socket::leave)
     }
 
     /// Ready when a read would not wait.
@@ -317,19 +298,39 @@ impl Plain {
         if !self.prefix.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        match &self.socket {
-            Socket::Tcp(socket) => socket.poll_read_ready(cx),
-            Socket::Unix(socket) => socket.poll_read_ready(cx),
-            Socket::Away { .. } => Poll::Ready(Err(away())),
-        }
+        self.present()?.poll_readable(cx)
+    }
+
+    /// Reads into the room of the buffer; `Ok(0)` is the end of the stream.
+    #[inline]
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Buffer,
+    ) -> Poll<io::Result<usize>> {
+        let count = if self.prefix.is_empty() {
+            ready!(self.present()?.poll_read(cx, into.space()))?
+        } else {
+            self.read_prefix(into.space())
+        };
+        into.filled(count);
+        Poll::Ready(Ok(count))
+    }
+
+    #[inline]
+    fn present(&self) -> io::Result<&Socket> {
+        self.socket.as_ref().ok_or_else(away)
     }
 
     #[cold]
-    fn read_prefix(&mut self, into: &mut ReadBuf<'_>) {
-        let count = self.prefix.len().min(into.remaining());
-        into.put_slice(self.prefix.part(0..count));
+    fn read_prefix(&mut self, into: &mut [u8]) -> usize {
+        let count = self.prefix.len().min(into.len());
+        if let Some(room) = into.get_mut(..count) {
+            room.copy_from_slice(self.prefix.part(0..count));
+        }
         self.prefix.consume(count);
         self.prefix.release();
+        count
     }
 }
 
@@ -345,43 +346,34 @@ impl AsyncRead for Plain {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.prefix.is_empty() {
-            self.read_prefix(into);
-            return Poll::Ready(Ok(()));
-        }
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, into),
-            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, into),
-            Socket::Away { .. } => Poll::Ready(Err(away())),
-        }
+        let room = into.initialize_unfilled();
+        let count = if self.prefix.is_empty() {
+            ready!(self.present()?.poll_read(cx, room))?
+        } else {
+            self.read_prefix(room)
+        };
+        into.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Plain {
     #[inline]
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Socket::Away { .. } => Poll::Ready(Err(away())),
-        }
+        self.present()?.poll_write(cx, bytes)
     }
 
     #[inline]
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
-            Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
-            Socket::Away { .. } => Poll::Ready(Err(away())),
-        }
+        self.present()?.poll_write_pieces(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -392,11 +384,7 @@ impl AsyncWrite for Plain {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
-            Socket::Away { .. } => Poll::Ready(Err(away())),
-        }
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.present()?.shut())
     }
 }

@@ -7,18 +7,17 @@
 //! Not known here: time-outs (the caller bounds the whole), and which server was picked.
 
 use std::io;
-use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use evener_balance::Cause;
 use rustls::ClientConfig;
-use socket2::{Domain, Protocol, Type};
-use tokio::net::{TcpSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::target::{Place, Target};
-use crate::io::Stream;
-use crate::io::stream::{Plain, Socket, Tls};
+use crate::io::socket::Socket;
+use crate::io::stream::{Plain, Tls};
+use crate::io::{Poller, Stream};
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -29,19 +28,26 @@ pub struct ConnectError {
     pub words: String,
 }
 
-/// Connects, and makes the TLS handshake if there is a configuration for it.
+/// Connects, and makes the TLS handshake if there is a configuration for it. `speaks`: bytes for the
+/// server are at hand.
 ///
 /// # Errors
 /// [`ConnectError`].
 pub async fn connect(
+    poller: &Rc<Poller>,
     target: &Target,
     tls: Option<&Arc<ClientConfig>>,
+    speaks: bool,
 ) -> Result<Stream, ConnectError> {
     #[cfg(test)]
     if let Some(connected) = crate::simulation::connect(&target.place).await {
         return connected.map_err(ConnectError::socket);
     }
-    let plain = Plain::new(socket(&target.place).await.map_err(ConnectError::socket)?);
+    let plain = Plain::new(
+        socket(poller, &target.place, speaks || tls.is_some())
+            .await
+            .map_err(ConnectError::socket)?,
+    );
     let (Some(config), Some(name)) = (tls, &target.server_name) else {
         return Ok(Stream::Plain(plain));
     };
@@ -52,18 +58,11 @@ pub async fn connect(
     Ok(Stream::ClientTls(Box::new(Tls::new(stream))))
 }
 
-async fn socket(place: &Place) -> io::Result<Socket> {
+async fn socket(poller: &Rc<Poller>, place: &Place, speaks: bool) -> io::Result<Socket> {
     match place {
-        Place::Tcp(address) => Ok(Socket::Tcp(tcp(*address).await?)),
-        Place::Unix(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
+        Place::Tcp(address) => Socket::connect_tcp(poller, *address, speaks).await,
+        Place::Unix(path) => Socket::connect_unix(poller, path),
     }
-}
-
-async fn tcp(address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
-    let domain = Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
-    TcpSocket::from_std_stream(socket.into()).connect(address).await
 }
 
 impl ConnectError {

@@ -14,7 +14,8 @@ use crate::counters::ServerCounter;
 use crate::io::Stream;
 use crate::shard::{PoolView, Shard};
 
-/// Connects to a server within `timeouts.connect`, and not beyond `until`.
+/// Connects to a server within `timeouts.connect`, and not beyond `until`. `speaks`: bytes for it are
+/// at hand.
 ///
 /// # Errors
 /// What it says of the server; `None` when the fault is ours.
@@ -23,12 +24,13 @@ pub async fn dial(
     pool: &Rc<PoolView>,
     index: usize,
     until: u64,
+    speaks: bool,
 ) -> Result<Stream, Option<Cause>> {
     let target = pool.target(index).ok_or(None)?;
     let left = until.saturating_sub(shard.now()).max(1);
     let wait = shard.deadlines.slot();
     wait.arm(pool.spec().timeouts.connect.min(left));
-    let mut connecting = std::pin::pin!(connect(target, pool.tls()));
+    let mut connecting = std::pin::pin!(connect(&shard.servers, target, pool.tls(), speaks));
     let result = poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending => wait.poll(cx).map(|()| Err(ConnectError::late())),

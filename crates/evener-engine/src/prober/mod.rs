@@ -14,7 +14,11 @@ mod probe;
 mod records;
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -24,6 +28,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender};
 use crate::clock;
 use crate::counters::{Counters, ServerCounter, ServerCounters};
 use crate::events::{Event, Events};
+use crate::io::Poller;
 use crate::running::Running;
 use crate::sys::memory::SharedMemory;
 use jobs::{JobId, Jobs};
@@ -68,6 +73,8 @@ pub struct Means {
 
 /// Milliseconds between two signs of life, at most.
 const STAMP: u64 = 500;
+/// Events taken at once.
+const EVENTS: usize = 256;
 /// Checks under way at once, where the limit of descriptors allows.
 const MOST: u64 = 4096;
 /// Share of the limit of descriptors that checks may take.
@@ -92,8 +99,19 @@ pub fn run(means: Means, inbox: UnboundedReceiver<Told>) -> Result<(), String> {
         jobs: Jobs::new(most_at_once(), clock::unix_millis()),
         generation: 0,
     };
-    runtime.block_on(prober.work(inbox, means.own));
-    Ok(())
+    runtime.block_on(async move {
+        let poller = Poller::new(EVENTS).map_err(|why| format!("no event loop: {why}"))?;
+        let ears = poller.clone();
+        let mut hearing = pin!(ears.run());
+        let mut working = pin!(prober.work(inbox, means.own, &poller));
+        poll_fn(|cx| {
+            if hearing.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err("sockets can't be watched any more".to_owned()));
+            }
+            working.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    })
 }
 
 fn most_at_once() -> usize {
@@ -112,15 +130,20 @@ struct Prober {
 }
 
 impl Prober {
-    async fn work(mut self, mut inbox: UnboundedReceiver<Told>, own: WeakUnboundedSender<Told>) {
+    async fn work(
+        mut self,
+        mut inbox: UnboundedReceiver<Told>,
+        own: WeakUnboundedSender<Told>,
+        poller: &Rc<Poller>,
+    ) {
         loop {
             let now = clock::millis();
             self.counters.stamp(now);
             while let Some((job, probe)) = self.jobs.next(now) {
-                let own = own.clone();
+                let (own, poller) = (own.clone(), poller.clone());
                 tokio::task::spawn_local(async move {
                     let began = clock::micros();
-                    let finding = probe.make().await;
+                    let finding = probe.make(&poller).await;
                     let took = clock::micros() - began;
                     if let Some(own) = own.upgrade() {
                         let _ = own.send(Told::Made(Made { job, finding, took }));

@@ -7,13 +7,14 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 
 use super::judge::{Ask, Judge};
-use crate::io::{Buffer, Stream};
+use crate::io::{Buffer, Poller, Stream};
 use crate::pool::connect::connect;
 use crate::pool::target::Target;
 
@@ -43,21 +44,22 @@ pub enum Finding {
 
 impl Probe {
     /// Makes the check.
-    pub async fn make(&self) -> Finding {
+    pub async fn make(&self, poller: &Rc<Poller>) -> Finding {
         let reached = Cell::new("no connection");
-        let made = self.converse(&reached);
+        let made = self.converse(poller, &reached);
         match tokio::time::timeout(Duration::from_millis(self.timeout), made).await {
             Ok(finding) => finding,
             Err(_) => Finding::Failed(format!("{} within {} ms", reached.get(), self.timeout)),
         }
     }
 
-    async fn converse(&self, reached: &Cell<&'static str>) -> Finding {
-        let mut stream = match connect(&self.target, self.tls.as_ref()).await {
-            Ok(stream) => stream,
-            Err(why) if why.cause.is_none() => return Finding::Ours(why.words),
-            Err(why) => return Finding::Failed(why.words),
-        };
+    async fn converse(&self, poller: &Rc<Poller>, reached: &Cell<&'static str>) -> Finding {
+        let mut stream =
+            match connect(poller, &self.target, self.tls.as_ref(), self.ask.is_some()).await {
+                Ok(stream) => stream,
+                Err(why) if why.cause.is_none() => return Finding::Ours(why.words),
+                Err(why) => return Finding::Failed(why.words),
+            };
         stream.reset_on_close();
         let Some(ask) = &self.ask else { return Finding::Passed("connected".to_owned()) };
         reached.set("connected, but the request was not taken");

@@ -9,13 +9,12 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 
 use evener_plan::ListenerProtocol;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 use tokio::task::JoinHandle;
 
 use super::slot::{Open, Slot};
@@ -23,7 +22,9 @@ use super::view::ListenerView;
 use super::{Shard, handshake};
 use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::http::client::{self, Client};
-use crate::io::stream::{Plain, Socket};
+use crate::io::poller::{Watched, Way, give_way};
+use crate::io::socket::Socket;
+use crate::io::stream::Plain;
 use crate::io::{Buffer, Stream};
 use crate::tcp::session;
 
@@ -31,16 +32,13 @@ use crate::tcp::session;
 pub struct Acceptor {
     /// As in the plan's `bind`.
     pub address: String,
-    listener: Rc<Listening>,
+    listener: Rc<Watched>,
     slot: Rc<RefCell<Rc<Slot>>>,
     task: JoinHandle<()>,
 }
 
-enum Listening {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
+/// Connections accepted before others get their turn.
+const AT_ONCE: usize = 16;
 /// How long accepting pauses at a limit, in milliseconds.
 const PAUSE_MS: u64 = 50;
 
@@ -55,7 +53,7 @@ impl Acceptor {
         descriptor: OwnedFd,
         slot: Rc<Slot>,
     ) -> io::Result<Acceptor> {
-        let listener = Rc::new(Listening::new(&address, descriptor)?);
+        let listener = Rc::new(listening(shard, &address, descriptor)?);
         let slot = Rc::new(RefCell::new(slot));
         let task = tokio::task::spawn_local(run(shard.clone(), listener.clone(), slot.clone()));
         Ok(Acceptor { address, listener, slot, task })
@@ -69,57 +67,37 @@ impl Acceptor {
     /// Accepts all that waits and closes the socket.
     pub fn finish(self, shard: &Rc<Shard>) {
         self.task.abort();
-        while let Ok((socket, peer)) = self.listener.accept_now() {
-            begin(shard, &self.slot.borrow(), socket, peer);
+        while let Ok(newcomer) = accept_now(self.listener.as_fd()) {
+            begin(shard, &self.slot.borrow(), newcomer);
         }
     }
 }
 
-impl Listening {
-    fn new(address: &str, descriptor: OwnedFd) -> io::Result<Listening> {
-        if address.starts_with("unix:") {
-            let listener = std::os::unix::net::UnixListener::from(descriptor);
-            listener.set_nonblocking(true)?;
-            return Ok(Listening::Unix(UnixListener::from_std(listener)?));
-        }
-        let listener = std::net::TcpListener::from(descriptor);
-        listener.set_nonblocking(true)?;
+/// A connection that has just been made.
+struct Newcomer {
+    socket: OwnedFd,
+    /// `None` on a unix socket.
+    peer: Option<SocketAddr>,
+}
+
+fn listening(shard: &Shard, address: &str, descriptor: OwnedFd) -> io::Result<Watched> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    if !address.starts_with("unix:") {
         // Accepted sockets inherit it.
-        socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
-        Ok(Listening::Tcp(TcpListener::from_std(listener)?))
+        sockopt::set_tcp_nodelay(&descriptor, true)?;
     }
-
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, Option<SocketAddr>)>> {
-        match self {
-            Listening::Tcp(listener) => {
-                listener.poll_accept(cx).map_ok(|(socket, peer)| (Socket::Tcp(socket), Some(peer)))
-            }
-            Listening::Unix(listener) => {
-                listener.poll_accept(cx).map_ok(|(socket, _)| (Socket::Unix(socket), None))
-            }
-        }
-    }
-
-    /// Accepts without asking the event loop, which may not have heard of a newcomer yet.
-    fn accept_now(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
-        let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-        match self {
-            Listening::Tcp(listener) => {
-                let socket = rustix::net::accept_with(listener.as_fd(), flags)?;
-                let socket = TcpStream::from_std(socket.into())?;
-                let peer = socket.peer_addr().ok();
-                Ok((Socket::Tcp(socket), peer))
-            }
-            Listening::Unix(listener) => {
-                let socket = rustix::net::accept_with(listener.as_fd(), flags)?;
-                Ok((Socket::Unix(UnixStream::from_std(socket.into())?), None))
-            }
-        }
-    }
+    Ok(Watched::new(&shard.clients, descriptor))
 }
 
-async fn run(shard: Rc<Shard>, listener: Rc<Listening>, slot: Rc<RefCell<Rc<Slot>>>) {
+fn accept_now(listener: BorrowedFd<'_>) -> rustix::io::Result<Newcomer> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    Ok(Newcomer { socket, peer: peer.and_then(|peer| peer.try_into().ok()) })
+}
+
+async fn run(shard: Rc<Shard>, listener: Rc<Watched>, slot: Rc<RefCell<Rc<Slot>>>) {
     let mut paused = false;
+    let mut at_once = 0;
     loop {
         let here = slot.borrow().clone();
         let view = here.view();
@@ -135,8 +113,13 @@ async fn run(shard: Rc<Shard>, listener: Rc<Listening>, slot: Rc<RefCell<Rc<Slot
         }
         drop(view);
         paused = false;
-        match poll_fn(|cx| listener.poll_accept(cx)).await {
-            Ok((socket, peer)) => begin(&shard, &slot.borrow(), socket, peer),
+        if at_once == AT_ONCE {
+            give_way().await;
+            at_once = 0;
+        }
+        at_once += 1;
+        match poll_fn(|cx| listener.poll_call(cx, Way::Read, accept_now)).await {
+            Ok(newcomer) => begin(&shard, &slot.borrow(), newcomer),
             Err(why) if is_peers(&why) => {}
             Err(_) => {
                 shard.worker.add(WorkerCounter::AcceptPauses, 1);
@@ -163,35 +146,40 @@ fn is_full(shard: &Shard, view: &ListenerView) -> bool {
     view.spec().connections.is_some_and(|limit| open >= limit) || shard.is_full()
 }
 
-fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, socket: Socket, peer: Option<SocketAddr>) {
+/// Each kind of connection is a task of its own size: thousands of them may stand.
+fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, newcomer: Newcomer) {
     let view = slot.view();
     let open = Open::new(slot.clone());
-    let plain = Plain::new(socket);
-    tokio::task::spawn_local(connection(shard.clone(), view, plain, peer, open));
+    let Newcomer { socket, peer } = newcomer;
+    let plain = Plain::new(Socket::new(&shard.clients, socket));
+    let shard = shard.clone();
+    if let Some(config) = view.running().tls.clone() {
+        tokio::task::spawn_local(async move {
+            if let Some(stream) = handshake::accept(&shard, &view, &config, plain).await {
+                serve(shard, view, stream, peer, open);
+            }
+        });
+    } else {
+        serve(shard, view, Stream::Plain(plain), peer, open);
+    }
 }
 
-async fn connection(
+fn serve(
     shard: Rc<Shard>,
     view: Rc<ListenerView>,
-    plain: Plain,
+    stream: Stream,
     peer: Option<SocketAddr>,
     open: Open,
 ) {
-    let stream = match &view.running().tls {
-        None => Stream::Plain(plain),
-        Some(config) => match handshake::accept(&shard, &view, config, plain).await {
-            Some(stream) => stream,
-            None => return,
-        },
-    };
     match view.spec().protocol {
-        ListenerProtocol::Tcp => session::serve(&shard, &view, stream, open).await,
+        ListenerProtocol::Tcp => {
+            tokio::task::spawn_local(session::serve(shard, view, stream, open));
+        }
         ListenerProtocol::Http => {
-            drop(view);
             let wait = shard.deadlines.slot();
             let inbox = Buffer::empty();
             let client = Client { stream, inbox, peer, open, wait };
-            client::serve(shard, client).await;
+            tokio::task::spawn_local(client::serve(shard, client));
         }
     }
 }

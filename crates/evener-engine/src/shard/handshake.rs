@@ -13,7 +13,7 @@ use std::task::Poll;
 
 use evener_proto::h1::answer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio_rustls::TlsAcceptor;
 
 use super::Shard;
@@ -44,11 +44,7 @@ pub async fn accept(
     let mut first = Buffer::empty();
     let mut peek = poll_fn(|cx| {
         std::task::ready!(plain.poll_readable(cx))?;
-        let mut space = ReadBuf::new(first.space());
-        std::task::ready!(std::pin::Pin::new(&mut plain).poll_read(cx, &mut space))?;
-        let count = space.filled().len();
-        first.filled(count);
-        Poll::Ready(Ok(()))
+        plain.poll_fill(cx, &mut first).map_ok(|_| ())
     });
     match bounded(&mut peek).await {
         // Browsers connect ahead and leave without a word.

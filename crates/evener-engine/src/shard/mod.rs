@@ -18,12 +18,14 @@ pub mod view;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
 
 use evener_balance::{State, Transition};
 use rustix::time::{
@@ -39,6 +41,7 @@ use crate::counters::{Counters, ServerCounter, WorkerBlock, WorkerCounter, Worke
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
 use crate::http::work::Work;
+use crate::io::Poller;
 use crate::io::deadlines::TICK_MS;
 use crate::io::parking::Parking;
 use crate::io::{Deadlines, buffers};
@@ -99,6 +102,10 @@ pub struct Shard {
     pub log: ShardLog,
     common: Common,
     parking: Parking<Parked>,
+    /// Clients' sockets, and those that listen.
+    pub clients: Rc<Poller>,
+    /// Servers' sockets.
+    pub servers: Rc<Poller>,
     #[allow(clippy::vec_box, reason = "it is lent as a box: a task must not move 500 bytes about")]
     works: RefCell<Vec<Box<Work>>>,
     view: RefCell<Option<Rc<View>>>,
@@ -121,6 +128,11 @@ pub struct Shard {
     trimmed: Cell<(usize, u64)>,
 }
 
+/// Events of clients taken at once: what these ask for is carried on before others begin. With 1000
+/// busy clients 4 to 64 cost the same and 1024 an eighth more; new connections are dearer below 32.
+const CLIENTS: usize = 32;
+/// Events of servers taken at once.
+const SERVERS: usize = 256;
 /// Working sets kept for use.
 const WORKS: usize = 256;
 /// Warnings about servers a second, per shard.
@@ -167,8 +179,19 @@ pub fn run(
         let shard = Rc::new(Shard::new(id, memory, common)?);
         tokio::task::spawn_local(tick(shard.clone()));
         tokio::task::spawn_local(wake_parked(shard.clone()));
-        obey(shard, commands).await;
-        Ok(())
+        let mut ears = [&shard.servers, &shard.clients].map(|poller| {
+            let poller = poller.clone();
+            tokio::task::spawn_local(async move { poller.run().await })
+        });
+        let mut obeying = pin!(obey(shard, commands));
+        poll_fn(|cx| {
+            // Deaf, a shard is better replaced.
+            if ears.iter_mut().any(|ear| Pin::new(ear).poll(cx).is_ready()) {
+                return Poll::Ready(Err(format!("shard {id}: sockets can't be watched any more")));
+            }
+            obeying.as_mut().poll(cx).map(Ok)
+        })
+        .await
     })
 }
 
@@ -245,6 +268,8 @@ impl Shard {
             counters,
             common,
             parking: Parking::new().map_err(|why| format!("shard {id}: {why}"))?,
+            clients: Poller::new(CLIENTS).map_err(|why| format!("shard {id}: {why}"))?,
+            servers: Poller::new(SERVERS).map_err(|why| format!("shard {id}: {why}"))?,
             works: RefCell::default(),
             view: RefCell::default(),
             slots: RefCell::default(),
@@ -334,9 +359,8 @@ impl Shard {
     }
 
     fn unpark(self: &Rc<Self>, parked: Parked) {
-        if let Some(client) = parked.into_client(self.deadlines.slot()) {
-            tokio::task::spawn_local(client::serve(self.clone(), client));
-        }
+        let client = parked.into_client(&self.clients, self.deadlines.slot());
+        tokio::task::spawn_local(client::serve(self.clone(), client));
     }
 
     /// A server's state has changed.
@@ -400,6 +424,9 @@ impl Shard {
             removed.remove();
             removed.cut_tunnels_at(until);
         }
+        if !slots.is_empty() {
+            self.deadlines.wake_all();
+        }
         *slots = named;
         drop(slots);
         self.generations.borrow_mut().push((generation, Arc::downgrade(&view.running)));
@@ -452,6 +479,7 @@ impl Shard {
         for slot in self.slots.borrow().values() {
             slot.cut_tunnels_at(tunnels);
         }
+        self.deadlines.wake_all();
         let wait = self.deadlines.slot();
         let goes_on =
             |now| (self.open() > 0 && now < requests) || (self.tunnels.get() > 0 && now < tunnels);

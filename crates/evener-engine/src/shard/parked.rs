@@ -1,12 +1,12 @@
 //! A client connection out of the runtime: its descriptor and the little that is needed to go on.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use tokio::net::{TcpStream, UnixStream};
+use std::rc::Rc;
 
 use super::slot::Open;
 use crate::http::client::Client;
-use crate::io::{Buffer, Deadline, Stream};
+use crate::io::socket::Socket;
+use crate::io::{Buffer, Deadline, Poller, Stream};
 
 /// A client connection that stands idle. Small, since there may be very many: what can be made
 /// anew from the descriptor is not kept.
@@ -17,8 +17,7 @@ pub struct Parked {
 }
 
 enum Kind {
-    Tcp,
-    Unix,
+    Plain,
     /// A TLS session, its socket taken out.
     Session(Box<Stream>),
 }
@@ -26,29 +25,27 @@ enum Kind {
 impl Parked {
     /// Takes a connection out of the runtime. `None`: it could not be taken out and is closed.
     pub fn of(client: Client) -> Option<Parked> {
-        let Client { mut stream, peer, open, .. } = client;
+        let Client { mut stream, open, .. } = client;
         let descriptor = stream.leave()?;
-        let kind = match (stream.is_tls(), peer) {
-            (true, _) => Kind::Session(Box::new(stream)),
-            (false, Some(_)) => Kind::Tcp,
-            (false, None) => Kind::Unix,
+        let kind = match stream.is_tls() {
+            true => Kind::Session(Box::new(stream)),
+            false => Kind::Plain,
         };
         Some(Parked { descriptor, kind, open })
     }
 
-    /// Takes it back in. `None`: it has ended.
-    pub fn into_client(self, wait: Deadline) -> Option<Client> {
+    /// Takes it back in.
+    pub fn into_client(self, poller: &Rc<Poller>, wait: Deadline) -> Client {
         let Parked { descriptor, kind, open } = self;
         let stream = match kind {
-            Kind::Tcp => Stream::tcp(TcpStream::from_std(descriptor.into()).ok()?),
-            Kind::Unix => Stream::unix(UnixStream::from_std(descriptor.into()).ok()?),
+            Kind::Plain => Stream::plain(Socket::new(poller, descriptor)),
             Kind::Session(mut stream) => {
-                stream.rejoin(descriptor).ok()?;
+                stream.rejoin(poller, descriptor);
                 *stream
             }
         };
         let peer = stream.peer_address();
-        Some(Client { stream, inbox: Buffer::empty(), peer, open, wait })
+        Client { stream, inbox: Buffer::empty(), peer, open, wait }
     }
 
     /// Whether its listener still exists.

@@ -5,8 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::Notify;
-
 use super::view::ListenerView;
 use crate::counters::{ListenerCounters, WorkerBlock, WorkerCounter};
 
@@ -17,8 +15,6 @@ pub struct Slot {
     listening: Cell<bool>,
     /// When tunnels and sessions that still go on are cut; 0 while nobody wants them to end.
     cut_at: Cell<u64>,
-    /// Wakes them when that is set.
-    leaving: Notify,
     counts: Counts,
 }
 
@@ -52,9 +48,8 @@ pub struct Counts {
 impl Slot {
     /// A listener of this generation.
     pub fn new(view: Rc<ListenerView>, counts: Counts) -> Slot {
-        let leaving = Notify::new();
         let (listening, cut_at) = (Cell::new(true), Cell::new(0));
-        Slot { view: RefCell::new(view), listening, cut_at, leaving, counts }
+        Slot { view: RefCell::new(view), listening, cut_at, counts }
     }
 
     /// What it is now, or was last.
@@ -72,10 +67,10 @@ impl Slot {
         self.listening.set(false);
     }
 
-    /// Tunnels and sessions have until then, in milliseconds on the worker's clock.
+    /// Tunnels and sessions have until then, in milliseconds on the worker's clock. They find out when
+    /// they are woken.
     pub fn cut_tunnels_at(&self, at: u64) {
         self.cut_at.set(at);
-        self.leaving.notify_waiters();
     }
 }
 
@@ -109,14 +104,11 @@ impl Open {
 }
 
 impl Tunnel {
-    /// Waits until tunnels of this listener are to end; gives when they are cut.
-    pub async fn cut_at(&self) -> u64 {
-        loop {
-            let told = self.slot.leaving.notified();
-            match self.slot.cut_at.get() {
-                0 => told.await,
-                at => return at,
-            }
+    /// When it is to be cut, if it is.
+    pub fn cut_at(&self) -> Option<u64> {
+        match self.slot.cut_at.get() {
+            0 => None,
+            at => Some(at),
         }
     }
 }

@@ -121,9 +121,7 @@ impl Sim {
         let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
         let wait = shard.deadlines.slot();
         if view.spec().protocol == evener_plan::ListenerProtocol::Tcp {
-            self.world
-                .tasks
-                .spawn(async move { session::serve(&shard, &view, stream, open).await });
+            self.world.tasks.spawn(session::serve(shard, view, stream, open));
         } else {
             let inbox = Buffer::empty();
             let client = Client { stream, inbox, peer: Some(peer), open, wait };

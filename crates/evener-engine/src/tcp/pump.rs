@@ -7,13 +7,13 @@
 //!   it pays: a pipe costs two descriptors and about ten calls, a copied 256 KiB as much.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
+use crate::io::poller::Way;
+use crate::io::socket::Socket;
 use crate::io::{Buffer, Stream};
 
 /// Bytes after which splice pays.
@@ -26,6 +26,8 @@ pub struct Pump {
     buffer: Buffer,
     pipe: Option<Pipe>,
     state: State,
+    /// What reading came to, told once all that was read before is written.
+    failed: Option<io::Error>,
     /// Bytes moved.
     pub moved: u64,
 }
@@ -47,7 +49,7 @@ struct Pipe {
 impl Pump {
     /// A pump with bytes that were read before.
     pub fn new(first: Buffer) -> Pump {
-        Pump { buffer: first, pipe: None, state: State::Open, moved: 0 }
+        Pump { buffer: first, pipe: None, state: State::Open, failed: None, moved: 0 }
     }
 
     /// Gives bytes that come before all others.
@@ -55,7 +57,13 @@ impl Pump {
         self.buffer = bytes;
     }
 
-    /// Moves what can be moved. Ready when the direction is over.
+    /// Whether all has gone, the end included.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Moves what can be moved. Ready when the direction is over. `last`: the other direction is
+    /// over too, so that the connection is closed behind this one.
     ///
     /// # Errors
     /// Those of either stream.
@@ -64,14 +72,21 @@ impl Pump {
         cx: &mut Context<'_>,
         from: &mut Stream,
         to: &mut Stream,
+        last: bool,
     ) -> Poll<io::Result<()>> {
         loop {
             if self.state == State::Done {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.poll_drain(cx, to))?;
+            if let Some(why) = self.failed.take() {
+                return Poll::Ready(Err(why));
+            }
             if self.state == State::Ending {
-                ready!(to.poll_shutdown(cx))?;
+                // Closing a bare socket says the same with a call less.
+                if !last || to.bare().is_none() {
+                    ready!(to.poll_shutdown(cx))?;
+                }
                 self.state = State::Done;
                 continue;
             }
@@ -82,21 +97,21 @@ impl Pump {
     /// Writes what was read.
     fn poll_drain(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<io::Result<()>> {
         while !self.buffer.is_empty() {
-            let count = ready!(to.poll_write(cx, self.buffer.bytes()))?;
+            let written = match self.state {
+                State::Ending => to.poll_write_last(cx, self.buffer.bytes()),
+                _ => to.poll_write(cx, self.buffer.bytes()),
+            };
+            let count = ready!(written)?;
             if count == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero)));
             }
             self.buffer.consume(count);
             self.moved += count as u64;
         }
-        if let (Some(pipe), Some(socket)) = (&mut self.pipe, to.plain_tcp()) {
+        if let (Some(pipe), Some(socket)) = (&mut self.pipe, to.bare()) {
             while pipe.held > 0 {
-                ready!(socket.poll_write_ready(cx))?;
-                match socket.try_io(Interest::WRITABLE, || pipe.empty_into(socket)) {
-                    Ok(count) => self.moved += count as u64,
-                    Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(why) => return Poll::Ready(Err(why)),
-                }
+                let empty = |socket: BorrowedFd<'_>| pipe.empty_into(socket);
+                self.moved += ready!(socket.poll_call(cx, Way::Write, empty))? as u64;
             }
         }
         to.poll_flush(cx)
@@ -122,10 +137,28 @@ impl Pump {
                 }
             }
         };
-        if count == 0 {
+        if count == 0 || self.reaches_end(cx, from) {
             self.state = State::Ending;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether what was read is the last, where that is known before it is written: then it leaves
+    /// together with the end.
+    fn reaches_end(&mut self, cx: &mut Context<'_>, from: &mut Stream) -> bool {
+        while from.bare().is_some_and(Socket::has_end) && self.failed.is_none() {
+            if self.pipe.is_some() || self.buffer.is_full() {
+                break;
+            }
+            match from.poll_read(cx, &mut self.buffer) {
+                Poll::Ready(Ok(0)) => return true,
+                Poll::Ready(Ok(_)) => {}
+                // Sockets tell an error once.
+                Poll::Ready(Err(why)) => self.failed = Some(why),
+                Poll::Pending => break,
+            }
+        }
+        false
     }
 
     fn splices(&mut self, from: &Stream, to: &Stream) -> bool {
@@ -133,7 +166,7 @@ impl Pump {
             return true;
         }
         let pays = self.moved >= SPLICE_AFTER;
-        if pays && from.plain_tcp().is_some() && to.plain_tcp().is_some() {
+        if pays && from.bare().is_some() && to.bare().is_some() {
             // Without a pipe (descriptors are scarce) bytes are copied as before.
             self.pipe = Pipe::new().ok();
             self.buffer.release();
@@ -142,16 +175,10 @@ impl Pump {
     }
 
     fn poll_splice(&mut self, cx: &mut Context<'_>, from: &Stream) -> Poll<io::Result<usize>> {
-        let (Some(pipe), Some(socket)) = (&mut self.pipe, from.plain_tcp()) else {
+        let (Some(pipe), Some(socket)) = (&mut self.pipe, from.bare()) else {
             return Poll::Ready(Ok(0));
         };
-        loop {
-            ready!(socket.poll_read_ready(cx))?;
-            match socket.try_io(Interest::READABLE, || pipe.fill_from(socket)) {
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        socket.poll_call(cx, Way::Read, |socket| pipe.fill_from(socket))
     }
 }
 
@@ -163,14 +190,14 @@ impl Pipe {
         Ok(Pipe { out, into, held: 0 })
     }
 
-    fn fill_from(&mut self, socket: &TcpStream) -> io::Result<usize> {
+    fn fill_from(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<usize> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let count = splice(socket, None, &self.into, None, PIPE_BYTES, flags)?;
         self.held += count;
         Ok(count)
     }
 
-    fn empty_into(&mut self, socket: &TcpStream) -> io::Result<usize> {
+    fn empty_into(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<usize> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let count = splice(&self.out, None, socket, None, self.held, flags)?;
         self.held -= count;
@@ -187,7 +214,8 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::io::buffers;
+    use crate::io::poller::within;
+    use crate::io::{Poller, buffers};
     use crate::simulation::{Pipe as Peer, Wire, pair};
 
     /// A pump between two scripted peers.
@@ -211,7 +239,7 @@ mod tests {
         fn settle(&mut self) -> Poll<io::Result<()>> {
             let mut cx = Context::from_waker(Waker::noop());
             loop {
-                let result = self.pump.poll(&mut cx, &mut self.from, &mut self.to);
+                let result = self.pump.poll(&mut cx, &mut self.from, &mut self.to, false);
                 let moved = [&self.source, &self.sink].map(|peer| peer.borrow_mut().step());
                 if result.is_ready() || moved == [false, false] {
                     return result;
@@ -262,21 +290,20 @@ mod tests {
     }
 
     /// A connection over loopback, with a blocking far end for a thread of its own.
-    fn connected() -> (Stream, std::net::TcpStream) {
+    fn connected(poller: &Rc<Poller>) -> (Stream, std::net::TcpStream) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (near, _) = listener.accept().unwrap();
         near.set_nonblocking(true).unwrap();
-        (Stream::tcp(TcpStream::from_std(near).unwrap()), far)
+        (Stream::plain(Socket::new(poller, near.into())), far)
     }
 
-    #[test]
-    fn between_sockets_bytes_bypass_the_process_once_it_pays_and_none_is_lost() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        let bytes: Vec<u8> = (0..5_000_000u32).map(|at| (at % 253) as u8).collect();
-        let sent = bytes.clone();
-        runtime.block_on(async {
-            let ((mut from, mut source), (mut to, mut sink)) = (connected(), connected());
+    /// What arrives of these bytes through a pump between two sockets, and the pump.
+    fn pumped(bytes: &[u8], last: bool) -> (Vec<u8>, Pump) {
+        let sent = bytes.to_vec();
+        within(16, async |poller| {
+            let ((mut from, mut source), (mut to, mut sink)) =
+                (connected(&poller), connected(&poller));
             let sending = std::thread::spawn(move || {
                 source.write_all(&sent).unwrap();
                 source.shutdown(std::net::Shutdown::Write).unwrap();
@@ -288,11 +315,30 @@ mod tests {
                 received
             });
             let mut pump = Pump::new(Buffer::empty());
-            poll_fn(|cx| pump.poll(cx, &mut from, &mut to)).await.unwrap();
-            assert!(pump.pipe.is_some(), "it came to splicing");
-            assert_eq!((pump.moved, buffers::lent()), (5_000_000, 0));
-            assert!(receiving.join().unwrap() == bytes);
+            poll_fn(|cx| pump.poll(cx, &mut from, &mut to, last)).await.unwrap();
+            drop(to);
             drop(sending.join().unwrap());
-        });
+            (receiving.join().unwrap(), pump)
+        })
+    }
+
+    #[test]
+    fn between_sockets_bytes_bypass_the_process_once_it_pays_and_none_is_lost() {
+        let bytes: Vec<u8> = (0..5_000_000u32).map(|at| (at % 253) as u8).collect();
+        let (received, pump) = pumped(&bytes, false);
+        assert!(pump.pipe.is_some(), "it came to splicing");
+        assert_eq!((pump.moved, buffers::lent()), (5_000_000, 0));
+        assert!(received == bytes);
+    }
+
+    #[test]
+    fn last_bytes_arrive_whether_our_side_is_ended_or_closed_behind_them() {
+        for count in [0, 1, 100, 20_000] {
+            for last in [false, true] {
+                let bytes = vec![b'x'; count];
+                let (received, pump) = pumped(&bytes, last);
+                assert!(received == bytes && pump.is_over());
+            }
+        }
     }
 }

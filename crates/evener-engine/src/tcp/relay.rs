@@ -6,8 +6,7 @@
 //!
 //! Not known here: who the two are.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use evener_plan::Listener;
@@ -27,10 +26,11 @@ pub struct Relay {
     up: Pump,
     down: Pump,
     bounds: Bounds,
-    idle: Deadline,
-    max: Deadline,
-    /// Set when a drain wants it to end.
-    cut: Deadline,
+    wait: Deadline,
+    /// When it is too old, in milliseconds on the shard's clock.
+    old_at: u64,
+    /// When it has stood idle for too long.
+    idle_at: u64,
     /// Bytes moved when the idle time last began.
     seen: u64,
 }
@@ -56,19 +56,11 @@ impl Bounds {
 impl Relay {
     /// Before the first byte.
     pub fn new(shard: &Shard, bounds: Bounds) -> Relay {
-        let max = shard.deadlines.slot();
-        if let Some(after) = bounds.max {
-            max.arm(after);
-        }
-        Relay {
-            up: Pump::new(Buffer::empty()),
-            down: Pump::new(Buffer::empty()),
-            bounds,
-            idle: shard.deadlines.slot(),
-            max,
-            cut: shard.deadlines.slot(),
-            seen: 0,
-        }
+        let wait = shard.deadlines.slot();
+        let old_at = bounds.max.map_or(u64::MAX, |max| wait.after(max));
+        let idle_at = wait.after(bounds.idle);
+        let (up, down) = (Pump::new(Buffer::empty()), Pump::new(Buffer::empty()));
+        Relay { up, down, bounds, wait, old_at, idle_at, seen: 0 }
     }
 
     /// Bytes of the client that were read before.
@@ -83,16 +75,7 @@ impl Relay {
 
     /// Carries bytes until it is over.
     pub async fn run(mut self, client: &mut Stream, server: &mut Stream, tunnel: Tunnel) -> End {
-        let mut leaving = pin!(tunnel.cut_at());
-        let cause = poll_fn(|cx| {
-            if !self.cut.armed()
-                && let Poll::Ready(at) = leaving.as_mut().poll(cx)
-            {
-                self.cut.arm_at(at);
-            }
-            self.poll(cx, client, server)
-        })
-        .await;
+        let cause = poll_fn(|cx| self.poll(cx, client, server, &tunnel)).await;
         End { up: self.up.moved, down: self.down.moved, cause }
     }
 
@@ -101,28 +84,30 @@ impl Relay {
         cx: &mut Context<'_>,
         client: &mut Stream,
         server: &mut Stream,
+        tunnel: &Tunnel,
     ) -> Poll<Option<&'static str>> {
-        let up = self.up.poll(cx, client, server);
-        let down = self.down.poll(cx, server, client);
+        let down = self.down.poll(cx, server, client, self.up.is_over());
+        let up = self.up.poll(cx, client, server, self.down.is_over());
         match (up, down) {
             (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(Some("reset")),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(None),
-            _ => self.poll_bounds(cx),
+            _ => self.poll_bounds(cx, tunnel),
         }
     }
 
-    fn poll_bounds(&mut self, cx: &mut Context<'_>) -> Poll<Option<&'static str>> {
+    fn poll_bounds(&mut self, cx: &mut Context<'_>, tunnel: &Tunnel) -> Poll<Option<&'static str>> {
         let moved = self.up.moved + self.down.moved;
         if moved != self.seen {
             self.seen = moved;
-            self.idle.disarm();
+            self.idle_at = self.wait.after(self.bounds.idle);
         }
-        if self.cut.armed() && self.cut.poll(cx).is_ready() {
-            return Poll::Ready(Some("drain_cut"));
-        }
-        if self.bounds.max.is_some() && self.max.poll(cx).is_ready() {
-            return Poll::Ready(Some("tunnel_max"));
-        }
-        self.idle.poll_wait(cx, self.bounds.idle).map(|()| Some("tunnel_idle"))
+        let ends = [
+            (tunnel.cut_at().unwrap_or(u64::MAX), "drain_cut"),
+            (self.old_at, "tunnel_max"),
+            (self.idle_at, "tunnel_idle"),
+        ];
+        let (at, cause) = ends.into_iter().min().unwrap_or((u64::MAX, ""));
+        self.wait.arm_at(at);
+        self.wait.poll(cx).map(|()| Some(cause))
     }
 }

@@ -6,29 +6,42 @@
 //! - The lease lasts as long as the session.
 //! - Whoever finds no server is closed at once.
 
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use evener_balance::{Outcome, Tried};
 
 use super::relay::{Bounds, Relay};
 use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
-use crate::io::Stream;
+use crate::io::{Buffer, Stream};
 use crate::pool::dial;
 use crate::running::RunningAnswer;
 use crate::shard::{ListenerView, Open, PoolView, Shard};
 
 /// Carries a session to its end.
-pub async fn serve(shard: &Rc<Shard>, view: &Rc<ListenerView>, mut client: Stream, open: Open) {
+pub async fn serve(shard: Rc<Shard>, view: Rc<ListenerView>, mut client: Stream, open: Open) {
+    let shard = &shard;
     let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
     let Some(pool) = view.pool(*index) else { return };
     let started = shard.micros();
+    // What the client says at once can travel with the end of the handshake.
+    let mut first = Buffer::empty();
+    let said = poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await;
+    if let Poll::Ready(Err(_)) = said {
+        // Sockets tell an error once.
+        return view.counters.add(ListenerCounter::Reset);
+    }
     pool.counters.add(PoolCounter::Requests);
-    let Some((lease, mut server)) = connect(shard, &pool).await else {
+    let speaks = !first.is_empty();
+    first.release();
+    let Some((lease, mut server)) = connect(shard, &pool, speaks).await else {
         view.counters.add(ListenerCounter::SessionsRefused);
         return;
     };
     view.counters.add(ListenerCounter::SessionsServed);
-    let relay = Relay::new(shard, Bounds::of(view.spec()));
+    let mut relay = Relay::new(shard, Bounds::of(view.spec()));
+    relay.client_first(first);
     let end = relay.run(&mut client, &mut server, open.tunnel()).await;
     let counters = pool.server_counters(shard, lease.index());
     counters.add(ServerCounter::BytesOut, end.up);
@@ -50,6 +63,7 @@ pub async fn serve(shard: &Rc<Shard>, view: &Rc<ListenerView>, mut client: Strea
 async fn connect(
     shard: &Rc<Shard>,
     pool: &Rc<PoolView>,
+    speaks: bool,
 ) -> Option<(evener_balance::Lease, Stream)> {
     let mut tried = Tried::new();
     let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
@@ -62,7 +76,7 @@ async fn connect(
             }
         };
         tried.insert(lease.index());
-        match dial::dial(shard, pool, lease.index(), until).await {
+        match dial::dial(shard, pool, lease.index(), until, speaks).await {
             Ok(stream) => {
                 dial::report(shard, pool, &lease, Outcome::SessionEnded);
                 return Some((lease, stream));

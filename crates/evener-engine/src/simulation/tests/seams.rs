@@ -1,22 +1,25 @@
 //! The five seams of DESIGN.md §6, each with a test of its name.
 
 use std::future::poll_fn;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::task::Poll;
 
 use evener_balance::{Cause, Outcome};
-use tokio::net::UnixStream;
 
 use super::{GET, OK, answered};
-use crate::io::stream::{Plain, Socket};
+use crate::io::poller::within;
+use crate::io::socket::Socket;
+use crate::io::stream::Plain;
 use crate::io::{Buffer, Stream};
 use crate::simulation::{Sim, on_every_wire};
 
 #[test]
 fn unread_prefix_a_stream_gives_back_what_was_taken_to_look_at_it() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-    runtime.block_on(async {
-        let (near, far) = UnixStream::pair().unwrap();
-        let mut plain = Plain::new(Socket::Unix(near));
+    within(4, async |poller| {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut plain = Plain::new(Socket::new(&poller, near.into()));
         plain.unread(Buffer::of(b"first "));
         let mut stream = Stream::Plain(plain);
         let mut inbox = Buffer::empty();
@@ -26,7 +29,7 @@ fn unread_prefix_a_stream_gives_back_what_was_taken_to_look_at_it() {
             poll_fn(|cx| stream.poll_readable(cx)).await.unwrap();
             poll_fn(|cx| stream.poll_read(cx, &mut inbox)).await.unwrap();
             if inbox.len() == 6 {
-                far.try_write(b"behind").unwrap();
+                far.write_all(b"behind").unwrap();
             }
         }
         assert_eq!(inbox.bytes(), b"first behind");

@@ -1,0 +1,449 @@
+//! Readiness of many sockets behind one nested epoll descriptor.
+//!
+//! Rules kept here:
+//! - A shard has two, one for its clients and one for its servers. Events are taken a handful at a
+//!   time and in turn, so that a request that has begun goes on before many others begin: what it
+//!   touches is still in the cache, few connections to servers are in use at once, and the servers
+//!   are not flooded when this process is what everybody waits for.
+//! - A descriptor is registered when something has to be waited for and not before, for reading
+//!   first, and is never taken out: closing it does that. What a call says about readiness (it would
+//!   wait, or it took less than there was room for) is believed.
+//! - One task waits for a descriptor at a time, whichever way bytes go.
+//!
+//! Not known here: what the descriptors are.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use rustix::event::{Timespec, epoll};
+use tokio::io::unix::AsyncFd;
+
+use crate::sys::watch::watch;
+
+/// What a descriptor can be ready for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Bytes, the end, an error or a newcomer are there.
+    Read = 1,
+    /// There is room, or an error.
+    Write = 2,
+}
+
+/// The end or an error has come: reads find out about it without being told again.
+const ENDED: u8 = 4;
+const BOTH: u8 = Way::Read as u8 | Way::Write as u8;
+
+/// Descriptors and who waits for them.
+pub struct Poller {
+    epoll: AsyncFd<OwnedFd>,
+    events: RefCell<Vec<epoll::Event>>,
+    places: RefCell<Places>,
+    /// Most events taken at once.
+    most: usize,
+}
+
+#[derive(Default)]
+struct Places {
+    all: Vec<Place>,
+    free: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Place {
+    /// Bits of [`Way`], and [`ENDED`].
+    ready: u8,
+    waker: Option<Waker>,
+}
+
+/// A descriptor of the event loop. Closed when dropped.
+pub struct Watched {
+    descriptor: OwnedFd,
+    /// Bits of [`Way`] that the kernel tells about.
+    told: Cell<u8>,
+    seat: Seat,
+}
+
+/// A place that is given back when dropped.
+struct Seat {
+    poller: Rc<Poller>,
+    index: u32,
+}
+
+impl Poller {
+    /// One that takes so many events at once. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// When the kernel has no epoll descriptor left for us.
+    pub fn new(most: usize) -> io::Result<Rc<Poller>> {
+        let epoll = watch(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
+        let (events, places) = (RefCell::new(Vec::with_capacity(most)), RefCell::default());
+        Ok(Rc::new(Poller { epoll, events, places, most }))
+    }
+
+    /// Hands events out for as long as it is polled; a task of its own does that.
+    ///
+    /// # Errors
+    /// Those of the nested descriptor.
+    pub async fn run(&self) -> io::Result<()> {
+        loop {
+            std::future::poll_fn(|cx| self.poll_turn(cx)).await?;
+            give_way().await;
+        }
+    }
+
+    /// One handful of events.
+    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ready = ready!(self.epoll.poll_read_ready(cx))?;
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        let room = rustix::buffer::spare_capacity(&mut *events);
+        match epoll::wait(self.epoll.get_ref(), room, Some(&Timespec::default())) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(why) => return Poll::Ready(Err(why.into())),
+        }
+        if events.len() < self.most {
+            ready.clear_ready();
+        }
+        let mut places = self.places.borrow_mut();
+        for event in events.iter() {
+            let Some(place) = places.all.get_mut(event.data.u64() as usize) else { continue };
+            place.ready |= bits(event.flags);
+            if let Some(waker) = place.waker.take() {
+                waker.wake();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_seat(self: &Rc<Self>, ready: u8) -> Seat {
+        let mut places = self.places.borrow_mut();
+        let place = Place { ready, waker: None };
+        let index = match places.free.pop() {
+            Some(index) => index,
+            None => places.all.len() as u32,
+        };
+        match places.all.get_mut(index as usize) {
+            Some(free) => *free = place,
+            None => places.all.push(place),
+        }
+        Seat { poller: self.clone(), index }
+    }
+}
+
+/// Lets every other task that can go on do so first.
+pub async fn give_way() {
+    let mut done = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut done, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What an event says.
+fn bits(flags: epoll::EventFlags) -> u8 {
+    use epoll::EventFlags as Flags;
+    let mut ready = 0;
+    if flags.intersects(Flags::IN | Flags::RDHUP) {
+        ready |= Way::Read as u8;
+    }
+    if flags.contains(Flags::OUT) {
+        ready |= Way::Write as u8;
+    }
+    if flags.contains(Flags::RDHUP) {
+        ready |= ENDED;
+    }
+    if flags.intersects(Flags::HUP | Flags::ERR) {
+        ready |= BOTH | ENDED;
+    }
+    ready
+}
+
+impl Watched {
+    /// A descriptor about which nothing is known: the first call in either way finds out.
+    pub fn new(poller: &Rc<Poller>, descriptor: OwnedFd) -> Watched {
+        Watched { descriptor, told: Cell::new(0), seat: poller.take_seat(BOTH) }
+    }
+
+    /// One that is known to be ready for nothing.
+    pub fn not_ready(poller: &Rc<Poller>, descriptor: OwnedFd) -> Watched {
+        Watched { descriptor, told: Cell::new(0), seat: poller.take_seat(0) }
+    }
+
+    /// Ready when a call in this way is worth trying.
+    ///
+    /// # Errors
+    /// When the kernel refuses to watch the descriptor.
+    #[inline]
+    pub fn poll_ready(&self, cx: &mut Context<'_>, way: Way) -> Poll<io::Result<()>> {
+        self.seat.with(|place| {
+            if place.ready & way as u8 != 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if self.told.get() & way as u8 == 0 {
+                self.listen(way)?;
+            }
+            if !place.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                place.waker = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+    }
+
+    /// Makes a call that may say that it would wait; then it is made again when that has changed.
+    ///
+    /// # Errors
+    /// Those of the call.
+    #[inline]
+    pub fn poll_call<T>(
+        &self,
+        cx: &mut Context<'_>,
+        way: Way,
+        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        use rustix::io::Errno;
+        loop {
+            ready!(self.poll_ready(cx, way))?;
+            match call(self.descriptor.as_fd()) {
+                Ok(result) => return Poll::Ready(Ok(result)),
+                Err(Errno::AGAIN) => self.seat.with(|place| place.ready &= !(way as u8)),
+                Err(Errno::INTR) => {}
+                Err(why) => return Poll::Ready(Err(why.into())),
+            }
+        }
+    }
+
+    /// A call took less than it might have: the next one would wait.
+    #[inline]
+    pub fn drained(&self, way: Way) {
+        self.seat.with(|place| {
+            if place.ready & ENDED == 0 || way == Way::Write {
+                place.ready &= !(way as u8);
+            }
+        });
+    }
+
+    /// Whether the end, or an error, is known to stand behind what is unread.
+    #[inline]
+    pub fn has_end(&self) -> bool {
+        self.seat.with(|place| place.ready & ENDED != 0)
+    }
+
+    /// Says that a call in this way is worth trying.
+    pub fn set_ready(&self, way: Way) {
+        self.seat.with(|place| place.ready |= way as u8);
+    }
+
+    /// Takes the descriptor out of the event loop.
+    pub fn leave(self) -> OwnedFd {
+        if self.told.get() != 0 {
+            // It cannot fail for a descriptor that is registered.
+            let _ = epoll::delete(self.seat.poller.epoll.get_ref(), &self.descriptor);
+        }
+        self.descriptor
+    }
+
+    #[cold]
+    fn listen(&self, way: Way) -> io::Result<()> {
+        let before = self.told.get();
+        let told = before | way as u8;
+        let mut flags = epoll::EventFlags::ET | epoll::EventFlags::RDHUP;
+        if told & Way::Read as u8 != 0 {
+            flags |= epoll::EventFlags::IN;
+        }
+        if told & Way::Write as u8 != 0 {
+            flags |= epoll::EventFlags::OUT;
+        }
+        let poller = self.seat.poller.epoll.get_ref();
+        let data = epoll::EventData::new_u64(u64::from(self.seat.index));
+        match before {
+            0 => epoll::add(poller, &self.descriptor, data, flags)?,
+            _ => epoll::modify(poller, &self.descriptor, data, flags)?,
+        }
+        self.told.set(told);
+        Ok(())
+    }
+}
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl Seat {
+    #[inline]
+    fn with<T>(&self, body: impl FnOnce(&mut Place) -> T) -> T {
+        let mut places = self.poller.places.borrow_mut();
+        // A seat's index is that of a place for as long as it lives.
+        let mut nowhere = Place::default();
+        body(places.all.get_mut(self.index as usize).unwrap_or(&mut nowhere))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut places = self.poller.places.borrow_mut();
+        let waker = places.all.get_mut(self.index as usize).and_then(|place| place.waker.take());
+        places.free.push(self.index);
+        drop(places);
+        // Last: dropping the last waker of a task may drop what it owned, sockets included.
+        drop(waker);
+    }
+}
+
+/// Runs a test with a poller beside it.
+#[cfg(test)]
+pub fn within<T>(most: usize, test: impl AsyncFnOnce(Rc<Poller>) -> T) -> T {
+    use std::pin::pin;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    runtime.block_on(async move {
+        let poller = Poller::new(most).unwrap();
+        let ears = poller.clone();
+        let (mut hearing, mut test) = (pin!(ears.run()), pin!(test(poller)));
+        std::future::poll_fn(|cx| {
+            assert!(hearing.as_mut().poll(cx).is_pending());
+            test.as_mut().poll(cx)
+        })
+        .await
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn pair(poller: &Rc<Poller>) -> (Watched, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        (Watched::new(poller, near.into()), far)
+    }
+
+    fn read(descriptor: BorrowedFd<'_>) -> rustix::io::Result<usize> {
+        rustix::io::read(descriptor, &mut [0; 100])
+    }
+
+    #[test]
+    fn a_call_that_would_wait_is_made_again_when_bytes_have_come() {
+        within(4, async |poller| {
+            let (near, mut far) = pair(&poller);
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(near.poll_call(&mut cx, Way::Read, read).is_pending());
+            far.write_all(b"hello").unwrap();
+            let count = poll_fn(|cx| near.poll_call(cx, Way::Read, read)).await.unwrap();
+            assert_eq!(count, 5);
+            near.drained(Way::Read);
+            assert!(near.poll_ready(&mut cx, Way::Read).is_pending());
+            drop(far);
+            let count = poll_fn(|cx| near.poll_call(cx, Way::Read, read)).await.unwrap();
+            assert_eq!(count, 0);
+        });
+    }
+
+    #[test]
+    fn behind_the_end_nothing_is_waited_for() {
+        within(4, async |poller| {
+            let (near, mut far) = pair(&poller);
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(near.poll_call(&mut cx, Way::Read, read).is_pending());
+            assert!(!near.has_end());
+            far.write_all(b"last words").unwrap();
+            drop(far);
+            poll_fn(|cx| near.poll_ready(cx, Way::Read)).await.unwrap();
+            assert!(near.has_end());
+            assert!(matches!(near.poll_call(&mut cx, Way::Read, read), Poll::Ready(Ok(10))));
+            near.drained(Way::Read);
+            assert!(matches!(near.poll_call(&mut cx, Way::Read, read), Poll::Ready(Ok(0))));
+        });
+    }
+
+    #[test]
+    fn room_is_told_of_when_the_peer_has_taken_some() {
+        within(4, async |poller| {
+            let (near, mut far) = pair(&poller);
+            let write = |descriptor: BorrowedFd<'_>| rustix::io::write(descriptor, &[b'x'; 4096]);
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut sent = 0;
+            while let Poll::Ready(count) = near.poll_call(&mut cx, Way::Write, write) {
+                sent += count.unwrap();
+            }
+            let reading = std::thread::spawn(move || {
+                far.read_exact(&mut vec![0; sent]).unwrap();
+                far
+            });
+            poll_fn(|cx| near.poll_call(cx, Way::Write, write)).await.unwrap();
+            reading.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn more_events_than_are_taken_at_once_reach_everybody() {
+        within(2, async |poller| {
+            let mut pairs: Vec<_> = (0..9).map(|_| pair(&poller)).collect();
+            let mut cx = Context::from_waker(Waker::noop());
+            for (near, far) in &mut pairs {
+                assert!(near.poll_call(&mut cx, Way::Read, read).is_pending());
+                far.write_all(b"x").unwrap();
+            }
+            for (near, _) in pairs.iter().rev() {
+                poll_fn(|cx| near.poll_ready(cx, Way::Read)).await.unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_used_again_and_its_old_owner_wakes_nobody() {
+        within(4, async |poller| {
+            let (old, mut left) = pair(&poller);
+            let woken = Arc::new(Count::default());
+            let waker = Waker::from(woken.clone());
+            let mut cx = Context::from_waker(&waker);
+            assert!(old.poll_call(&mut cx, Way::Read, read).is_pending());
+            let old = old.leave();
+            let (new, mut far) = pair(&poller);
+            assert_eq!(poller.places.borrow().all.len(), 1);
+            assert!(new.poll_call(&mut cx, Way::Read, read).is_pending());
+            left.write_all(b"x").unwrap();
+            assert!(new.poll_call(&mut cx, Way::Read, read).is_pending());
+            give_way().await;
+            give_way().await;
+            assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+            far.write_all(b"x").unwrap();
+            poll_fn(|cx| new.poll_ready(cx, Way::Read)).await.unwrap();
+            drop(old);
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_an_error_and_not_a_wait() {
+        within(4, async |poller| {
+            let file = std::fs::File::open("/proc/self/exe").unwrap();
+            let watched = Watched::not_ready(&poller, file.into());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(matches!(watched.poll_ready(&mut cx, Way::Read), Poll::Ready(Err(_))));
+        });
+    }
+}

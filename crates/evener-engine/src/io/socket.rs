@@ -1,0 +1,324 @@
+//! A connected stream socket of the event loop: TCP or unix.
+//!
+//! Rules kept here:
+//! - A read that does not fill its room has taken all there was: the next one waits without asking
+//!   the kernel again, unless the end is known to follow.
+//!
+//! Not known here: TLS, protocols.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use rustix::io::Errno;
+use rustix::net::{
+    self, AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, sockopt,
+};
+
+use super::poller::{Poller, Watched, Way};
+
+/// A connected socket.
+pub struct Socket {
+    watched: Watched,
+}
+
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+impl Socket {
+    /// A connected socket that does not block.
+    pub fn new(poller: &Rc<Poller>, descriptor: OwnedFd) -> Socket {
+        Socket { watched: Watched::new(poller, descriptor) }
+    }
+
+    /// Connects over TCP. Who speaks at once has the handshake's last acknowledgement travel with
+    /// the first bytes (RFC 9293 §3.10.7.3 allows for data there), which saves a packet; who waits
+    /// for the server to speak first must not.
+    ///
+    /// # Errors
+    /// Those of socket(2) and connect(2).
+    pub async fn connect_tcp(
+        poller: &Rc<Poller>,
+        address: SocketAddr,
+        speaks: bool,
+    ) -> io::Result<Socket> {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        if speaks {
+            // A kernel that does not know this sends the packet.
+            let _ = sockopt::set_tcp_quickack(&socket, false);
+        }
+        let begun = net::connect(&socket, &address);
+        let socket = Socket { watched: Watched::not_ready(poller, socket) };
+        match begun {
+            Ok(()) => {}
+            Err(Errno::INPROGRESS) => {
+                std::future::poll_fn(|cx| socket.poll_connected(cx)).await?;
+            }
+            Err(why) => return Err(why.into()),
+        }
+        socket.watched.set_ready(Way::Write);
+        Ok(socket)
+    }
+
+    /// Connects to a unix socket.
+    ///
+    /// # Errors
+    /// Those of socket(2) and connect(2); `WouldBlock` when its queue is full.
+    pub fn connect_unix(poller: &Rc<Poller>, path: &Path) -> io::Result<Socket> {
+        let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+        net::connect(&socket, &net::SocketAddrUnix::new(path)?)?;
+        Ok(Socket::new(poller, socket))
+    }
+
+    /// Asks whether there is a connection by now: over loopback there is one at once.
+    fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watched.set_ready(Way::Write);
+        self.watched.poll_call(cx, Way::Write, |descriptor| {
+            match net::getpeername(descriptor) {
+                Ok(_) => Ok(()),
+                // Not yet, or never.
+                Err(Errno::NOTCONN) => {
+                    sockopt::socket_error(descriptor)??;
+                    Err(Errno::AGAIN)
+                }
+                Err(why) => Err(why),
+            }
+        })
+    }
+
+    /// Our end's address; `None` on a unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        net::getsockname(&self.watched).ok()?.try_into().ok()
+    }
+
+    /// The other end's address; `None` on a unix socket, or when it has gone.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        net::getpeername(&self.watched).ok()??.try_into().ok()
+    }
+
+    /// Ready when a read would not wait.
+    ///
+    /// # Errors
+    /// When the kernel refuses to watch the socket.
+    #[inline]
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watched.poll_ready(cx, Way::Read)
+    }
+
+    /// Reads; 0 is the end.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    #[inline]
+    pub fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let size = room.len();
+        let read = self.watched.poll_call(cx, Way::Read, |descriptor| {
+            net::recv(descriptor, &mut *room, RecvFlags::empty()).map(|(count, _)| count)
+        });
+        if let Poll::Ready(Ok(count)) = read
+            && count < size
+            && count > 0
+        {
+            self.watched.drained(Way::Read);
+        }
+        read
+    }
+
+    /// Writes; returns how many bytes were taken.
+    ///
+    /// # Errors
+    /// Those of send(2).
+    #[inline]
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.watched.poll_call(cx, Way::Write, |descriptor| {
+            net::send(descriptor, bytes, SendFlags::NOSIGNAL)
+        });
+        self.short(written, bytes.len())
+    }
+
+    /// The same for the last bytes before [`Socket::shut`]: they leave together with the end.
+    ///
+    /// # Errors
+    /// Those of send(2).
+    pub fn poll_write_last(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.watched.poll_call(cx, Way::Write, |descriptor| {
+            net::send(descriptor, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)
+        });
+        self.short(written, bytes.len())
+    }
+
+    /// Whether the end, or an error, is known to stand behind what is unread.
+    #[inline]
+    pub fn has_end(&self) -> bool {
+        self.watched.has_end()
+    }
+
+    /// Writes pieces in one call; returns how many bytes were taken.
+    ///
+    /// # Errors
+    /// Those of writev(2).
+    #[inline]
+    pub fn poll_write_pieces(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self
+            .watched
+            .poll_call(cx, Way::Write, |descriptor| rustix::io::writev(descriptor, pieces));
+        match written {
+            Poll::Ready(Ok(count)) => {
+                let size = pieces.iter().map(|piece| piece.len()).sum();
+                self.short(Poll::Ready(Ok(count)), size)
+            }
+            other => other,
+        }
+    }
+
+    #[inline]
+    fn short(&self, written: Poll<io::Result<usize>>, size: usize) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = written
+            && count < size
+        {
+            self.watched.drained(Way::Write);
+        }
+        written
+    }
+
+    /// Makes a call of the caller's own on the descriptor, which may say that it would wait.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn poll_call<T>(
+        &self,
+        cx: &mut Context<'_>,
+        way: Way,
+        call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        self.watched.poll_call(cx, way, call)
+    }
+
+    /// Ends our direction.
+    ///
+    /// # Errors
+    /// Those of shutdown(2).
+    pub fn shut(&self) -> io::Result<()> {
+        match net::shutdown(&self.watched, Shutdown::Write) {
+            // A connection that was reset has no direction left to end.
+            Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Takes the descriptor out of the event loop.
+    pub fn leave(self) -> OwnedFd {
+        self.watched.leave()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watched.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::task::Waker;
+
+    use super::super::poller::within;
+    use super::*;
+
+    async fn read(socket: &Socket, room: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| socket.poll_read(cx, room)).await
+    }
+
+    #[test]
+    fn a_connection_carries_bytes_both_ways_whoever_speaks_first() {
+        for speaks in [true, false] {
+            within(4, async |poller| {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = listener.local_addr().unwrap();
+                let socket = Socket::connect_tcp(&poller, address, speaks).await.unwrap();
+                let mut room = [0; 100];
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(socket.poll_read(&mut cx, &mut room).is_pending());
+                let echo = std::thread::spawn(move || {
+                    let (mut far, _) = listener.accept().unwrap();
+                    let mut got = [0; 12];
+                    if !speaks {
+                        far.write_all(b"welcome").unwrap();
+                    }
+                    far.read_exact(&mut got).unwrap();
+                    far.write_all(&got).unwrap();
+                });
+                if !speaks {
+                    assert_eq!(read(&socket, &mut room).await.unwrap(), 7);
+                }
+                let pieces = [IoSlice::new(b"hello, "), IoSlice::new(b"world")];
+                let sent = poll_fn(|cx| socket.poll_write_pieces(cx, &pieces)).await.unwrap();
+                assert_eq!(sent, 12);
+                assert_eq!(read(&socket, &mut room).await.unwrap(), 12);
+                assert_eq!(&room[..12], b"hello, world");
+                assert_eq!(socket.peer_address(), Some(address));
+                echo.join().unwrap();
+                assert_eq!(read(&socket, &mut room).await.unwrap(), 0);
+            });
+        }
+    }
+
+    #[test]
+    fn last_bytes_leave_with_the_end_and_none_is_kept_back() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let socket = Socket::connect_tcp(&poller, address, true).await.unwrap();
+            let sent = poll_fn(|cx| socket.poll_write_last(cx, b"goodbye")).await.unwrap();
+            assert_eq!(sent, 7);
+            socket.shut().unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            let mut got = String::new();
+            far.read_to_string(&mut got).unwrap();
+            assert_eq!(got, "goodbye");
+        });
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_refuses_and_a_socket_file_that_is_not_there_is_not_found() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            drop(listener);
+            let refused = Socket::connect_tcp(&poller, address, false).await.err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            let missing =
+                Socket::connect_unix(&poller, Path::new("/nowhere/at/all")).err().unwrap();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        });
+    }
+
+    #[test]
+    fn a_reset_is_told_once_and_has_no_direction_left_to_end() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
+            let (far, _) = listener.accept().unwrap();
+            socket2::SockRef::from(&far).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+            drop(far);
+            let reset = read(&socket, &mut [0; 10]).await.err().unwrap();
+            assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+            socket.shut().unwrap();
+        });
+    }
+}
