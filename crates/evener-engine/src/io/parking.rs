@@ -10,17 +10,18 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{Timespec, epoll};
-use tokio::io::unix::AsyncFd;
+use rustix::io::Errno;
 
-use crate::sys::watch::watch;
+use super::poller::{Poller, Watched, Way};
 
 /// Connections that wait outside the runtime. `T` is what is needed to go on with one.
 pub struct Parking<T> {
-    epoll: AsyncFd<OwnedFd>,
+    epoll: Watched,
     events: RefCell<Vec<epoll::Event>>,
     lot: RefCell<Lot<T>>,
 }
@@ -51,14 +52,14 @@ impl<T> Lot<T> {
 }
 
 impl<T: AsFd> Parking<T> {
-    /// An empty lot. Must be called within the shard's runtime.
+    /// An empty lot whose descriptor this poller watches.
     ///
     /// # Errors
     /// When the kernel has no epoll descriptor left for us.
-    pub fn new() -> io::Result<Parking<T>> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    pub fn new(poller: &Rc<Poller>) -> io::Result<Parking<T>> {
+        let epoll = Watched::new(poller, epoll::create(epoll::CreateFlags::CLOEXEC)?);
         let lot = Lot { places: Vec::new(), free: Vec::new(), count: 0 };
-        Ok(Parking { epoll: watch(epoll)?, lot: RefCell::new(lot), events: RefCell::default() })
+        Ok(Parking { epoll, lot: RefCell::new(lot), events: RefCell::default() })
     }
 
     /// Parks a connection until bytes come or the deadline (seconds) passes.
@@ -69,7 +70,7 @@ impl<T: AsFd> Parking<T> {
         let mut lot = self.lot.borrow_mut();
         let place = lot.free.pop().unwrap_or(lot.places.len() as u32);
         epoll::add(
-            self.epoll.get_ref(),
+            &self.epoll,
             &connection,
             epoll::EventData::new_u64(u64::from(place)),
             epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
@@ -88,23 +89,18 @@ impl<T: AsFd> Parking<T> {
     /// # Errors
     /// Those of the nested descriptor.
     pub fn poll_woken(&self, cx: &mut Context<'_>, woken: &mut Vec<T>) -> Poll<io::Result<()>> {
-        loop {
-            let mut ready = ready!(self.epoll.poll_read_ready(cx))?;
-            let mut events = self.events.borrow_mut();
+        let mut events = self.events.borrow_mut();
+        ready!(self.epoll.poll_call(cx, Way::Read, |epoll| {
             events.clear();
             events.reserve(EVENTS);
-            epoll::wait(
-                self.epoll.get_ref(),
-                rustix::buffer::spare_capacity(&mut *events),
-                Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
-            )?;
-            if events.is_empty() {
-                ready.clear_ready();
-                continue;
+            let room = rustix::buffer::spare_capacity(&mut *events);
+            match epoll::wait(epoll, room, Some(&Timespec::default()))? {
+                0 => Err(Errno::AGAIN),
+                _ => Ok(()),
             }
-            woken.extend(events.iter().filter_map(|event| self.take(event.data.u64() as u32)));
-            return Poll::Ready(Ok(()));
-        }
+        }))?;
+        woken.extend(events.iter().filter_map(|event| self.take(event.data.u64() as u32)));
+        Poll::Ready(Ok(()))
     }
 
     /// Takes out those whose deadline has passed, or that `also` names.
@@ -143,24 +139,20 @@ impl<T: AsFd> Parking<T> {
         lot.free.push(place);
         lot.count -= 1;
         // It cannot fail for a descriptor that we watch and own.
-        let _ = epoll::delete(self.epoll.get_ref(), &parked.connection);
+        let _ = epoll::delete(&self.epoll, &parked.connection);
         Some(parked.connection)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::{Future, poll_fn};
+    use std::future::poll_fn;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
     use std::task::Waker;
 
+    use super::super::poller::within;
     use super::*;
-
-    fn within<T>(test: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-        runtime.unwrap().block_on(test)
-    }
 
     fn parked(parking: &Parking<UnixStream>, deadline: u64) -> UnixStream {
         let (near, far) = UnixStream::pair().unwrap();
@@ -176,8 +168,8 @@ mod tests {
 
     #[test]
     fn who_is_sent_bytes_or_an_end_is_woken_and_nobody_else() {
-        within(async {
-            let parking = Parking::new().unwrap();
+        within(EVENTS, async |poller| {
+            let parking = Parking::new(&poller).unwrap();
             let mut fars: Vec<_> = (0..10).map(|_| parked(&parking, 100)).collect();
             let mut cx = Context::from_waker(Waker::noop());
             assert!(parking.poll_woken(&mut cx, &mut Vec::new()).is_pending());
@@ -194,8 +186,8 @@ mod tests {
 
     #[test]
     fn more_than_one_call_can_tell_of_are_all_woken() {
-        within(async {
-            let parking = Parking::new().unwrap();
+        within(EVENTS, async |poller| {
+            let parking = Parking::new(&poller).unwrap();
             let fars: Vec<_> = (0..3 * EVENTS).map(|_| parked(&parking, 100)).collect();
             for mut far in &fars {
                 far.write_all(b"x").unwrap();
@@ -210,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_deadline_takes_out_those_whose_time_is_over_and_those_who_are_named() {
-        within(async {
-            let parking = Parking::new().unwrap();
+        within(EVENTS, async |poller| {
+            let parking = Parking::new(&poller).unwrap();
             let fars: Vec<_> = [5, 10, 15, u64::MAX].map(|at| parked(&parking, at)).into();
             assert_eq!(parking.expired(4, |_| false).len(), 0);
             assert_eq!(parking.expired(10, |_| false).len(), 2);
@@ -223,8 +215,8 @@ mod tests {
 
     #[test]
     fn a_place_that_was_left_is_used_again_and_wakes_its_new_owner_only() {
-        within(async {
-            let parking = Parking::new().unwrap();
+        within(EVENTS, async |poller| {
+            let parking = Parking::new(&poller).unwrap();
             let mut first = parked(&parking, 1);
             let old = parking.expired(1, |_| false);
             let mut second = parked(&parking, 100);

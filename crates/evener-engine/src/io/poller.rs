@@ -1,16 +1,12 @@
-//! Readiness of many sockets behind one nested epoll descriptor.
+//! Readiness of many sockets behind one epoll descriptor.
 //!
 //! Rules kept here:
-//! - A shard has two, one for its clients and one for its servers. Events are taken a handful at a
-//!   time and in turn, so that a request that has begun goes on before many others begin: what it
-//!   touches is still in the cache, few connections to servers are in use at once, and the servers
-//!   are not flooded when this process is what everybody waits for.
 //! - A descriptor is registered when something has to be waited for and not before, for reading
 //!   first, and is never taken out: closing it does that. What a call says about readiness (it would
 //!   wait, or it took less than there was room for) is believed.
 //! - One task waits for a descriptor at a time, whichever way bytes go.
 //!
-//! Not known here: what the descriptors are.
+//! Not known here: what the descriptors are, when events are asked for (`event_loop`).
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -19,9 +15,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use rustix::event::{Timespec, epoll};
-use tokio::io::unix::AsyncFd;
-
-use crate::sys::watch::watch;
 
 /// What a descriptor can be ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +31,7 @@ const BOTH: u8 = Way::Read as u8 | Way::Write as u8;
 
 /// Descriptors and who waits for them.
 pub struct Poller {
-    epoll: AsyncFd<OwnedFd>,
+    epoll: OwnedFd,
     events: RefCell<Vec<epoll::Event>>,
     places: RefCell<Places>,
     /// Most events taken at once.
@@ -73,39 +66,28 @@ struct Seat {
 }
 
 impl Poller {
-    /// One that takes so many events at once. Must be called within a runtime.
+    /// One that takes so many events at once.
     ///
     /// # Errors
     /// When the kernel has no epoll descriptor left for us.
     pub fn new(most: usize) -> io::Result<Rc<Poller>> {
-        let epoll = watch(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let (events, places) = (RefCell::new(Vec::with_capacity(most)), RefCell::default());
         Ok(Rc::new(Poller { epoll, events, places, most }))
     }
 
-    /// Hands events out for as long as it is polled; a task of its own does that.
+    /// Takes a handful of events, waiting for the first one at most so long (`None`: as long as it
+    /// takes), and wakes those who wait for them. Whether there may be more.
     ///
     /// # Errors
-    /// Those of the nested descriptor.
-    pub async fn run(&self) -> io::Result<()> {
-        loop {
-            std::future::poll_fn(|cx| self.poll_turn(cx)).await?;
-            give_way().await;
-        }
-    }
-
-    /// One handful of events.
-    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut ready = ready!(self.epoll.poll_read_ready(cx))?;
+    /// Those of epoll_wait(2).
+    pub fn turn(&self, timeout: Option<Timespec>) -> io::Result<bool> {
         let mut events = self.events.borrow_mut();
         events.clear();
         let room = rustix::buffer::spare_capacity(&mut *events);
-        match epoll::wait(self.epoll.get_ref(), room, Some(&Timespec::default())) {
+        match epoll::wait(&self.epoll, room, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(why) => return Poll::Ready(Err(why.into())),
-        }
-        if events.len() < self.most {
-            ready.clear_ready();
+            Err(why) => return Err(why.into()),
         }
         let mut places = self.places.borrow_mut();
         for event in events.iter() {
@@ -115,7 +97,7 @@ impl Poller {
                 waker.wake();
             }
         }
-        Poll::Ready(Ok(()))
+        Ok(events.len() == self.most)
     }
 
     fn take_seat(self: &Rc<Self>, ready: u8) -> Seat {
@@ -131,19 +113,6 @@ impl Poller {
         }
         Seat { poller: self.clone(), index }
     }
-}
-
-/// Lets every other task that can go on do so first.
-pub async fn give_way() {
-    let mut done = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut done, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// What an event says.
@@ -235,6 +204,15 @@ impl Watched {
         self.seat.with(|place| place.ready & ENDED != 0)
     }
 
+    /// Whether it was told to be ready in this way since it was last asked.
+    pub fn take_ready(&self, way: Way) -> bool {
+        self.seat.with(|place| {
+            let ready = place.ready & way as u8 != 0;
+            place.ready &= !(way as u8);
+            ready
+        })
+    }
+
     /// Says that a call in this way is worth trying.
     pub fn set_ready(&self, way: Way) {
         self.seat.with(|place| place.ready |= way as u8);
@@ -244,7 +222,7 @@ impl Watched {
     pub fn leave(self) -> OwnedFd {
         if self.told.get() != 0 {
             // It cannot fail for a descriptor that is registered.
-            let _ = epoll::delete(self.seat.poller.epoll.get_ref(), &self.descriptor);
+            let _ = epoll::delete(&self.seat.poller.epoll, &self.descriptor);
         }
         self.descriptor
     }
@@ -260,7 +238,7 @@ impl Watched {
         if told & Way::Write as u8 != 0 {
             flags |= epoll::EventFlags::OUT;
         }
-        let poller = self.seat.poller.epoll.get_ref();
+        let poller = &self.seat.poller.epoll;
         let data = epoll::EventData::new_u64(u64::from(self.seat.index));
         match before {
             0 => epoll::add(poller, &self.descriptor, data, flags)?,
@@ -268,6 +246,12 @@ impl Watched {
         }
         self.told.set(told);
         Ok(())
+    }
+}
+
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 
@@ -298,22 +282,12 @@ impl Drop for Seat {
     }
 }
 
-/// Runs a test with a poller beside it.
+/// Runs a test in an event loop and gives it a poller that takes so many events at once.
 #[cfg(test)]
 pub fn within<T>(most: usize, test: impl AsyncFnOnce(Rc<Poller>) -> T) -> T {
-    use std::pin::pin;
-
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-    runtime.block_on(async move {
-        let poller = Poller::new(most).unwrap();
-        let ears = poller.clone();
-        let (mut hearing, mut test) = (pin!(ears.run()), pin!(test(poller)));
-        std::future::poll_fn(|cx| {
-            assert!(hearing.as_mut().poll(cx).is_pending());
-            test.as_mut().poll(cx)
-        })
-        .await
-    })
+    let events = super::EventLoop::new(most, most).unwrap();
+    let poller = events.clients.clone();
+    events.run(test(poller)).unwrap()
 }
 
 #[cfg(test)]
@@ -326,6 +300,7 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
+    use crate::io::event_loop::give_way;
 
     #[derive(Default)]
     struct Count(AtomicUsize);

@@ -14,21 +14,16 @@ mod probe;
 mod records;
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender};
 
 use crate::clock;
 use crate::counters::{Counters, ServerCounter, ServerCounters};
 use crate::events::{Event, Events};
-use crate::io::Poller;
+use crate::io::{EventLoop, Poller, Timers};
 use crate::running::Running;
 use crate::sys::memory::SharedMemory;
 use jobs::{JobId, Jobs};
@@ -85,11 +80,8 @@ const SHARE: u64 = 8;
 /// # Errors
 /// In words, when it cannot begin.
 pub fn run(means: Means, inbox: UnboundedReceiver<Told>) -> Result<(), String> {
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build_local(LocalOptions::default())
-        .map_err(|why| format!("no event loop: {why}"))?;
+    let why = |why: std::io::Error| format!("no event loop: {why}");
+    let events = EventLoop::new(EVENTS, EVENTS).map_err(why)?;
     let counters = Counters::create(means.memory)?;
     let prober = Prober {
         counters,
@@ -99,19 +91,8 @@ pub fn run(means: Means, inbox: UnboundedReceiver<Told>) -> Result<(), String> {
         jobs: Jobs::new(most_at_once(), clock::unix_millis()),
         generation: 0,
     };
-    runtime.block_on(async move {
-        let poller = Poller::new(EVENTS).map_err(|why| format!("no event loop: {why}"))?;
-        let ears = poller.clone();
-        let mut hearing = pin!(ears.run());
-        let mut working = pin!(prober.work(inbox, means.own, &poller));
-        poll_fn(|cx| {
-            if hearing.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err("sockets can't be watched any more".to_owned()));
-            }
-            working.as_mut().poll(cx).map(Ok)
-        })
-        .await
-    })
+    let (poller, timers) = (&events.servers, &events.timers);
+    events.run(prober.work(inbox, means.own, poller, timers)).map_err(why)
 }
 
 fn most_at_once() -> usize {
@@ -135,15 +116,16 @@ impl Prober {
         mut inbox: UnboundedReceiver<Told>,
         own: WeakUnboundedSender<Told>,
         poller: &Rc<Poller>,
+        timers: &Rc<Timers>,
     ) {
         loop {
             let now = clock::millis();
             self.counters.stamp(now);
             while let Some((job, probe)) = self.jobs.next(now) {
-                let (own, poller) = (own.clone(), poller.clone());
+                let (own, poller, timers) = (own.clone(), poller.clone(), timers.clone());
                 tokio::task::spawn_local(async move {
                     let began = clock::micros();
-                    let finding = probe.make(&poller).await;
+                    let finding = probe.make(&poller, &timers).await;
                     let took = clock::micros() - began;
                     if let Some(own) = own.upgrade() {
                         let _ = own.send(Told::Made(Made { job, finding, took }));
@@ -151,11 +133,11 @@ impl Prober {
                 });
             }
             let until = self.jobs.wake_at().unwrap_or(u64::MAX).min(now + STAMP);
-            let wait = Duration::from_millis(until.saturating_sub(clock::millis()));
-            match tokio::time::timeout(wait, inbox.recv()).await {
-                Ok(Some(told)) => self.obey(told),
-                Ok(None) => return,
-                Err(_) => continue,
+            let wait = until.saturating_sub(clock::millis()) * 1000;
+            match timers.within(wait, inbox.recv()).await {
+                Some(Some(told)) => self.obey(told),
+                Some(None) => return,
+                None => continue,
             }
             while let Ok(told) = inbox.try_recv() {
                 self.obey(told);

@@ -9,12 +9,11 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ClientConfig;
 
 use super::judge::{Ask, Judge};
-use crate::io::{Buffer, Poller, Stream};
+use crate::io::{Buffer, Poller, Stream, Timers};
 use crate::pool::connect::connect;
 use crate::pool::target::Target;
 
@@ -44,12 +43,12 @@ pub enum Finding {
 
 impl Probe {
     /// Makes the check.
-    pub async fn make(&self, poller: &Rc<Poller>) -> Finding {
+    pub async fn make(&self, poller: &Rc<Poller>, timers: &Rc<Timers>) -> Finding {
         let reached = Cell::new("no connection");
         let made = self.converse(poller, &reached);
-        match tokio::time::timeout(Duration::from_millis(self.timeout), made).await {
-            Ok(finding) => finding,
-            Err(_) => Finding::Failed(format!("{} within {} ms", reached.get(), self.timeout)),
+        match timers.within(self.timeout.saturating_mul(1000), made).await {
+            Some(finding) => finding,
+            None => Finding::Failed(format!("{} within {} ms", reached.get(), self.timeout)),
         }
     }
 

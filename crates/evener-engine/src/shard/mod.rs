@@ -18,22 +18,18 @@ pub mod view;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::Poll;
 
 use evener_balance::{State, Transition};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
-use tokio::io::unix::AsyncFd;
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock;
@@ -41,14 +37,13 @@ use crate::counters::{Counters, ServerCounter, WorkerBlock, WorkerCounter, Worke
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
 use crate::http::work::Work;
-use crate::io::Poller;
 use crate::io::deadlines::TICK_MS;
 use crate::io::parking::Parking;
-use crate::io::{Deadlines, buffers};
+use crate::io::poller::{Watched, Way};
+use crate::io::{Deadlines, EventLoop, Poller, buffers};
 use crate::log::{Message, ShardLog};
 use crate::running::Running;
 use crate::sys::memory::SharedMemory;
-use crate::sys::watch::watch;
 use accept::Acceptor;
 use parked::Parked;
 pub use slot::{Open, Slot, Tunnel};
@@ -128,9 +123,9 @@ pub struct Shard {
     trimmed: Cell<(usize, u64)>,
 }
 
-/// Events of clients taken at once: what these ask for is carried on before others begin. With 1000
-/// busy clients 4 to 64 cost the same and 1024 an eighth more; new connections are dearer below 32.
-const CLIENTS: usize = 32;
+/// Events of clients taken at once, see [`crate::io::event_loop`]. Measured best of 4 to 1024 with 1000
+/// busy clients (1024 cost an eighth more) and with new connections.
+const CLIENTS: usize = 16;
 /// Events of servers taken at once.
 const SERVERS: usize = 256;
 /// Working sets kept for use.
@@ -171,28 +166,17 @@ pub fn run(
     common: Common,
     commands: UnboundedReceiver<Command>,
 ) -> Result<(), String> {
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .build_local(LocalOptions::default())
-        .map_err(|why| format!("shard {id}: no event loop: {why}"))?;
-    runtime.block_on(async move {
-        let shard = Rc::new(Shard::new(id, memory, common)?);
-        tokio::task::spawn_local(tick(shard.clone()));
-        tokio::task::spawn_local(wake_parked(shard.clone()));
-        let mut ears = [&shard.servers, &shard.clients].map(|poller| {
-            let poller = poller.clone();
-            tokio::task::spawn_local(async move { poller.run().await })
-        });
-        let mut obeying = pin!(obey(shard, commands));
-        poll_fn(|cx| {
-            // Deaf, a shard is better replaced.
-            if ears.iter_mut().any(|ear| Pin::new(ear).poll(cx).is_ready()) {
-                return Poll::Ready(Err(format!("shard {id}: sockets can't be watched any more")));
-            }
-            obeying.as_mut().poll(cx).map(Ok)
+    let why = |why: std::io::Error| format!("shard {id}: no event loop: {why}");
+    let events = EventLoop::new(SERVERS, CLIENTS).map_err(why)?;
+    let shard = Rc::new(Shard::new(id, memory, common, &events)?);
+    let timer = timer(&events).map_err(why)?;
+    events
+        .run(async move {
+            tokio::task::spawn_local(tick(shard.clone(), timer));
+            tokio::task::spawn_local(wake_parked(shard.clone()));
+            obey(shard, commands).await;
         })
-        .await
-    })
+        .map_err(why)
 }
 
 async fn obey(shard: Rc<Shard>, mut commands: UnboundedReceiver<Command>) {
@@ -212,14 +196,13 @@ async fn obey(shard: Rc<Shard>, mut commands: UnboundedReceiver<Command>) {
 }
 
 /// Moves deadlines, and once a second all that is slower.
-async fn tick(shard: Rc<Shard>) {
-    let Ok(timer) = timer() else { return };
+async fn tick(shard: Rc<Shard>, timer: Watched) {
     let mut slow = 0;
     loop {
-        let Ok(mut ready) = timer.readable().await else { return };
-        let mut count = [0; 8];
-        let _ = rustix::io::read(timer.get_ref(), &mut count);
-        ready.clear_ready();
+        let read = |timer: BorrowedFd<'_>| rustix::io::read(timer, &mut [0; 8]);
+        if poll_fn(|cx| timer.poll_call(cx, Way::Read, read)).await.is_err() {
+            return;
+        }
         let now = clock::millis();
         shard.deadlines.tick(now);
         shard.counters.stamp(now);
@@ -231,13 +214,13 @@ async fn tick(shard: Rc<Shard>) {
     }
 }
 
-fn timer() -> std::io::Result<AsyncFd<OwnedFd>> {
+fn timer(events: &EventLoop) -> std::io::Result<Watched> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
     let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
     let every = Timespec { tv_sec: 0, tv_nsec: TICK_MS as i64 * 1_000_000 };
     let times = Itimerspec { it_interval: every, it_value: every };
     timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
-    watch(timer)
+    Ok(Watched::new(&events.servers, timer))
 }
 
 /// Makes tasks of parked connections that bytes have come for.
@@ -254,7 +237,12 @@ async fn wake_parked(shard: Rc<Shard>) {
 }
 
 impl Shard {
-    fn new(id: u32, memory: SharedMemory, common: Common) -> Result<Shard, String> {
+    fn new(
+        id: u32,
+        memory: SharedMemory,
+        common: Common,
+        events: &EventLoop,
+    ) -> Result<Shard, String> {
         let counters = Counters::create(memory)?;
         let worker = counters.worker();
         worker.set(WorkerGauge::Shards, 1);
@@ -267,9 +255,9 @@ impl Shard {
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
             counters,
             common,
-            parking: Parking::new().map_err(|why| format!("shard {id}: {why}"))?,
-            clients: Poller::new(CLIENTS).map_err(|why| format!("shard {id}: {why}"))?,
-            servers: Poller::new(SERVERS).map_err(|why| format!("shard {id}: {why}"))?,
+            parking: Parking::new(&events.clients).map_err(|why| format!("shard {id}: {why}"))?,
+            clients: events.clients.clone(),
+            servers: events.servers.clone(),
             works: RefCell::default(),
             view: RefCell::default(),
             slots: RefCell::default(),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use super::{Common, Shard, Slot};
+use crate::io::EventLoop;
 use crate::running::Running;
 use crate::sys::memory::SharedMemory;
 
 impl Shard {
     /// A shard whose clock and tasks are the simulation's.
     pub fn simulated(memory: SharedMemory, common: Common) -> Rc<Shard> {
-        Rc::new(Shard::new(0, memory, common).expect("a shard"))
+        let events = EventLoop::new(1, 1).expect("descriptors");
+        Rc::new(Shard::new(0, memory, common, &events).expect("a shard"))
     }
 
     /// Swaps a generation in.

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, LazyLock};
 
 use evener_balance::{Lease, Outcome};
 use evener_plan::Plan;
@@ -86,9 +86,7 @@ impl Sim {
             log,
             seed: 7,
         };
-        let entered = RUNTIME.enter();
         let shard = Shard::simulated(SharedMemory::of_thread(), common);
-        drop(entered);
         let running = build(plan, None);
         shard.swap(running.clone());
         let world = World {
@@ -330,9 +328,3 @@ fn plan(servers: &[&str]) -> Plan {
     });
     Plan::from_json(plan.to_string().as_bytes()).expect("a plan")
 }
-
-/// An event loop that the shard's descriptors are registered with and that nobody runs.
-static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_io().build().expect("an event loop")
-});

@@ -7,5 +7,3 @@ pub mod descriptors;
 pub mod heap;
 #[allow(unsafe_code, reason = "mapping shared memory needs it")]
 pub mod memory;
-#[allow(unsafe_code, reason = "the event loop trusts that a watched descriptor stays open")]
-pub mod watch;

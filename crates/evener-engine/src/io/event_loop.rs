@@ -1,0 +1,235 @@
+//! A thread's event loop: runs tasks, and when none can go on asks the kernel what has happened.
+//!
+//! Rules kept here:
+//! - Sockets of clients and of servers are asked about separately and in turn, clients a handful at
+//!   a time: a request that has begun goes on before many others begin. What it touches is still in
+//!   the cache, few connections to servers are in use at once, and servers are not flooded when this
+//!   thread is what everybody waits for.
+//! - Other threads reach tasks through their wakers alone: the bell, rung only for a loop that
+//!   sleeps.
+//! - Tasks are tokio's; nothing else of it runs here.
+//!
+//! Not known here: what tasks do. Deadlines are a table of their own, moved by a ticking descriptor.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use tokio::task::LocalSet;
+
+use super::poller::{Poller, Watched, Way};
+use super::timers::Timers;
+use crate::clock;
+
+/// An event loop and what it listens to.
+pub struct EventLoop {
+    /// Servers' sockets, and everything that is not a client's: asked about on every turn.
+    pub servers: Rc<Poller>,
+    /// Clients' sockets.
+    pub clients: Rc<Poller>,
+    /// Moments that tasks wait for.
+    pub timers: Rc<Timers>,
+    /// Some of what clients did may not have been handed out yet.
+    pending: Cell<bool>,
+    /// Tells that clients did something.
+    door: Watched,
+    bell: Arc<Bell>,
+    /// The bell's end in the loop; its events only end a sleep.
+    _hears: Watched,
+}
+
+/// How other threads wake the loop.
+struct Bell {
+    /// A task can go on.
+    rung: AtomicBool,
+    /// The loop sleeps, or is about to.
+    sleeps: AtomicBool,
+    descriptor: OwnedFd,
+}
+
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+impl EventLoop {
+    /// A loop that takes so many events of either kind at once.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptors left for us.
+    pub fn new(servers: usize, clients: usize) -> io::Result<EventLoop> {
+        let servers = Poller::new(servers)?;
+        let clients = Poller::new(clients)?;
+        let door = Watched::not_ready(&servers, rustix::io::dup(&*clients)?);
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let descriptor = eventfd(0, flags)?;
+        let hears = Watched::not_ready(&servers, rustix::io::dup(&descriptor)?);
+        let (rung, sleeps) = (AtomicBool::new(false), AtomicBool::new(false));
+        let bell = Arc::new(Bell { rung, sleeps, descriptor });
+        let mut nobody = Context::from_waker(Waker::noop());
+        for watched in [&door, &hears] {
+            if let Poll::Ready(refused) = watched.poll_ready(&mut nobody, Way::Read) {
+                refused?;
+            }
+        }
+        let (timers, pending) = (Rc::default(), Cell::new(false));
+        Ok(EventLoop { servers, clients, timers, pending, door, bell, _hears: hears })
+    }
+
+    /// Runs until the future is ready; tasks begun meanwhile with `spawn_local` run beside it and
+    /// are dropped then.
+    ///
+    /// # Errors
+    /// Those of epoll_wait(2).
+    pub fn run<T>(&self, body: impl Future<Output = T>) -> io::Result<T> {
+        let tasks = LocalSet::new();
+        let mut body = pin!(tasks.run_until(body));
+        let waker = Waker::from(self.bell.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            self.bell.rung.store(false, Ordering::SeqCst);
+            if let Poll::Ready(result) = body.as_mut().poll(&mut cx) {
+                return Ok(result);
+            }
+            self.turn()?;
+        }
+    }
+
+    /// Asks the kernel; sleeps if no task can go on.
+    fn turn(&self) -> io::Result<()> {
+        self.bell.sleeps.store(true, Ordering::SeqCst);
+        let busy = self.pending.get() || self.bell.rung.load(Ordering::SeqCst);
+        let turned = self.servers.turn(if busy { Some(AT_ONCE) } else { self.longest_sleep() });
+        self.bell.sleeps.store(false, Ordering::SeqCst);
+        turned?;
+        if self.timers.next().is_some() {
+            self.timers.fire(clock::micros());
+        }
+        if self.door.take_ready(Way::Read) || self.pending.get() {
+            self.pending.set(self.clients.turn(Some(AT_ONCE))?);
+        }
+        Ok(())
+    }
+
+    /// Until the next moment that somebody waits for.
+    fn longest_sleep(&self) -> Option<Timespec> {
+        let left = self.timers.next()?.saturating_sub(clock::micros());
+        let (seconds, micros) = (left / 1_000_000, left % 1_000_000);
+        Some(Timespec { tv_sec: seconds as i64, tv_nsec: micros as i64 * 1000 })
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::SeqCst);
+        if self.sleeps.swap(false, Ordering::SeqCst) {
+            // Its counter is never read: it cannot overflow in the life of a machine.
+            let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+/// Lets every other task that can go on do so first.
+pub async fn give_way() {
+    let mut done = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut done, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_task_is_woken_by_another_thread_however_deep_the_loop_sleeps() {
+        let events = EventLoop::new(4, 4).unwrap();
+        let (sender, mut inbox) = tokio::sync::mpsc::unbounded_channel();
+        let told = std::thread::spawn(move || {
+            for number in 0..200 {
+                if number % 20 == 0 {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                sender.send(number).unwrap();
+            }
+        });
+        let sum = events.run(async {
+            let mut sum = 0;
+            while let Some(number) = inbox.recv().await {
+                sum += number;
+            }
+            sum
+        });
+        assert_eq!(sum.unwrap(), 199 * 100);
+        told.join().unwrap();
+    }
+
+    #[test]
+    fn clients_and_servers_are_both_heard_while_tasks_never_rest() {
+        let events = EventLoop::new(4, 2).unwrap();
+        let near = |poller: &Rc<Poller>| {
+            let (near, far) = UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            (Watched::not_ready(poller, near.into()), far)
+        };
+        let mut clients: Vec<_> = (0..7).map(|_| near(&events.clients)).collect();
+        let mut servers: Vec<_> = (0..7).map(|_| near(&events.servers)).collect();
+        let heard = events.run(async {
+            tokio::task::spawn_local(async {
+                loop {
+                    give_way().await;
+                }
+            });
+            let mut heard = 0;
+            for ((client, far), (server, away)) in clients.iter_mut().zip(&mut servers) {
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(client.poll_ready(&mut cx, Way::Read).is_pending());
+                assert!(server.poll_ready(&mut cx, Way::Read).is_pending());
+                far.write_all(b"x").unwrap();
+                away.write_all(b"x").unwrap();
+            }
+            for ((client, _), (server, _)) in clients.iter().zip(&servers) {
+                poll_fn(|cx| client.poll_ready(cx, Way::Read)).await.unwrap();
+                poll_fn(|cx| server.poll_ready(cx, Way::Read)).await.unwrap();
+                heard += 2;
+            }
+            heard
+        });
+        assert_eq!(heard.unwrap(), 14);
+    }
+
+    #[test]
+    fn tasks_end_with_the_loop() {
+        let events = EventLoop::new(4, 4).unwrap();
+        let alive = Rc::new(());
+        let held = alive.clone();
+        events
+            .run(async move {
+                tokio::task::spawn_local(async move {
+                    std::future::pending::<()>().await;
+                    drop(held);
+                });
+                give_way().await;
+            })
+            .unwrap();
+        assert_eq!(Rc::strong_count(&alive), 1);
+    }
+}
