@@ -47,7 +47,7 @@ from evener.control.sockets import open_metrics
 from evener.control.source import Loaded, Source, shards_of
 from evener.control.tickets import TicketKeys
 from evener.control.upkeep import CountersOf, rotate_tickets, sample, watch
-from evener.control.words import Words
+from evener.control.words import Words, directory_of
 from evener.control.worker_process import Spawn, spawn
 from evener.telemetry.window import View, Window
 
@@ -263,6 +263,8 @@ class Supervisor:
         means, settings = self._means, serving.compiled.settings
         self.metrics = open_metrics(settings.metrics)
         self.words = Words(self._state(settings))
+        if means.tied:  # its directory is named for a process id, which was another's before
+            self.words.forget()
         before = await Predecessors.find(self.run_directory, means.hello)
         house = House(
             run=self.run_directory,
@@ -286,12 +288,13 @@ class Supervisor:
         self._say_ready()
 
     def _state(self, settings: Settings) -> Path:
+        run = self.run_directory.path
         if self._means.tied:
-            return self.run_directory.path
+            return run
         if settings.state:
-            return Path(settings.state)
+            return directory_of(Path(settings.state), run)
         own = Path.home() / ".local" / "state"
-        return (Path("/var/lib") if os.geteuid() == 0 else own) / "evener"
+        return directory_of((Path("/var/lib") if os.geteuid() == 0 else own) / "evener", run)
 
     def _say_ready(self) -> None:
         where = ", ".join(sorted(self.keeper.listening.addresses().values()))
@@ -322,6 +325,9 @@ class Supervisor:
             if new.access_to != old.access_to:
                 access = self._open_access(new)
                 undo.callback(_close_descriptor, access)
+            if new.state != old.state:
+                self.words.move(self._state(new))
+                undo.callback(self.words.move, self._state(old))
             generation = self.keeper.next_generation()
             answer = await self.keeper.change(
                 Serving(loaded, compiled, secrets, generation, now_ms())

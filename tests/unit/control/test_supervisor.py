@@ -323,6 +323,54 @@ async def test_a_word_reaches_the_worker_and_the_next_one(scene: Scene) -> None:
         assert len(supervisor.words) == 0
 
 
+async def test_a_word_said_to_one_instance_is_not_said_to_another(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+    first, scene.run = scene.run, scene.run.with_name("second")
+    async with scene.serving() as supervisor:
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
+        await supervisor.say("app", "10.0.0.1:80", "drain")
+    scene.run = first
+    async with scene.serving():
+        assert admins(scene.script.worker.plan) == {"10.0.0.1:80": "ready", "10.0.0.2:80": "drain"}
+
+
+async def test_words_follow_the_state_directory_of_a_reload(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+        before = scene.source.settings
+        (scene.run.parent / "file").write_text("no directory")
+        scene.source.settings = before._replace(state=str(scene.run.parent / "file"))
+        assert "cannot keep this over a restart" in (await supervisor.reload()).errors[0]
+        scene.source.settings = before._replace(state=str(scene.run.parent / "elsewhere"))
+        assert (await supervisor.reload()).errors == ()
+    async with scene.serving():
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "drain"
+    scene.source.settings = before
+    async with scene.serving():
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
+
+
+async def test_words_stay_where_they_were_when_a_reload_fails(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+        before = scene.source.settings
+        scene.source.settings = before._replace(state=str(scene.run.parent / "elsewhere"))
+        scene.script.refuse["plan"] = ["no such thing"]
+        assert (await supervisor.reload()).errors != ()
+        scene.script.refuse.clear()
+    scene.source.settings = before
+    async with scene.serving():
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "drain"
+
+
+async def test_a_quick_instance_forgets_its_words(scene: Scene) -> None:
+    async with scene.serving(tied=True) as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+    async with scene.serving(tied=True):
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
+
+
 async def test_a_word_outlives_the_supervisor(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         await supervisor.say("app", "10.0.0.2:80", "drain")
