@@ -44,7 +44,8 @@ def commands(root: Path) -> dict[str, Path]:
 
 def _candidates(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
-        if path.suffix in KINDS and path.is_file() and not NOT_OURS & set(path.relative_to(root).parts):
+        ours = not NOT_OURS & set(path.relative_to(root).parts)
+        if ours and path.suffix in KINDS and path.is_file():
             yield path
 
 
