@@ -325,6 +325,11 @@ class Supervisor:
             if new.access_to != old.access_to:
                 access = self._open_access(new)
                 undo.callback(_close_descriptor, access)
+            words = None
+            if (new.log_level, new.log_to) != (old.log_level, old.log_to):
+                words = logs.open_log(new.log_to)
+                if isinstance(words, logging.FileHandler):
+                    undo.callback(words.close)
             if new.state != old.state:
                 self.words.move(self._state(new))
                 undo.callback(self.words.move, self._state(old))
@@ -339,8 +344,8 @@ class Supervisor:
             self.metrics_changed.set()
         if new.access_to != old.access_to:
             await self._switch_access(access)
-        if (new.log_level, new.log_to) != (old.log_level, old.log_to):
-            logs.set_up(new.log_level, new.log_to)
+        if words is not None:
+            logs.use(new.log_level, words)
         self.words.settle(compiled.plan)
         return answer
 
@@ -396,14 +401,7 @@ class Supervisor:
             _close_descriptor(old)
 
     def _open_access(self, settings: Settings) -> int | None:
-        if settings.access_to is None:
-            return None
-        try:
-            return logs.open_access(settings.access_to)
-        except OSError as error:
-            raise ControlError(
-                f"evener.log.access.to: {settings.access_to}: {error.strerror}"
-            ) from error
+        return None if settings.access_to is None else logs.open_access(settings.access_to)
 
     # -- what came of it --------------------------------------------------------------------
 

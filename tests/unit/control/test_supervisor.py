@@ -130,6 +130,15 @@ async def test_a_reload_gives_a_new_generation(scene: Scene) -> None:
         assert len(scene.script.lives) == 1
 
 
+async def test_a_log_that_cannot_be_opened_leaves_the_old_plan(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        nowhere = str(scene.run.parent / "none" / "a.log")
+        scene.source.settings = scene.source.settings._replace(log_to=nowhere)
+        outcome = await supervisor.reload()
+        assert outcome.errors == (f"evener.log.to: {nowhere}: No such file or directory",)
+        assert len(scene.script.worker.told("plan")) == 1
+
+
 async def test_a_wrong_file_leaves_the_old_plan(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         scene.source.wrong = ["line 1", "line 2"]
