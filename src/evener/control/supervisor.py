@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evener.compile import Compiled, Settings
 from evener.control import limits, logs, systemd
@@ -31,6 +31,7 @@ from evener.control.errors import (
     RefusedError,
 )
 from evener.control.frames import Message
+from evener.control.hints import hint
 from evener.control.instance import Identity, RunDirectory, default_run
 from evener.control.keeper import House, Keeper, now_ms
 from evener.control.predecessors import Predecessors
@@ -47,7 +48,7 @@ from evener.control.sockets import open_metrics
 from evener.control.source import Loaded, Source, shards_of
 from evener.control.tickets import TicketKeys
 from evener.control.upkeep import CountersOf, rotate_tickets, sample, watch
-from evener.control.words import Words, directory_of
+from evener.control.words import Key, Words, directory_of
 from evener.control.worker_process import Spawn, spawn
 from evener.telemetry.window import View, Window
 
@@ -90,6 +91,13 @@ class Means:
     admin_group: int | None = None
 
 
+class Warned(NamedTuple):
+    """The last warning about a server: when (ms since 1970), and its words."""
+
+    at: int
+    text: str
+
+
 class Supervisor:
     """One instance. `start`, then `run` until it is asked to stop."""
 
@@ -110,6 +118,7 @@ class Supervisor:
         self.counters: CountersOf | None = None
         self.window = Window()
         self.reloads = {"ok": 0, "failed": 0}
+        self.warnings: dict[Key, Warned] = {}
         self.metrics: socket.socket | None = None
         self.metrics_changed = asyncio.Event()
         self.descriptors = limits.raise_descriptors()
@@ -347,6 +356,8 @@ class Supervisor:
         if words is not None:
             logs.use(new.log_level, words)
         self.words.settle(compiled.plan)
+        known = self.warnings.keys() & self.keeper.health.keys()
+        self.warnings = {key: self.warnings[key] for key in known}
         return answer
 
     async def _follow_names(self) -> None:
@@ -422,11 +433,22 @@ class Supervisor:
         if event["event"] == "health":
             where, state = f"{event['pool']}/{event['server']}", event["state"]
             level = logging.WARNING if state in ("down", "ejected") else logging.INFO
-            LOG.log(level, "%s is %s: %s", where, state, event["reason"])
+            todo = hint(event["reason"])
+            reason = f"{event['reason']} ({todo})" if todo else event["reason"]
+            LOG.log(level, "%s is %s: %s", where, state, reason)
         elif event["event"] == "drained" and not self._drained.done():
             self._drained.set_result(int(event["cut"]))
         elif event["event"] == "log":
-            LOG.log(logs.level_of(event["level"]), "%s", event["text"])
+            self._on_log(event)
+
+    def _on_log(self, event: Message) -> None:
+        text = said = event["text"]
+        if (pool := event.get("pool")) is not None:
+            if (pool, event["server"]) in self.keeper.health:
+                self.warnings[pool, event["server"]] = Warned(now_ms(), text)
+            said = f"{pool}/{event['server']}: {text}"
+        todo = hint(text)
+        LOG.log(logs.level_of(event["level"]), "%s%s", said, f" ({todo})" if todo else "")
 
     def _on_life(self) -> None:
         segments, life = self.keeper.segments, self.keeper.life

@@ -314,6 +314,26 @@ async def test_a_lost_link_is_made_anew(scene: Scene) -> None:
         assert len(scene.script.lives) == 1
 
 
+# what the worker says
+
+
+async def test_a_warning_about_a_server_is_logged_with_what_to_do_and_kept(
+    scene: Scene, log: list[str]
+) -> None:
+    async with scene.serving() as supervisor:
+        words = {"level": "warning", "text": "TLS: invalid peer certificate: UnknownIssuer"}
+        for name in ("10.0.0.1:80", "10.0.0.9:80"):
+            scene.script.worker.say("log", pool="app", server=name, **words)
+        await until(lambda: any("app/10.0.0.9:80: TLS" in line for line in log))
+        assert any(line.endswith("as the pool's `tls.ca`)") for line in log), log
+        assert set(supervisor.warnings) == {("app", "10.0.0.1:80")}, "one that nobody knows"
+        assert supervisor.warnings["app", "10.0.0.1:80"].text == words["text"]
+        scene.source.servers = [server("10.0.0.2:80")]
+        scene.script.worker.health.pop(("app", "10.0.0.1:80"), None)
+        await supervisor.reload()
+        assert supervisor.warnings == {}
+
+
 # people's words
 
 
