@@ -126,7 +126,7 @@ def test_frames_pass_both_ways(chat: Chat, evener: Evener) -> None:
     for number in range(50):
         assert chat.message().decode() == f"no. {number}: ÄÖ€"
         assert chat.message() == bytes([number, 0, 13, 10, 13, 10])
-    evener.until_counts(1, "evener_tunnels")
+    evener.until_counts(1, "evener_open_tunnels")
 
 
 def test_a_message_of_a_mebibyte_comes_back_whole(chat: Chat) -> None:
@@ -158,7 +158,7 @@ def test_the_client_closes_with_a_handshake(chat: Chat, evener: Evener) -> None:
     assert answer.opcode is Opcode.CLOSE and answer.data[:2] == (1000).to_bytes(2, "big")
     assert chat.ends()
     assert (chat.protocol.close_code, chat.protocol.close_reason) == (1000, "done")
-    eventually(lambda: evener.metrics().value("evener_tunnels") == 0, what="the tunnel's end")
+    eventually(lambda: evener.metrics().value("evener_open_tunnels") == 0, what="the tunnel's end")
 
 
 def test_the_server_closes_with_a_handshake(chat: Chat, evener: Evener) -> None:
@@ -166,4 +166,4 @@ def test_the_server_closes_with_a_handshake(chat: Chat, evener: Evener) -> None:
     assert chat.frame().opcode is Opcode.CLOSE
     assert chat.ends()
     assert (chat.protocol.close_code, chat.protocol.close_reason) == (4001, "as you said")
-    eventually(lambda: evener.metrics().value("evener_tunnels") == 0, what="the tunnel's end")
+    eventually(lambda: evener.metrics().value("evener_open_tunnels") == 0, what="the tunnel's end")

@@ -5,7 +5,8 @@
 //!   order. Changing anything here changes [`crate::layout_hash`].
 //! - Names as in Prometheus' advice: prefix, base unit, `_total`; histograms hold microseconds and
 //!   are shown in seconds.
-//! - A metric stands in one family only.
+//! - A metric stands in one family only, and no name is another's with `_total` behind it: in
+//!   OpenMetrics both would be one metric of two kinds.
 //!
 //! Not known here: where a block lies and who reads it.
 
@@ -94,7 +95,7 @@ family! {
         }
     }
     gauges ListenerGauge {
-        "evener_listener_connections": "Client connections open now." => {
+        "evener_listener_open_connections": "Client connections open now." => {
             Open [],
         }
     }
@@ -131,7 +132,7 @@ family! {
         }
     }
     gauges RouteGauge {
-        "evener_tunnels": "Tunnels open now." => {
+        "evener_open_tunnels": "Tunnels open now." => {
             TunnelsOpen [],
         }
     }

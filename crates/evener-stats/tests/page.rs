@@ -96,6 +96,28 @@ fn each_metric_is_introduced_once_and_stands_together() {
     assert!(page.ends_with('\n') && seen.len() > 40);
 }
 
+/// As OpenMetrics has it: a counter `a_total` is the metric `a`, and what a histogram or summary `a`
+/// is made of is reserved, too (OpenMetrics 1.0, "Suffixes").
+#[test]
+fn no_metric_takes_a_name_that_another_has_reserved() {
+    let page = sample();
+    let mut owners = std::collections::BTreeMap::new();
+    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let metric = name.strip_suffix("_total").filter(|_| kind == "counter").unwrap_or(name);
+        let suffixes: &[&str] = match kind {
+            "counter" => &["", "_total", "_created"],
+            "histogram" => &["", "_bucket", "_sum", "_count", "_created"],
+            "summary" => &["", "_sum", "_count", "_created"],
+            _ => &[""],
+        };
+        for suffix in suffixes {
+            let before = owners.insert(format!("{metric}{suffix}"), name);
+            assert_eq!(before, None, "{name} is {metric}{suffix}, too");
+        }
+    }
+}
+
 #[test]
 fn label_values_are_escaped() {
     let wanted = r#"route="path=\"/a\\b\"\nx",pool="app",code="200"} 1"#;

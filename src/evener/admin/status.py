@@ -156,7 +156,7 @@ def _listener(scene: Scene, listener: Mapping[str, Any]) -> Tree:
         "name": name,
         "protocol": listener["protocol"] + ("+tls" if listener.get("tls") else ""),
         "bind": [scene.bound.get(address, address) for address in listener["bind"]],
-        "connections": view.value("listener", (name,), "evener_listener_connections"),
+        "connections": view.value("listener", (name,), "evener_listener_open_connections"),
         "requests": total,
         "requests_per_second": rate,
         "errors": view.value("listener", (name,), "evener_listener_errors_total"),

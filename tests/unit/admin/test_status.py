@@ -130,7 +130,7 @@ def test_listeners_and_servers_have_their_numbers() -> None:
                 {
                     "names": ["web"],
                     "values": {
-                        "evener_listener_connections": 12,
+                        "evener_listener_open_connections": 12,
                         'evener_listener_errors_total{cause="reset"}': 2,
                     },
                     "histograms": {},
