@@ -152,7 +152,7 @@ fn requests(text: &mut Text, totals: &Totals) {
             sum.merge(&values.distribution(slot));
         }
     }
-    let help = "From a request's first byte to its answer's last.";
+    let help = "From a request's head to its answer's last byte, and from a session's beginning to its end.";
     text.metric("evener_request_duration_seconds", Sort::Histogram, help);
     for ((listener, pool), sum) in &sums {
         let labels = Labels::new().with("listener", listener).with("pool", pool);

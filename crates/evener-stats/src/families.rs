@@ -137,7 +137,7 @@ family! {
         }
     }
     histograms RouteHistogram {
-        "evener_route_request_duration_seconds": "From a request's first byte to its answer's last, by route." => {
+        "evener_route_request_duration_seconds": "From a request's head to its answer's last byte, and from a session's beginning to its end, by route." => {
             Duration [],
         }
     }
@@ -164,7 +164,7 @@ family! {
         }
     }
     histograms PoolHistogram {
-        "evener_pool_response_duration_seconds": "From a request sent to the head of its server's answer." => {
+        "evener_pool_response_duration_seconds": "From the beginning of the try that was answered, connecting included, to the head of its answer." => {
             Response [],
         }
     }
@@ -228,7 +228,7 @@ family! {
         }
     }
     histograms ServerHistogram {
-        "evener_server_response_duration_seconds": "From a request sent to the head of the server's answer, since the counters began." => {
+        "evener_server_response_duration_seconds": "From the beginning of a try, connecting included, to the head of the server's answer, since the counters began." => {
             Response [],
         }
     }
