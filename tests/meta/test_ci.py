@@ -25,10 +25,11 @@ def ci(room: Path, recipes: dict[str, str], budget: int = 15) -> tuple[int, list
     targets = {"setup": "true", "check": "true", "test": lines} | recipes
     text = "".join(f"{name}:\n\t@{recipe}\n" for name, recipe in targets.items())
     (room / "Makefile").write_text(text)
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE")}
     done = subprocess.run(
         [room / ".ci" / "run"],
         cwd="/",
-        env={**os.environ, "TMPDIR": str(room)},
+        env=environment | {"TMPDIR": str(room)},
         capture_output=True,
         text=True,
         check=False,
