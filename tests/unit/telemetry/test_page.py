@@ -31,6 +31,7 @@ WANTED = {
     "evener_pool_servers": {"pool", "state"},
     "evener_limit_hits_total": {"listener", "limit"},
     "evener_tls_handshakes_total": {"listener", "version", "result"},
+    "evener_certificate_not_after_timestamp_seconds": {"file"},
     "process_cpu_seconds_total": {"role"},
     "process_open_fds": {"role"},
 }
