@@ -24,6 +24,7 @@ test:  ## every test
 
 test-rust:
 	cargo test --workspace --locked --quiet
+	cargo test --manifest-path fuzz/Cargo.toml --locked --quiet
 
 test-python:
 	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not alone"
@@ -31,9 +32,11 @@ test-python:
 
 check: setup  ## format, lint, types, layers, sizes, licences and the repository's other rules
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-	$(VENV)/ruff format --check --quiet src bench house tests
-	$(VENV)/ruff check --quiet src bench house tests
+	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked --quiet -- -D warnings
+	$(VENV)/ruff format --check --quiet src bench house tests examples
+	$(VENV)/ruff check --quiet src bench house tests examples
 	$(VENV)/mypy --no-error-summary
 	$(VENV)/python -m mypy.stubtest evener._engine
 	$(VENV)/lint-imports --no-cache

@@ -23,27 +23,29 @@ NOT_OURS = {"target", ".venv", ".git", "node_modules", "__pycache__", "house"}
 def offences(root: Path) -> list[str]:
     """Commands that say their files are stale, with the first file of each."""
     found = []
-    for command, file in sorted(_commands(root).items()):
+    for command, file in sorted(commands(root).items()):
         done = _run(f"{command} --check", root)
         if done.returncode != 0:
             found.append(f"{file}:1: stale: run `{command}`\n{(done.stdout + done.stderr).strip()}")
     return found
 
 
-def _commands(root: Path) -> dict[str, Path]:
-    commands: dict[str, Path] = {}
+def commands(root: Path) -> dict[str, Path]:
+    """What generates files here, each with the first of its files, by the root."""
+    known: dict[str, Path] = {}
     for path in _candidates(root):
         with path.open(errors="replace") as lines:
             heading = "".join(line for _, line in zip(range(HEADING_LINES), lines, strict=False))
         found = _HEADING.search(heading)
         if found:
-            commands.setdefault(found["command"], path.relative_to(root))
-    return commands
+            known.setdefault(found["command"], path.relative_to(root))
+    return known
 
 
 def _candidates(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
-        if path.suffix in KINDS and path.is_file() and not NOT_OURS & set(path.parts):
+        ours = not NOT_OURS & set(path.relative_to(root).parts)
+        if ours and path.suffix in KINDS and path.is_file():
             yield path
 
 
@@ -56,7 +58,7 @@ def _run(command: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 def _main() -> int:
     root = Path(__file__).parents[2]
-    for command in sorted(_commands(root)):
+    for command in sorted(commands(root)):
         done = _run(command, root)
         print(f"{command}: {'written' if done.returncode == 0 else done.stderr.strip()}")
         if done.returncode != 0:

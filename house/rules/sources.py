@@ -18,7 +18,8 @@ def files(root: Path, suffixes: Iterable[str], rooms: Iterable[str]) -> Iterator
     wanted = set(suffixes)
     for room in rooms:
         for path in sorted((root / room).rglob("*")):
-            if path.suffix in wanted and path.is_file() and not NOT_OURS & set(path.parts):
+            ours = not NOT_OURS & set(path.relative_to(root).parts)
+            if ours and path.suffix in wanted and path.is_file():
                 yield path
 
 

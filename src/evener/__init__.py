@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evener.cli import run
-    from evener.config import Config
+    from evener.config import Config, ConfigError
+    from evener.errors import EvenerError
 
 __version__ = "0.1.0"
-__all__ = ["Config", "__version__", "run"]
+__all__ = ["Config", "ConfigError", "EvenerError", "__version__", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Config":
-        from evener.config import Config
+    if name in ("Config", "ConfigError"):
+        from evener import config
 
-        return Config
+        return getattr(config, name)
+    if name == "EvenerError":
+        from evener.errors import EvenerError
+
+        return EvenerError
     if name == "run":
         from evener.cli import run
 

@@ -4,12 +4,20 @@ Rules kept here:
 - What crosses is descriptors, numbers and JSON text, so that the other side can change its types.
 - The extension is loaded at first use: commands that only talk to a socket never load it.
 - One of another version is not used: the two halves change together.
+- What fails there is Evener's error here.
 Not known here: what the numbers are for.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from evener.errors import EvenerError
+
+
+class DataplaneError(EvenerError):
+    """The data plane's counters cannot be read; the text says why."""
 
 
 def hello() -> dict[str, Any]:
@@ -36,24 +44,53 @@ class Counters:
     Args:
         living: Descriptors of the serving worker's segments: its shards', then its prober's.
         retired: Descriptors of segments whose worker has ended; gauges are not read from them.
+
+    Raises:
+        DataplaneError: one cannot be mapped.
     """
 
     def __init__(self, living: Sequence[int], retired: Sequence[int]) -> None:
         from evener import _engine
 
         _refuse_other_version(_engine.__version__)
-        self._segments = _engine.Segments(list(living), list(retired))
+        with _told():
+            self._segments = _engine.Segments(list(living), list(retired))
 
     def stamps(self) -> list[int]:
-        """A number per living segment that changes at each turn of its writer."""
-        return list(self._segments.stamps())
+        """A number per living segment that changes at each turn of its writer.
+
+        Raises:
+            DataplaneError: a segment is not what it should be.
+        """
+        with _told():
+            return list(self._segments.stamps())
 
     def totals(self) -> str:
-        """All sums, as the JSON text that `evener.telemetry.totals` reads."""
-        text: str = self._segments.totals_json()
+        """All sums, as the JSON text that `evener.telemetry.totals` reads.
+
+        Raises:
+            DataplaneError: a segment is not what it should be.
+        """
+        with _told():
+            text: str = self._segments.totals_json()
         return text
 
     def prometheus(self, facts: dict[str, Any]) -> str:
-        """The Prometheus page; `facts` is what counters cannot say (states, generation…)."""
-        page: str = self._segments.prometheus(json.dumps(facts))
+        """The Prometheus page; `facts` is what counters cannot say (states, generation…).
+
+        Raises:
+            DataplaneError: a segment is not what it should be.
+        """
+        with _told():
+            page: str = self._segments.prometheus(json.dumps(facts))
         return page
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    from evener import _engine
+
+    try:
+        yield
+    except _engine.EngineFailedError as error:
+        raise DataplaneError(str(error)) from error

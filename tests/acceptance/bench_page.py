@@ -42,15 +42,21 @@ def _all(found: dict[str, str]) -> Result:
         return Result(Verdict.NOT_MEASURED, f"{len(found)} of {len(_TITLES)} rows in the table")
     missed = [row for row, words in found.items() if not words.startswith("held")]
     good = len(missed) <= MAY_MISS and all(_near(found[row]) for row in missed)
+    by = ", ".join(f"{row} {_percent(found[row])}" for row in missed)
     return Result(
         Verdict.HELD if good else Verdict.FAILED,
-        f"{len(found) - len(missed)} of {len(found)} rows held",
+        f"{len(found) - len(missed)} of {len(found)} rows held{f'; missed: {by}' if by else ''}",
     )
 
 
 def _may_miss(found: dict[str, str], row: str) -> bool:
     missed = [words for words in found.values() if not words.startswith("held")]
     return len(missed) <= MAY_MISS and _near(found[row])
+
+
+def _percent(words: str) -> str:
+    percent = re.match(r"missed by (\d+ %)", words)
+    return f"by {percent[1]}" if percent else f"({words})"
 
 
 def _near(words: str) -> bool:

@@ -36,7 +36,9 @@ def crate(name: str) -> Path:
 @cache
 def rust_tests(folder: Path) -> frozenset[str]:
     """The names of all test functions below a folder."""
-    sources = (path for path in folder.rglob("*.rs") if "target" not in path.parts)
+    sources = (
+        path for path in folder.rglob("*.rs") if "target" not in path.relative_to(folder).parts
+    )
     return frozenset(name for path in sources for name in _RUST_TEST.findall(path.read_text()))
 
 

@@ -101,5 +101,5 @@ def test_running_out_of_descriptors_pauses_and_nothing_breaks(
             assert line["error.type"] == "local_limit", line
     assert evener.server(f"app/{origin.address}")["state"] == "up"
     assert evener.status()["worker"]["deaths"] == 0
-    evener.until_counts(0, "evener_listener_connections")
+    evener.until_counts(0, "evener_listener_open_connections")
     assert get(evener.listen).status == 200

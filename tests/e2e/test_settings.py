@@ -39,7 +39,8 @@ def test_a_word_is_kept_in_the_state_directory(
     text = one_pool(evener, f"'{one.address}', '{two.address}'")
     evener.start(text, state=str(home / "kept"))
     evener.tell("server", "drain", f"app/{two.address}")
-    assert two.address in (home / "kept" / "words.json").read_text()
+    [words] = (home / "kept").glob("instances/*/words.json")
+    assert two.address in words.read_text()
     for state, word in (("kept", "draining"), ("empty", "up")):
         assert evener.stop() == 0
         evener.start(text, state=str(home / state))

@@ -43,7 +43,7 @@ def test_bytes_are_relayed_and_counted(evener: Evener, origins: Callable[..., Or
         for text in (b"one", b"\0\xff\r\n\r\n", b"x" * 100_000):
             wire.send(text)
             assert wire.take(len(text)) == text
-        evener.until_counts(1, "evener_listener_connections", listener="db")
+        evener.until_counts(1, "evener_listener_open_connections", listener="db")
         assert evener.server(f"db/{origin.address}")["in_flight"] == 1
         wire.half_close()
         assert wire.rest() == b""
@@ -53,7 +53,7 @@ def test_bytes_are_relayed_and_counted(evener: Evener, origins: Callable[..., Or
     evener.until_counts(count, "evener_listener_bytes_total", direction="in")
     evener.until_counts(count, "evener_listener_bytes_total", direction="out")
     evener.until_counts(count, "evener_server_bytes_total", direction="in")
-    evener.until_counts(0, "evener_listener_connections", listener="db")
+    evener.until_counts(0, "evener_listener_open_connections", listener="db")
 
 
 def test_a_server_that_speaks_first_is_heard(
@@ -289,7 +289,7 @@ def test_a_session_that_outlives_its_server_by_reloads_counts_for_nobody_else(
             evener.reload(text.replace(f"'{one.address}'", servers))
         kept.send(b"y" * 1000)
         assert kept.take(1000) == b"y" * 1000
-    evener.until_counts(0, "evener_listener_connections", listener="db")
+    evener.until_counts(0, "evener_listener_open_connections", listener="db")
     page = evener.metrics()
     for each in others:
         for name in ("sessions_total", "bytes_total", "in_flight"):

@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,26 @@ def test_https_is_answered_and_the_server_hears_of_it(
             assert wire.ask(target).body == f"origin {target}".encode()
     assert origin.got("/1").value("x-forwarded-proto") == "https"
     assert evener.status()["listeners"][0]["protocol"] == "http+tls"
+
+
+def test_a_certificate_that_ends_soon_is_said_until_it_is_renewed(
+    evener: Evener, origin: Origin, authority: Authority
+) -> None:
+    def ends() -> float:
+        page = evener.metrics()
+        name = "evener_certificate_not_after_timestamp_seconds"
+        return page.value(name, file=str(file))
+
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3, hours=1)
+    file = authority.issue("a.example", until=soon)
+    start(evener, origin, f"'{file}'")
+    assert ends() == soon.timestamp()
+    assert f"the certificate {file} ends in 3 d" in evener.problems()
+    later = soon + timedelta(days=90)
+    authority.issue("a.example", until=later)
+    evener.tell("reload")
+    assert ends() == later.timestamp()
+    assert evener.problems() == ""
 
 
 @pytest.mark.leaf("listeners.NAME.tls.certificates[].cert")

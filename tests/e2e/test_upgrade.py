@@ -47,14 +47,14 @@ def test_a_tunnel_carries_bytes_both_ways_and_its_first_ones_too(
         for _ in range(20):
             wire.send(b"abc\0\r\n\r\n")
             assert wire.take(8) == b"ABC\0\r\n\r\n"
-        evener.until_counts(1, "evener_tunnels")
+        evener.until_counts(1, "evener_open_tunnels")
         evener.until_counts(1, "evener_tunnels_total")
         wire.half_close()
         assert wire.rest() == b""
     got = origin.got("/ws")
     assert got.value("upgrade") == "echo/1" and got.value("x-a") == "b"
     assert (got.value("connection") or "").lower() == "upgrade"
-    eventually(lambda: evener.metrics().value("evener_tunnels") == 0)
+    eventually(lambda: evener.metrics().value("evener_open_tunnels") == 0)
     page = evener.metrics()
     for direction in ("in", "out"):
         assert page.value("evener_server_bytes_total", direction=direction) > 20 * 8

@@ -1,13 +1,15 @@
 """The acceptance page is whole: its clauses are told apart, and what they name exists."""
 
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from bench.rows import ROWS
 from tests import accept
 from tests.acceptance import bench_page, page, runs, verdicts
-from tests.acceptance.names import exists
+from tests.acceptance.names import ROOT, exists
 from tests.acceptance.page import Clause, PageError, Proof
 from tests.acceptance.verdicts import Result, Verdict
 
@@ -149,6 +151,25 @@ def test_a_bench_row_holds_or_misses_within_the_rule() -> None:
     assert bench_page.result(TABLE, "64k-c64").verdict is FAILED
     assert bench_page.result(TABLE, "tcp-gib").verdict is FAILED
     assert bench_page.result(TABLE, "").verdict is UNSEEN
+
+
+def test_the_rule_for_all_bench_rows_names_those_that_miss() -> None:
+    known = dict(re.findall(r"(?m)^\| ([^|]+) \| ([^|]+) \|$", TABLE))
+    rows = {row.title: known.get(row.title, "held: 0.5 × nginx (bound 0.9)") for row in ROWS}
+    table = TABLE.splitlines()[:2] + [f"| {title} | {words} |" for title, words in rows.items()]
+    told = bench_page.result("\n".join(table), "")
+    assert told.verdict is FAILED
+    assert told.figure == (
+        f"{len(ROWS) - 3} of {len(ROWS)} rows held; missed: 64b-c1 by 7 %, 64k-c64 by 30 %, "
+        "tcp-gib (failed: evener: wrong body)"
+    )
+
+
+def test_every_row_of_the_table_as_it_stands_is_read() -> None:
+    text = (ROOT / "bench" / "RESULTS.md").read_text()
+    for row in ROWS:
+        assert bench_page.result(text, row.name) != verdicts.UNSEEN, row.name
+    assert f"of {len(ROWS)} rows held" in bench_page.result(text, "").figure
 
 
 def test_the_report_has_a_line_per_clause_and_the_sum() -> None:

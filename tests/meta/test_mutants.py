@@ -1,6 +1,8 @@
 """The edits are whole: every clause of processes and engine has one, and each still applies."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from tests.acceptance import page
 from tests.acceptance.names import ROOT, exists
 from tests.acceptance.page import Kind, Proof
-from tests.mutants import run
+from tests.mutants import kin, run
 from tests.mutants.copy import Copy
 from tests.mutants.edits import Mutant, StaleError, mutants, stale
 
@@ -94,3 +96,39 @@ def test_a_copy_follows_the_repository(tmp_path: Path) -> None:
     before = (copy.tree / "kept.py").stat().st_mtime_ns
     copy.follow(root)
     assert (copy.tree / "kept.py").stat().st_mtime_ns == before
+
+
+#: A worker as a supervisor without care leaves it: in a session of its own, its parent gone, the
+#: output kept. Its parent ends only when it has left.
+LEAVES = """
+import os, subprocess, sys, time
+read, write = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(child.pid, flush=True)
+    os.write(write, b".")
+    os._exit(0)
+os.read(read, 1)
+"""
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_nothing_that_an_edit_left_behind_outlives_its_test(tmp_path: Path, ends: bool) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    program = LEAVES if ends else LEAVES + "time.sleep(600)"
+    try:
+        seconds = 30.0 if ends else 5.0
+        code, words = kin.run([sys.executable, "-c", program], tmp_path, os.environ, seconds, None)
+        assert code == (0 if ends else None)
+        assert not Path(f"/proc/{int(words)}").exists()
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_test_may_take_only_so_much_memory(tmp_path: Path) -> None:
+    greedy = [sys.executable, "-c", "for _ in range(500): bytearray(96 << 20)"]
+    code, words = kin.run(greedy, tmp_path, os.environ, 30.0, 64 << 20)
+    assert code == 1 and "MemoryError" in words

@@ -16,6 +16,7 @@ from house.rules import (
     sizes,
 )
 from house.rules.__main__ import RULES, main
+from tests.acceptance.names import ROOT
 
 
 def write(root: Path, name: str, text: str) -> None:
@@ -163,6 +164,16 @@ def test_a_stale_generated_file_is_an_offence(tmp_path: Path) -> None:
     assert generated.offences(tmp_path) == []
     write(tmp_path, "page.md", heading + "old\n")
     assert generated.offences(tmp_path)[0].startswith("page.md:1: stale")
+
+
+def test_a_checkout_may_lie_anywhere(tmp_path: Path) -> None:
+    for place in ("target", "dist"):
+        write(tmp_path / place, "src/long.py", "x = 1\n" * 800)
+        assert sizes.offences(tmp_path / place) != [], place
+
+
+def test_all_that_is_generated_here_is_known_to_be() -> None:
+    assert set(generated.commands(ROOT)) == {"python -m evener.config.reference"}
 
 
 def test_offences_end_the_run_with_an_error(

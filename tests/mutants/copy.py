@@ -6,15 +6,14 @@ Rules kept here:
 - An edit is taken back before the next, with a new time.
 - Python's tests run in a virtual environment that knows our packages and, of Evener, the copy
   alone: what they start finds it without being told.
+- What a test left behind ends with it: an edit may take a supervisor its care for its worker.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +25,7 @@ from pathlib import Path
 from tests.acceptance.page import Kind, Proof
 from tests.acceptance.runs import of_cargo
 from tests.acceptance.verdicts import Verdict
+from tests.mutants import kin
 from tests.mutants.edits import Mutant
 
 #: Seconds for a test: what makes it hang makes it fail.
@@ -144,27 +144,8 @@ class Copy:
 
     def _run(self, command: Sequence[str], seconds: float) -> tuple[int | None, str]:
         """A command's exit code (None when its time was over) and what it said."""
-        process = subprocess.Popen(
-            list(command),
-            cwd=self.tree,
-            env={**os.environ, **self._environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        if seconds == PATIENCE:
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(process.pid, resource.RLIMIT_DATA, (MEMORY, MEMORY))
-        try:
-            words, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            words, _ = process.communicate()
-            return None, words
-        return process.returncode, words
+        memory = MEMORY if seconds == PATIENCE else None
+        return kin.run(command, self.tree, {**os.environ, **self._environment()}, seconds, memory)
 
     def _make_environment(self) -> None:
         if not self.python.exists():

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from evener import _engine, dataplane
+from evener import EvenerError, _engine, dataplane
 from evener.telemetry.totals import Totals
 
 
@@ -28,6 +28,16 @@ def test_segments_that_nobody_has_begun_count_nothing() -> None:
     os.close(descriptor)
     assert counters.stamps() == [0]
     assert Totals.parse(counters.totals()).kinds("server") == []
+
+
+def test_a_segment_of_another_build_is_evener_s_error() -> None:
+    descriptor = os.memfd_create("counters", os.MFD_CLOEXEC)
+    os.write(descriptor, b"EVENERST" * 1000)
+    try:
+        with pytest.raises(EvenerError, match="counter layout"):
+            dataplane.Counters([descriptor], []).totals()
+    finally:
+        os.close(descriptor)
 
 
 def test_a_closed_descriptor_is_an_error() -> None:

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use evener_stats::{
-    Extras, FAMILIES, Family, Kind, Life, MetricKind, Process, Reload, ServerFact, StatsError,
-    Totals, Values, exposition, stamp_of,
+    Certificate, Extras, FAMILIES, Family, Kind, Life, MetricKind, Process, Reload, ServerFact,
+    StatsError, Totals, Values, exposition, stamp_of,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,14 @@ struct PageFacts {
     states: Vec<String>,
     servers: Vec<Server>,
     processes: Vec<ProcessFact>,
+    certificates: Vec<CertificateFact>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateFact {
+    file: String,
+    not_after: f64,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +154,7 @@ impl PageFacts {
         let states: Vec<_> = self.states.iter().map(String::as_str).collect();
         let servers: Vec<_> = self.servers.iter().map(Server::shown).collect();
         let processes: Vec<_> = self.processes.iter().map(ProcessFact::shown).collect();
+        let certificates: Vec<_> = self.certificates.iter().map(CertificateFact::shown).collect();
         let extras = Extras {
             version: &self.version,
             generation: self.generation,
@@ -154,8 +163,15 @@ impl PageFacts {
             states: &states,
             servers: &servers,
             processes: &processes,
+            certificates: &certificates,
         };
         exposition::page(totals, &extras)
+    }
+}
+
+impl CertificateFact {
+    fn shown(&self) -> Certificate<'_> {
+        Certificate { file: &self.file, not_after: self.not_after }
     }
 }
 
@@ -291,13 +307,15 @@ mod tests {
     fn a_page_has_counters_and_facts() {
         let facts = r#"{"version":"9","generation":3,"reloads":[{"result":"ok","count":1}],
             "last_reload_success":null,"states":["up","down"],"servers":[{"pool":"app",
-            "server":"a","state":"up","weight":1,"check_seconds":0.5}],"processes":[]}"#;
+            "server":"a","state":"up","weight":1,"check_seconds":0.5}],"processes":[],
+            "certificates":[{"file":"/a.pem","not_after":1.7e9}]}"#;
         let file = file();
         writer(&file).worker();
         let mut segments = Segments::new(vec![file], vec![]);
         let page = segments.prometheus(facts).unwrap();
         assert!(page.contains("evener_plan_generation 3\n"));
         assert!(page.contains("evener_panics_total 0\n"));
+        assert!(page.contains("_seconds{file=\"/a.pem\"} 1700000000\n"));
         assert!(matches!(segments.prometheus("{}"), Err(EngineError::Facts(_))));
     }
 }

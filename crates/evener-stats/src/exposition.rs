@@ -34,6 +34,8 @@ pub struct Extras<'a> {
     pub servers: &'a [ServerFact<'a>],
     /// The processes, each with its role.
     pub processes: &'a [Process<'a>],
+    /// Certificates that are shown to clients or servers.
+    pub certificates: &'a [Certificate<'a>],
 }
 
 /// Reloads with one result.
@@ -58,6 +60,15 @@ pub struct ServerFact<'a> {
     pub weight: u32,
     /// How long its last check took, in seconds.
     pub check_seconds: Option<f64>,
+}
+
+/// A certificate of ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Certificate<'a> {
+    /// The file it was read from.
+    pub file: &'a str,
+    /// When it ends, in seconds since 1970.
+    pub not_after: f64,
 }
 
 /// Numbers of a process.
@@ -87,6 +98,7 @@ pub fn page(totals: &Totals, extras: &Extras<'_>) -> String {
     let mut text = Text::default();
     plan(&mut text, extras);
     processes(&mut text, extras.processes);
+    certificates(&mut text, extras.certificates);
     requests(&mut text, totals);
     for family in FAMILIES {
         entries(&mut text, family, totals);
@@ -142,6 +154,14 @@ fn processes(text: &mut Text, processes: &[Process<'_>]) {
     }
 }
 
+fn certificates(text: &mut Text, certificates: &[Certificate<'_>]) {
+    let name = "evener_certificate_not_after_timestamp_seconds";
+    text.metric(name, Sort::Gauge, "When a certificate ends that Evener shows, by its file.");
+    for certificate in certificates {
+        text.real(&Labels::new().with("file", certificate.file), certificate.not_after);
+    }
+}
+
 /// Durations by listener and pool, from those of the routes.
 fn requests(text: &mut Text, totals: &Totals) {
     let slot = RouteHistogram::LIST[RouteHistogram::Duration as usize].slot;
@@ -152,7 +172,7 @@ fn requests(text: &mut Text, totals: &Totals) {
             sum.merge(&values.distribution(slot));
         }
     }
-    let help = "From a request's first byte to its answer's last.";
+    let help = "From a request's head to its answer's last byte, and from a session's beginning to its end.";
     text.metric("evener_request_duration_seconds", Sort::Histogram, help);
     for ((listener, pool), sum) in &sums {
         let labels = Labels::new().with("listener", listener).with("pool", pool);

@@ -5,7 +5,8 @@
 //!   order. Changing anything here changes [`crate::layout_hash`].
 //! - Names as in Prometheus' advice: prefix, base unit, `_total`; histograms hold microseconds and
 //!   are shown in seconds.
-//! - A metric stands in one family only.
+//! - A metric stands in one family only, and no name is another's with `_total` behind it: in
+//!   OpenMetrics both would be one metric of two kinds.
 //!
 //! Not known here: where a block lies and who reads it.
 
@@ -94,7 +95,7 @@ family! {
         }
     }
     gauges ListenerGauge {
-        "evener_listener_connections": "Client connections open now." => {
+        "evener_listener_open_connections": "Client connections open now." => {
             Open [],
         }
     }
@@ -131,12 +132,12 @@ family! {
         }
     }
     gauges RouteGauge {
-        "evener_tunnels": "Tunnels open now." => {
+        "evener_open_tunnels": "Tunnels open now." => {
             TunnelsOpen [],
         }
     }
     histograms RouteHistogram {
-        "evener_route_request_duration_seconds": "From a request's first byte to its answer's last, by route." => {
+        "evener_route_request_duration_seconds": "From a request's head to its answer's last byte, and from a session's beginning to its end, by route." => {
             Duration [],
         }
     }
@@ -163,7 +164,7 @@ family! {
         }
     }
     histograms PoolHistogram {
-        "evener_pool_response_duration_seconds": "From a request sent to the head of its server's answer." => {
+        "evener_pool_response_duration_seconds": "From the beginning of the try that was answered, connecting included, to the head of its answer." => {
             Response [],
         }
     }
@@ -227,7 +228,7 @@ family! {
         }
     }
     histograms ServerHistogram {
-        "evener_server_response_duration_seconds": "From a request sent to the head of the server's answer, since the counters began." => {
+        "evener_server_response_duration_seconds": "From the beginning of a try, connecting included, to the head of the server's answer, since the counters began." => {
             Response [],
         }
     }

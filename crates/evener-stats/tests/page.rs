@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicU64;
 
 use evener_stats::exposition::page;
 use evener_stats::{
-    Extras, Life, ListenerBlock, ListenerCounter, ListenerGauge, PoolBlock, PoolCounter,
-    PoolHistogram, Process, Reload, RouteBlock, RouteHistogram, Segment, ServerBlock, ServerFact,
-    ServerGauge, ServerHistogram, Totals, WorkerBlock, WorkerCounter,
+    Certificate, Extras, Life, ListenerBlock, ListenerCounter, ListenerGauge, PoolBlock,
+    PoolCounter, PoolHistogram, Process, Reload, RouteBlock, RouteHistogram, Segment, ServerBlock,
+    ServerFact, ServerGauge, ServerHistogram, Totals, WorkerBlock, WorkerCounter,
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/page.txt");
@@ -69,6 +69,7 @@ fn extras() -> Extras<'static> {
             max_fds: 1024,
             start_seconds: 1_700_000_000.0,
         }],
+        certificates: &[Certificate { file: "/etc/a.pem", not_after: 1_800_000_000.0 }],
     }
 }
 
@@ -94,6 +95,28 @@ fn each_metric_is_introduced_once_and_stands_together() {
         assert!(seen.insert(line.split(' ').next().unwrap()), "{line} twice");
     }
     assert!(page.ends_with('\n') && seen.len() > 40);
+}
+
+/// As OpenMetrics has it: a counter `a_total` is the metric `a`, and what a histogram or summary `a`
+/// is made of is reserved, too (OpenMetrics 1.0, "Suffixes").
+#[test]
+fn no_metric_takes_a_name_that_another_has_reserved() {
+    let page = sample();
+    let mut owners = std::collections::BTreeMap::new();
+    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let metric = name.strip_suffix("_total").filter(|_| kind == "counter").unwrap_or(name);
+        let suffixes: &[&str] = match kind {
+            "counter" => &["", "_total", "_created"],
+            "histogram" => &["", "_bucket", "_sum", "_count", "_created"],
+            "summary" => &["", "_sum", "_count", "_created"],
+            _ => &[""],
+        };
+        for suffix in suffixes {
+            let before = owners.insert(format!("{metric}{suffix}"), name);
+            assert_eq!(before, None, "{name} is {metric}{suffix}, too");
+        }
+    }
 }
 
 #[test]

@@ -82,8 +82,10 @@ class _Handlers:
         plan = next((each for each in scene.plan["pools"] if each["name"] == pool), None)
         if facts is None or plan is None:
             return _nothing(f"there is no server {pool}/{name}", _near(scene.servers, pool))
-        lines = why(dict(facts), dict(plan), scene.now)
-        return JSONResponse({**server_tree(scene.view, facts), "why": lines})
+        warned = self._supervisor.warnings.get((pool, name))
+        lines = why(dict(facts), dict(plan), scene.now, warned)
+        tree = {**server_tree(scene.view, facts), "warning": warned and warned._asdict()}
+        return JSONResponse({**tree, "why": lines})
 
     async def say(self, request: Request) -> Response:
         pool, name = request.path_params["pool"], request.path_params["server"]

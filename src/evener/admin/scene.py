@@ -36,6 +36,7 @@ async def scene_of(supervisor: Supervisor) -> Scene:
         last=supervisor.last,
         failed=supervisor.failed,
         unresolved=supervisor.unresolved,
+        certificates=supervisor.serving.certificates,
         view=supervisor.view(),
     )
 
@@ -64,5 +65,9 @@ def exposition(supervisor: Supervisor) -> str:
             for each in keeper.health.values()
         ],
         "processes": [each for each in processes if each is not None],
+        "certificates": [
+            {"file": file, "not_after": end}
+            for file, end in supervisor.serving.certificates.items()
+        ],
     }
     return supervisor.counters.prometheus(facts) if supervisor.counters else ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evener.admin.plain import count
+from evener.admin.plain import count, span
 from evener.control.keeper import Record
 from evener.control.serving import Reload
 from evener.telemetry.window import View
@@ -20,6 +20,9 @@ Tree = dict[str, Any]
 
 #: Servers named one by one among the problems; more are counted.
 NAMED = 20
+#: Milliseconds before a certificate ends that it is a problem: whatever renews certificates does so
+#: a month before (certbot: 30 days), and has failed by then.
+SOON = 14 * 86_400_000
 #: States in which a server takes no new traffic.
 OUT = ("down", "ejected", "draining", "maintenance")
 _NO_SERVER = "evener_pool_no_server_total"
@@ -40,6 +43,7 @@ class Scene:
     last: Reload | None
     failed: Reload | None
     unresolved: Mapping[str, str]
+    certificates: Mapping[str, float]
     view: View
 
 
@@ -58,7 +62,8 @@ def status(scene: Scene) -> Tree:
 
 def problems(scene: Scene) -> Iterator[Tree]:
     """What needs a look, the worst first."""
-    found = [*_of_worker(scene), *_of_plan(scene), *_of_pools(scene), *_of_machine(scene)]
+    parts = (_of_worker, _of_plan, _of_certificates, _of_pools, _of_machine)
+    found = [problem for part in parts for problem in part(scene)]
     yield from sorted(found, key=lambda each: ("error", "warning", "note").index(each["level"]))
 
 
@@ -87,6 +92,15 @@ def _of_plan(scene: Scene) -> Iterator[Tree]:
         yield _problem("error", text, scene.failed.at)
     for name, why in sorted(scene.unresolved.items()):
         yield _problem("warning", f"{name} does not resolve: {why}")
+
+
+def _of_certificates(scene: Scene) -> Iterator[Tree]:
+    for file, end in scene.certificates.items():
+        left = end * 1000 - scene.now
+        if left <= 0:
+            yield _problem("error", f"the certificate {file} has ended", round(end * 1000))
+        elif left < SOON:
+            yield _problem("warning", f"the certificate {file} ends in {span(left)}")
 
 
 def _of_pools(scene: Scene) -> Iterator[Tree]:
@@ -156,7 +170,7 @@ def _listener(scene: Scene, listener: Mapping[str, Any]) -> Tree:
         "name": name,
         "protocol": listener["protocol"] + ("+tls" if listener.get("tls") else ""),
         "bind": [scene.bound.get(address, address) for address in listener["bind"]],
-        "connections": view.value("listener", (name,), "evener_listener_connections"),
+        "connections": view.value("listener", (name,), "evener_listener_open_connections"),
         "requests": total,
         "requests_per_second": rate,
         "errors": view.value("listener", (name,), "evener_listener_errors_total"),

@@ -9,19 +9,32 @@ Not known here: how a state is decided (the worker does), how a command is asked
 from typing import Any
 
 from evener.admin.plain import ago, clock, count, span
+from evener.control.hints import hint
+from evener.control.supervisor import Warned
 
 Facts = dict[str, Any]
 Plan = dict[str, Any]
 
 
-def why(facts: Facts, pool: Plan, now: int) -> list[str]:
-    """The sentences about a server. `pool` is its pool in the plan, `now` in ms since 1970."""
+def why(facts: Facts, pool: Plan, now: int, warned: Warned | None = None) -> list[str]:
+    """The sentences about a server.
+
+    Args:
+        facts: What the worker knows of it.
+        pool: Its pool in the plan.
+        now: Milliseconds since 1970.
+        warned: The last warning about it, if there was one.
+    """
     name = f"{facts['pool']}/{facts['server']}"
     since = f" since {clock(facts['changed'])} ({ago(facts['changed'], now)})"
     lines = [f"{name} is {facts['state']}{since if facts['changed'] else ''}."]
     if facts["reason"]:
         lines.append(f"Reason: {facts['reason']}.")
     lines.append(_last_check(facts, pool, now))
+    if warned is not None:
+        lines.append(f"Last warning: {ago(warned.at, now)}: {warned.text}.")
+    if todo := _hint(facts, warned):
+        lines.append(f"What to do: {todo}.")
     if facts["in_flight"]:
         lines.append(f"It has {count(facts['in_flight'], 'request')} in hand.")
     lines.append(_outlook(facts, pool, now))
@@ -35,6 +48,12 @@ def _last_check(facts: Facts, pool: Plan, now: int) -> str:
     result = "passed" if check["ok"] else "failed"
     saw = f": {check['text']}" if check["text"] else ""
     return f"Last check: {ago(check['at'], now)}, took {span(check['took_ms'])}, {result}{saw}."
+
+
+def _hint(facts: Facts, warned: Warned | None) -> str:
+    check = facts["check"]
+    seen = (facts["reason"], check["text"] if check else "", warned.text if warned else "")
+    return next(filter(None, map(hint, seen)), "")
 
 
 def _outlook(facts: Facts, pool: Plan, now: int) -> str:

@@ -30,7 +30,7 @@ def run(config: "Config") -> int:
         How many connections the end cut; 0 is a clean stop.
 
     Raises:
-        ControlError: it cannot start; the text says why, `remedy` what to do.
+        EvenerError: it cannot start; the text says why, `remedy` what to do.
     """
     from evener.cli.serve import serve
     from evener.control.source import BuiltSource

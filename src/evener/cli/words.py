@@ -13,7 +13,8 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
-from evener.control.errors import ControlError, NoInstanceError
+from evener.control.errors import NoInstanceError
+from evener.errors import EvenerError
 
 FAILED, USAGE, NO_INSTANCE = 1, 2, 3
 
@@ -52,7 +53,7 @@ def told(command: Callable[_P, _T]) -> Callable[_P, _T]:
             return command(*args, **kwargs)
         except NoInstanceError as error:
             fail(str(error), error.remedy, NO_INSTANCE)
-        except ControlError as error:
+        except EvenerError as error:
             fail(str(error), error.remedy)
 
     return wrapped

@@ -8,6 +8,7 @@ Not known here: the plan, what a host name resolves to, how any key is obeyed.
 """
 
 from evener.config.api import Config
-from evener.config.errors import ConfigError, EvenerError, Place, Problem
+from evener.config.errors import ConfigError, Place, Problem
+from evener.errors import EvenerError
 
 __all__ = ["Config", "ConfigError", "EvenerError", "Place", "Problem"]

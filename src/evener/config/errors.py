@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-
-class EvenerError(Exception):
-    """The root of all errors that Evener raises on purpose."""
+from evener.errors import EvenerError
 
 
 class Place(NamedTuple):

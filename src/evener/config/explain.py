@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from evener.config.errors import EvenerError
 from evener.config.kinds import ListOf, MapOf, Or, Section
 from evener.config.model import Key, Type
 from evener.config.report import nearest
 from evener.config.schema import ROOT
+from evener.errors import EvenerError
 
 # Where else a key may stand, by the beginning of its path; the first that fits.
 _SHARED = (

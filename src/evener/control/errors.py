@@ -5,8 +5,10 @@ Each error says what happened in its text and, where a person can act, how in `r
 
 from collections.abc import Sequence
 
+from evener.errors import EvenerError
 
-class ControlError(Exception):
+
+class ControlError(EvenerError):
     """Something the supervisor could not do.
 
     Args:

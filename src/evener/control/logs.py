@@ -11,8 +11,11 @@ import logging
 import os
 import sys
 import time
-from typing import Any, TextIO, cast
+from typing import Any, TextIO, TypeAlias, cast
 
+from evener.control.errors import ControlError
+
+Handler: TypeAlias = "logging.StreamHandler[Any]"
 LOG = logging.getLogger("evener")
 
 
@@ -37,14 +40,31 @@ def set_up(level: str, to: str) -> None:
     Called again it replaces what was; a file is opened anew.
 
     Raises:
-        OSError: the file cannot be opened; the log stays where it was.
+        ControlError: the file cannot be opened; the log stays where it was.
     """
-    handler: logging.StreamHandler[Any]
+    use(level, open_log(to))
+
+
+def open_log(to: str) -> Handler:
+    """Opens `stderr`, `stdout` or a file for the log.
+
+    Raises:
+        ControlError: the file cannot be opened.
+    """
+    handler: Handler
     if to in _STREAMS:
         handler = logging.StreamHandler(_STREAMS[to]())
     else:
-        handler = logging.FileHandler(to, encoding="utf-8")
+        try:
+            handler = logging.FileHandler(to, encoding="utf-8")
+        except OSError as error:
+            raise ControlError(f"evener.log.to: {to}: {error.strerror}") from error
     handler.setFormatter(_formatter(cast(TextIO, handler.stream)))
+    return handler
+
+
+def use(level: str, handler: Handler) -> None:
+    """Points the log at what `open_log` gave, from `level` upward."""
     for old in list(LOG.handlers):
         LOG.removeHandler(old)
         if isinstance(old, logging.FileHandler):
@@ -58,11 +78,14 @@ def open_access(to: str) -> int:
     """A descriptor for access log lines: `stdout`, `stderr`, or a file's path to append to.
 
     Raises:
-        OSError: the file cannot be opened.
+        ControlError: the file cannot be opened.
     """
     if to in _STREAMS:
         return os.dup(1 if to == "stdout" else 2)
-    return os.open(to, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        return os.open(to, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise ControlError(f"evener.log.access.to: {to}: {error.strerror}") from error
 
 
 class Short(logging.Formatter):

@@ -7,12 +7,14 @@ Not known here: who serves it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from evener.compile import Compiled, Secret, Settings
 from evener.control.certificates import SYSTEM, system_authorities
 from evener.control.errors import ConfigRefusedError, LinesError
 from evener.control.source import Loaded, Plan
+from evener.control.validity import ends
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,16 @@ class Serving:
     secrets: Mapping[str, str]
     generation: int
     since: int
+
+    @cached_property
+    def certificates(self) -> dict[str, float]:
+        """The files of our own certificates, each with when it ends, in seconds since 1970."""
+        found = {
+            secret.files[0]: ends(self.secrets[name])
+            for name, secret in self.compiled.secrets.items()
+            if secret.key
+        }
+        return {file: end for file, end in sorted(found.items()) if end is not None}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evener.compile import Compiled, Settings
 from evener.control import limits, logs, systemd
@@ -31,6 +31,7 @@ from evener.control.errors import (
     RefusedError,
 )
 from evener.control.frames import Message
+from evener.control.hints import hint
 from evener.control.instance import Identity, RunDirectory, default_run
 from evener.control.keeper import House, Keeper, now_ms
 from evener.control.predecessors import Predecessors
@@ -47,7 +48,7 @@ from evener.control.sockets import open_metrics
 from evener.control.source import Loaded, Source, shards_of
 from evener.control.tickets import TicketKeys
 from evener.control.upkeep import CountersOf, rotate_tickets, sample, watch
-from evener.control.words import Words
+from evener.control.words import Key, Words, directory_of
 from evener.control.worker_process import Spawn, spawn
 from evener.telemetry.window import View, Window
 
@@ -90,6 +91,13 @@ class Means:
     admin_group: int | None = None
 
 
+class Warned(NamedTuple):
+    """The last warning about a server: when (ms since 1970), and its words."""
+
+    at: int
+    text: str
+
+
 class Supervisor:
     """One instance. `start`, then `run` until it is asked to stop."""
 
@@ -110,6 +118,7 @@ class Supervisor:
         self.counters: CountersOf | None = None
         self.window = Window()
         self.reloads = {"ok": 0, "failed": 0}
+        self.warnings: dict[Key, Warned] = {}
         self.metrics: socket.socket | None = None
         self.metrics_changed = asyncio.Event()
         self.descriptors = limits.raise_descriptors()
@@ -263,6 +272,8 @@ class Supervisor:
         means, settings = self._means, serving.compiled.settings
         self.metrics = open_metrics(settings.metrics)
         self.words = Words(self._state(settings))
+        if means.tied:  # its directory is named for a process id, which was another's before
+            self.words.forget()
         before = await Predecessors.find(self.run_directory, means.hello)
         house = House(
             run=self.run_directory,
@@ -286,12 +297,13 @@ class Supervisor:
         self._say_ready()
 
     def _state(self, settings: Settings) -> Path:
+        run = self.run_directory.path
         if self._means.tied:
-            return self.run_directory.path
+            return run
         if settings.state:
-            return Path(settings.state)
+            return directory_of(Path(settings.state), run)
         own = Path.home() / ".local" / "state"
-        return (Path("/var/lib") if os.geteuid() == 0 else own) / "evener"
+        return directory_of((Path("/var/lib") if os.geteuid() == 0 else own) / "evener", run)
 
     def _say_ready(self) -> None:
         where = ", ".join(sorted(self.keeper.listening.addresses().values()))
@@ -322,6 +334,14 @@ class Supervisor:
             if new.access_to != old.access_to:
                 access = self._open_access(new)
                 undo.callback(_close_descriptor, access)
+            words = None
+            if (new.log_level, new.log_to) != (old.log_level, old.log_to):
+                words = logs.open_log(new.log_to)
+                if isinstance(words, logging.FileHandler):
+                    undo.callback(words.close)
+            if new.state != old.state:
+                self.words.move(self._state(new))
+                undo.callback(self.words.move, self._state(old))
             generation = self.keeper.next_generation()
             answer = await self.keeper.change(
                 Serving(loaded, compiled, secrets, generation, now_ms())
@@ -333,9 +353,11 @@ class Supervisor:
             self.metrics_changed.set()
         if new.access_to != old.access_to:
             await self._switch_access(access)
-        if (new.log_level, new.log_to) != (old.log_level, old.log_to):
-            logs.set_up(new.log_level, new.log_to)
+        if words is not None:
+            logs.use(new.log_level, words)
         self.words.settle(compiled.plan)
+        known = self.warnings.keys() & self.keeper.health.keys()
+        self.warnings = {key: self.warnings[key] for key in known}
         return answer
 
     async def _follow_names(self) -> None:
@@ -390,14 +412,7 @@ class Supervisor:
             _close_descriptor(old)
 
     def _open_access(self, settings: Settings) -> int | None:
-        if settings.access_to is None:
-            return None
-        try:
-            return logs.open_access(settings.access_to)
-        except OSError as error:
-            raise ControlError(
-                f"evener.log.access.to: {settings.access_to}: {error.strerror}"
-            ) from error
+        return None if settings.access_to is None else logs.open_access(settings.access_to)
 
     # -- what came of it --------------------------------------------------------------------
 
@@ -418,11 +433,22 @@ class Supervisor:
         if event["event"] == "health":
             where, state = f"{event['pool']}/{event['server']}", event["state"]
             level = logging.WARNING if state in ("down", "ejected") else logging.INFO
-            LOG.log(level, "%s is %s: %s", where, state, event["reason"])
+            todo = hint(event["reason"])
+            reason = f"{event['reason']} ({todo})" if todo else event["reason"]
+            LOG.log(level, "%s is %s: %s", where, state, reason)
         elif event["event"] == "drained" and not self._drained.done():
             self._drained.set_result(int(event["cut"]))
         elif event["event"] == "log":
-            LOG.log(logs.level_of(event["level"]), "%s", event["text"])
+            self._on_log(event)
+
+    def _on_log(self, event: Message) -> None:
+        text = said = event["text"]
+        if (pool := event.get("pool")) is not None:
+            if (pool, event["server"]) in self.keeper.health:
+                self.warnings[pool, event["server"]] = Warned(now_ms(), text)
+            said = f"{pool}/{event['server']}: {text}"
+        todo = hint(text)
+        LOG.log(logs.level_of(event["level"]), "%s%s", said, f" ({todo})" if todo else "")
 
     def _on_life(self) -> None:
         segments, life = self.keeper.segments, self.keeper.life

@@ -5,12 +5,16 @@ Rules kept here:
   spoken is kept beside it, and a file that says something else takes the word back.
 - A word about a server that the configuration no longer has is taken back, too.
 - The file is replaced as a whole, so that a crash leaves the old or the new one.
+- Instances that share a state directory do not share words: `drain` said to one is not said to
+  the other, though both may have a pool `app`.
 Not known here: what a word does to a server.
 """
 
 import contextlib
 import json
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +36,7 @@ class Word:
 
 
 class Words:
-    """The words of one instance, read from `directory` and written back at each change."""
+    """The words of one instance, read from its `directory` and written back at each change."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "words.json"
@@ -75,6 +79,29 @@ class Words:
             self._words = keep
             self._write()
 
+    def forget(self) -> None:
+        """Takes back all words."""
+        if self._words:
+            self._words = {}
+            self._write()
+
+    def move(self, directory: Path) -> None:
+        """Keeps the words in another directory from now on.
+
+        Raises:
+            ControlError: they cannot be written there; they stay where they were.
+        """
+        before, self._path = self._path, directory / "words.json"
+        if self._path == before:
+            return
+        try:
+            self._write()
+        except ControlError:
+            self._path = before
+            raise
+        with contextlib.suppress(OSError):
+            before.unlink()
+
     def __len__(self) -> int:
         return len(self._words)
 
@@ -90,6 +117,13 @@ class Words:
                 f"cannot keep this over a restart: {self._path}: {error.strerror}",
                 "give evener.state a directory that Evener may write",
             ) from error
+
+
+def directory_of(state: Path, run: Path) -> Path:
+    """Where the instance whose run directory is `run` keeps what is its own, below `state`."""
+    whole = os.path.realpath(run)
+    readable = re.sub("[^A-Za-z0-9]+", "-", whole).strip("-")[-40:]
+    return state / "instances" / f"{readable}-{zlib.crc32(os.fsencode(whole)):08x}"
 
 
 def replace_file(path: Path, text: str, mode: int) -> None:

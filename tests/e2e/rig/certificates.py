@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -17,10 +18,11 @@ class Authority:
         self.file = directory / f"{name}.pem"
         self._ca.cert_pem.write_to_path(str(self.file))
 
-    def issue(self, *names: str) -> Path:
+    def issue(self, *names: str, until: datetime | None = None) -> Path:
         """A file with key and chain for these names (or addresses)."""
         path = self._directory / f"{names[0].replace('*', 'star')}-{self.file.stem}.pem"
-        self._ca.issue_cert(*names).private_key_and_cert_chain_pem.write_to_path(str(path))
+        issued = self._ca.issue_cert(*names, not_after=until)
+        issued.private_key_and_cert_chain_pem.write_to_path(str(path))
         return path
 
     def client(

@@ -117,14 +117,15 @@ def psql(address: str, statement: str, database: str = "test") -> str:
 
 
 class Uvicorn:
-    """uvicorn with an ASGI application of a file."""
+    """uvicorn with an ASGI application of a file, and whatever options a test gives it."""
 
-    def __init__(self, directory: Path, source: str) -> None:
+    def __init__(self, directory: Path, source: str, *options: str) -> None:
         (directory / "application.py").write_text(source)
         host = fresh_host()
         self.address = f"{host}:{free_port(host)}"
         command = [sys.executable, "-m", "uvicorn", "application:app", "--host", host]
         command += ["--port", self.address.rpartition(":")[2], "--log-level", "warning"]
+        command += options
         self.process = Process("uvicorn", command, directory)
         eventually(lambda: answers(self.address), 20.0, what=f"uvicorn: {self.process.words()}")
 

@@ -47,12 +47,25 @@ def scene(*servers: dict[str, Any], totals: Any = None, before: Any = None) -> S
         last=Reload(NOW - 1000, "reload", {}),
         failed=None,
         unresolved={},
+        certificates={},
         view=window.view(10.0, json.dumps(totals or {})),
     )
 
 
 def said(scene: Scene) -> list[str]:
     return [f"{each['level']}: {each['text']}" for each in status(scene)["problems"]]
+
+
+def test_a_certificate_is_a_problem_before_it_ends() -> None:
+    day = 86_400
+    ends = {"/a.pem": 3 * day, "/b.pem": 14 * day, "/c.pem": -1, "/d.pem": 14 * day - 1}
+    certificates = {file: NOW / 1000 + left for file, left in ends.items()}
+    assert said(replace(scene(), certificates=certificates)) == [
+        "error: the certificate /c.pem has ended",
+        "error: pool app has no servers",
+        "warning: the certificate /a.pem ends in 3 d",
+        "warning: the certificate /d.pem ends in 14 d",
+    ]
 
 
 def test_all_well_has_no_problems() -> None:
@@ -130,7 +143,7 @@ def test_listeners_and_servers_have_their_numbers() -> None:
                 {
                     "names": ["web"],
                     "values": {
-                        "evener_listener_connections": 12,
+                        "evener_listener_open_connections": 12,
                         'evener_listener_errors_total{cause="reset"}': 2,
                     },
                     "histograms": {},

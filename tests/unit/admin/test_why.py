@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from evener.admin.why import why
+from evener.control.supervisor import Warned
 
 NOW = 1_700_000_000_000
 CHECK = {"every": 2000, "down": None, "rise": 2}
@@ -69,6 +70,25 @@ def test_an_ejected_server_says_when_and_how_it_returns(
     passive = {"fails": 1, "within": 1, "out": 1, "readmit": readmit}
     lines = why(facts("ejected", ejected_until=until), pool(passive=passive), NOW)
     assert lines[-1].startswith(said)
+
+
+def test_the_last_warning_is_said_and_what_to_do_about_it() -> None:
+    warned = Warned(NOW - 3000, "TLS: invalid peer certificate: UnknownIssuer")
+    lines = why(facts("ejected", "TLS failed"), pool(), NOW, warned)
+    assert lines[3:5] == [
+        "Last warning: 3 s ago: TLS: invalid peer certificate: UnknownIssuer.",
+        "What to do: no authority that is trusted has signed it: name its authority's certificate "
+        "as the pool's `tls.ca`.",
+    ]
+    quiet = why(facts("up"), pool(), NOW, Warned(NOW - 3000, "FastCGI: a notice"))
+    assert not [line for line in quiet if line.startswith("What to do")]
+
+
+def test_what_to_do_about_a_check_that_failed_is_said() -> None:
+    text = "TLS: invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))"
+    check = {"at": NOW - 4000, "took_ms": 12, "ok": False, "text": text}
+    [todo] = [line for line in why(facts("down", check=check), pool(), NOW) if "What" in line]
+    assert "CA:FALSE" in todo and "docs/guides/tls.md" in todo
 
 
 def test_what_is_in_hand_is_counted_while_it_drains() -> None:

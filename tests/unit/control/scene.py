@@ -141,15 +141,15 @@ class Scene:
         self.source = FakeSource(tmp)
         self.script = Script()
 
-    def supervisor(self) -> Supervisor:
-        """A supervisor over them, not started."""
-        means = Means(HELLO, FakeCounters, spawn=self.script.spawn, run=self.run)
+    def supervisor(self, tied: bool = False) -> Supervisor:
+        """A supervisor over them, not started; `tied` as `evener quick` has it."""
+        means = Means(HELLO, FakeCounters, spawn=self.script.spawn, run=self.run, tied=tied)
         return Supervisor(self.source, means)
 
     @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[Supervisor]:
+    async def serving(self, tied: bool = False) -> AsyncIterator[Supervisor]:
         """A started supervisor whose duties run; it is stopped at the end."""
-        supervisor = self.supervisor()
+        supervisor = self.supervisor(tied)
         await supervisor.start()
         running = asyncio.create_task(supervisor.run())
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evener.control import logs, systemd
+from evener.control.errors import ControlError
 
 
 def record(level: int = logging.WARNING) -> logging.LogRecord:
@@ -44,7 +45,7 @@ def test_the_journal_is_known_by_its_stream(
 
 def test_a_log_that_cannot_be_opened_leaves_the_old_one(tmp_path: Path) -> None:
     logs.set_up("info", str(tmp_path / "a.log"))
-    with pytest.raises(OSError):
+    with pytest.raises(ControlError, match=r"evener\.log\.to: .*b\.log: No such file"):
         logs.set_up("info", str(tmp_path / "none" / "b.log"))
     logs.LOG.info("still here")
     logs.set_up("info", "stderr")

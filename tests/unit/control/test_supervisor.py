@@ -130,6 +130,15 @@ async def test_a_reload_gives_a_new_generation(scene: Scene) -> None:
         assert len(scene.script.lives) == 1
 
 
+async def test_a_log_that_cannot_be_opened_leaves_the_old_plan(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        nowhere = str(scene.run.parent / "none" / "a.log")
+        scene.source.settings = scene.source.settings._replace(log_to=nowhere)
+        outcome = await supervisor.reload()
+        assert outcome.errors == (f"evener.log.to: {nowhere}: No such file or directory",)
+        assert len(scene.script.worker.told("plan")) == 1
+
+
 async def test_a_wrong_file_leaves_the_old_plan(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         scene.source.wrong = ["line 1", "line 2"]
@@ -305,6 +314,26 @@ async def test_a_lost_link_is_made_anew(scene: Scene) -> None:
         assert len(scene.script.lives) == 1
 
 
+# what the worker says
+
+
+async def test_a_warning_about_a_server_is_logged_with_what_to_do_and_kept(
+    scene: Scene, log: list[str]
+) -> None:
+    async with scene.serving() as supervisor:
+        words = {"level": "warning", "text": "TLS: invalid peer certificate: UnknownIssuer"}
+        for name in ("10.0.0.1:80", "10.0.0.9:80"):
+            scene.script.worker.say("log", pool="app", server=name, **words)
+        await until(lambda: any("app/10.0.0.9:80: TLS" in line for line in log))
+        assert any(line.endswith("as the pool's `tls.ca`)") for line in log), log
+        assert set(supervisor.warnings) == {("app", "10.0.0.1:80")}, "one that nobody knows"
+        assert supervisor.warnings["app", "10.0.0.1:80"].text == words["text"]
+        scene.source.servers = [server("10.0.0.2:80")]
+        scene.script.worker.health.pop(("app", "10.0.0.1:80"), None)
+        await supervisor.reload()
+        assert supervisor.warnings == {}
+
+
 # people's words
 
 
@@ -321,6 +350,54 @@ async def test_a_word_reaches_the_worker_and_the_next_one(scene: Scene) -> None:
         await supervisor.reload()
         assert admins(scene.script.worker.plan)["10.0.0.1:80"] == "maint"
         assert len(supervisor.words) == 0
+
+
+async def test_a_word_said_to_one_instance_is_not_said_to_another(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+    first, scene.run = scene.run, scene.run.with_name("second")
+    async with scene.serving() as supervisor:
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
+        await supervisor.say("app", "10.0.0.1:80", "drain")
+    scene.run = first
+    async with scene.serving():
+        assert admins(scene.script.worker.plan) == {"10.0.0.1:80": "ready", "10.0.0.2:80": "drain"}
+
+
+async def test_words_follow_the_state_directory_of_a_reload(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+        before = scene.source.settings
+        (scene.run.parent / "file").write_text("no directory")
+        scene.source.settings = before._replace(state=str(scene.run.parent / "file"))
+        assert "cannot keep this over a restart" in (await supervisor.reload()).errors[0]
+        scene.source.settings = before._replace(state=str(scene.run.parent / "elsewhere"))
+        assert (await supervisor.reload()).errors == ()
+    async with scene.serving():
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "drain"
+    scene.source.settings = before
+    async with scene.serving():
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
+
+
+async def test_words_stay_where_they_were_when_a_reload_fails(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+        before = scene.source.settings
+        scene.source.settings = before._replace(state=str(scene.run.parent / "elsewhere"))
+        scene.script.refuse["plan"] = ["no such thing"]
+        assert (await supervisor.reload()).errors != ()
+        scene.script.refuse.clear()
+    scene.source.settings = before
+    async with scene.serving():
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "drain"
+
+
+async def test_a_quick_instance_forgets_its_words(scene: Scene) -> None:
+    async with scene.serving(tied=True) as supervisor:
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+    async with scene.serving(tied=True):
+        assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
 
 
 async def test_a_word_outlives_the_supervisor(scene: Scene) -> None:

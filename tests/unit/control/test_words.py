@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evener.control.errors import ControlError
-from evener.control.words import Words
+from evener.control.words import Words, directory_of
 
 from .scene import server
 
@@ -82,3 +82,26 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "words.json").mkdir()
     with pytest.raises(ControlError, match="cannot keep this"):
         words.speak("app", "a", "drain", plan(server("a")))
+
+
+def test_words_move_to_another_directory_or_stay(tmp_path: Path) -> None:
+    file, old, new = plan(server("a")), tmp_path / "old", tmp_path / "new"
+    words = Words(old)
+    words.speak("app", "a", "drain", file)
+    (tmp_path / "taken").write_text("no directory")
+    with pytest.raises(ControlError, match="taken"):
+        words.move(tmp_path / "taken")
+    assert admin_of(Words(old).apply(file)) == ["drain"]
+    words.move(new)
+    assert admin_of(Words(old).apply(file)) == ["ready"]
+    assert admin_of(Words(new).apply(file)) == ["drain"]
+
+
+def test_instances_have_places_of_their_own_below_one_state_directory(tmp_path: Path) -> None:
+    runs = ["/run/evener", "/run-evener", "/run/evener/2", f"/{'x' * 200}/a", f"/{'x' * 200}/b"]
+    places = {directory_of(tmp_path, Path(run)) for run in runs}
+    assert len(places) == len(runs)
+    assert all(place.parent == tmp_path / "instances" for place in places)
+    assert all(len(place.name) < 60 for place in places)
+    (tmp_path / "link").symlink_to("/run/evener")
+    assert directory_of(tmp_path, tmp_path / "link") in places

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::frames::{Decoder, FrameError, MAX_DESCRIPTORS, encode};
+use super::interruption::is_interruption;
 use crate::sys::descriptors::{receive, send};
 
 /// A connection.
@@ -147,7 +148,7 @@ impl Link {
 }
 
 fn is_later(why: &io::Error) -> bool {
-    matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    why.kind() == io::ErrorKind::WouldBlock || is_interruption(why)
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ mod door;
 mod facts;
 mod frames;
 mod hello;
+mod interruption;
 mod link;
 mod outbox;
 mod worker;
 
+use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,6 +32,7 @@ use crate::events::{Events, Heard};
 use commands::{Greeting, text};
 use door::Door;
 pub use hello::{Hello, hello};
+use interruption::is_interruption;
 use link::{Link, Lost};
 use worker::{Next, Worker};
 
@@ -122,10 +125,8 @@ impl Desk {
             flags.set(PollFlags::OUT, link.backlog() > 0);
             fds.push(PollFd::from_borrowed_fd(link.socket(), flags));
         }
-        match poll(&mut fds, timeout) {
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(Ready::default()),
-            Err(why) => return Err(EngineError::Wait(why.into())),
+        if !has_waited(poll(&mut fds, timeout))? {
+            return Ok(Ready::default());
         }
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         Ok(Ready {
@@ -256,6 +257,15 @@ impl Desk {
     }
 }
 
+/// Whether the wait came to its end; false when it was interrupted and shows nothing.
+fn has_waited(outcome: Result<usize, Errno>) -> Result<bool, EngineError> {
+    match outcome.map_err(io::Error::from) {
+        Ok(_) => Ok(true),
+        Err(why) if is_interruption(&why) => Ok(false),
+        Err(why) => Err(EngineError::Wait(why)),
+    }
+}
+
 /// Whether the peer's hello has come, as its first frame.
 fn said_hello(link: &mut Link) -> Result<bool, Lost> {
     let Some((text, _)) = link.next_frame()? else { return Ok(false) };
@@ -266,4 +276,18 @@ fn said_hello(link: &mut Link) -> Result<bool, Lost> {
     }
     link.greeted = Some(theirs.hello == hello());
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_a_debugger_interrupts_does_not_end_the_worker() {
+        assert!(has_waited(Ok(0)).unwrap());
+        for code in [4, 514] {
+            assert!(!has_waited(Err(Errno::from_raw_os_error(code))).unwrap());
+        }
+        assert!(matches!(has_waited(Err(Errno::BADF)), Err(EngineError::Wait(_))));
+    }
 }

@@ -135,7 +135,8 @@ class Evener:
     )
     state: str | None = key(
         FilePath("a directory", absolute=True),
-        "Where people's words, certificates and counters outlive a restart.",
+        "Where people's words outlive a restart. Each instance has a "
+        "folder of its own in it, named after its run directory.",
         default=None,
         unset="/var/lib/evener, else ~/.local/state/evener",
         example="/var/lib/evener",
