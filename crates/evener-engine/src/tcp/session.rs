@@ -14,6 +14,7 @@ use evener_balance::{Outcome, Tried};
 
 use super::relay::{Bounds, Relay};
 use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
+use crate::io::event_loop::give_way;
 use crate::io::{Buffer, Stream};
 use crate::pool::dial;
 use crate::running::RunningAnswer;
@@ -25,12 +26,16 @@ pub async fn serve(shard: Rc<Shard>, view: Rc<ListenerView>, mut client: Stream,
     let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
     let Some(pool) = view.pool(*index) else { return };
     let started = shard.micros();
-    // What the client says at once can travel with the end of the handshake.
+    // What the client says at once can travel with the end of the handshake; it often comes while
+    // others have their turn.
     let mut first = Buffer::empty();
-    let said = poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await;
-    if let Poll::Ready(Err(_)) = said {
-        // Sockets tell an error once.
-        return view.counters.add(ListenerCounter::Reset);
+    for _ in 0..2 {
+        match poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await {
+            Poll::Ready(Ok(_)) => break,
+            // Sockets tell an error once.
+            Poll::Ready(Err(_)) => return view.counters.add(ListenerCounter::Reset),
+            Poll::Pending => give_way().await,
+        }
     }
     pool.counters.add(PoolCounter::Requests);
     let speaks = !first.is_empty();
