@@ -332,6 +332,27 @@ mod tests {
     }
 
     #[test]
+    fn an_error_behind_the_last_bytes_is_told_after_them() {
+        within(16, async |poller| {
+            let ((mut from, mut source), (mut to, mut sink)) =
+                (connected(&poller), connected(&poller));
+            let mut pump = Pump::new(Buffer::empty());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(pump.poll(&mut cx, &mut from, &mut to, false).is_pending());
+            // The kernel has the bytes and the reset before we look again.
+            source.write_all(b"last words").unwrap();
+            socket2::SockRef::from(&source).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+            drop(source);
+            let ended = poll_fn(|cx| pump.poll(cx, &mut from, &mut to, false)).await;
+            assert!(ended.is_err() && !pump.is_over());
+            drop(to);
+            let mut received = Vec::new();
+            sink.read_to_end(&mut received).unwrap();
+            assert!(received.is_empty() || received == b"last words");
+        });
+    }
+
+    #[test]
     fn last_bytes_arrive_whether_our_side_is_ended_or_closed_behind_them() {
         for count in [0, 1, 100, 20_000] {
             for last in [false, true] {
