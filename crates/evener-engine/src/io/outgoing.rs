@@ -1,8 +1,8 @@
 //! What is about to be written: pieces of a read buffer with a few bytes of our own between them.
 //!
 //! Rules kept here:
-//! - Pieces of the read buffer are named by ranges and never copied for a plain socket: one writev
-//!   sends them all. For TLS a few of them are gathered first; long ones it takes from where they lie.
+//! - Pieces of the read buffer are named by ranges and not copied: one call sends them all. Only a few
+//!   bytes are gathered first, where that is cheaper.
 //! - A short write is continued where it stopped.
 //!
 //! Not known here: what the bytes mean.
@@ -13,9 +13,10 @@ use std::task::{Context, Poll, ready};
 
 use super::Stream;
 
-/// Bytes up to which pieces are gathered for TLS: above, a copy is dearer than what TLS spends on
-/// keeping pieces apart.
-const GATHERED: usize = 4096;
+/// Bytes up to which pieces are gathered: copying so few is cheaper than what the kernel spends on a
+/// list of pieces, and TLS on keeping them apart.
+const FEW: usize = 1024;
+const FEW_TLS: usize = 4096;
 /// Most pieces of one message; a head that is cut into more is gathered instead.
 const PIECES: usize = 16;
 
@@ -114,7 +115,8 @@ impl Outgoing {
         stream: &mut Stream,
         read: &[u8],
     ) -> Poll<io::Result<()>> {
-        if stream.is_tls() && self.count - self.at > 1 && self.total <= GATHERED {
+        let few = if stream.is_tls() { FEW_TLS } else { FEW };
+        if self.count - self.at > 1 && self.total <= few {
             self.gather(read);
         }
         while self.at < self.count {

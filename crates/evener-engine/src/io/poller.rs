@@ -93,8 +93,8 @@ impl Poller {
         for event in events.iter() {
             let Some(place) = places.all.get_mut(event.data.u64() as usize) else { continue };
             place.ready |= bits(event.flags);
-            if let Some(waker) = place.waker.take() {
-                waker.wake();
+            if let Some(waker) = &place.waker {
+                waker.wake_by_ref();
             }
         }
         Ok(events.len() == self.most)
@@ -202,6 +202,12 @@ impl Watched {
     #[inline]
     pub fn has_end(&self) -> bool {
         self.seat.with(|place| place.ready & ENDED != 0)
+    }
+
+    /// Nobody waits for it any more: a task that has ended need not be remembered.
+    pub fn forget(&self) {
+        let waker = self.seat.with(|place| place.waker.take());
+        drop(waker);
     }
 
     /// Whether it was told to be ready in this way since it was last asked.

@@ -192,6 +192,11 @@ impl Socket {
         written
     }
 
+    /// Nobody waits for it any more.
+    pub fn forget(&self) {
+        self.watched.forget();
+    }
+
     /// Makes a call of the caller's own on the descriptor, which may say that it would wait.
     ///
     /// # Errors

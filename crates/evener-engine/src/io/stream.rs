@@ -207,6 +207,13 @@ impl Stream {
         }
     }
 
+    /// Nobody waits for it any more; whoever polls it next does.
+    pub fn forget(&self) {
+        if let Some(socket) = self.socket() {
+            socket.forget();
+        }
+    }
+
     fn socket(&self) -> Option<&Socket> {
         let plain = match self {
             Stream::Plain(plain) => plain,

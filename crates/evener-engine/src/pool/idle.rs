@@ -54,6 +54,7 @@ impl Idle {
         if until <= now || rules.per_shard == 0 {
             return;
         }
+        stream.forget();
         if self.connections.len() >= rules.per_shard as usize {
             self.connections.pop_front();
         }
