@@ -15,7 +15,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::{is_blank, is_token};
+use crate::bytes::{is_blank, is_token, token};
 use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names, classify};
 use crate::{Malformed, Progress};
 
@@ -258,7 +258,7 @@ impl Chunked {
 
     fn trailer_named(&self) -> Result<State, Malformed> {
         let kept = self.name.get(..self.name_len as usize).unwrap_or_default();
-        match FORBIDDEN.has(classify(kept)) {
+        match FORBIDDEN.has(classify(kept, token(kept).1)) {
             true => Err(Malformed::TrailerForbidden),
             false => Ok(State::TrailerValue),
         }

@@ -7,7 +7,7 @@
 //!
 //! Not known here: which fields go on, and what they mean for the body.
 
-use crate::bytes::{check_value, control_offence, is_blank, is_token, trim};
+use crate::bytes::{check_value, control_offence, is_blank, token, trim};
 use crate::h1::lines::Line;
 use crate::h1::name::{FRAMING, Name, Names, classify};
 use crate::{Malformed, Span};
@@ -131,7 +131,7 @@ impl Fields {
             return Err(Malformed::TooManyFields);
         }
         let text = buf.get(line.start..line.end).unwrap_or_default();
-        let colon = text.iter().position(|&b| !is_token(b)).unwrap_or(text.len());
+        let (colon, plain) = token(text);
         let (name, rest) = text.split_at_checked(colon).unwrap_or_default();
         let value = match rest {
             [b':', value @ ..] if !name.is_empty() => value,
@@ -139,7 +139,7 @@ impl Fields {
         };
         let (blanks, value) = trim(value);
         check_value(value)?;
-        let id = classify(name);
+        let id = classify(name, plain);
         let value_start = line.start + colon + 1 + blanks;
         let bit = Names::of(&[id]);
         self.repeated = self.repeated.with(self.seen.and(bit));

@@ -14,7 +14,7 @@
 
 use crate::h1::field::{Field, Fields, members};
 use crate::h1::framing::{is_bodiless, is_h2c};
-use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names};
+use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names, fold};
 use crate::h1::{Form, Method, RequestHead, ResponseHead, Version};
 use crate::{Malformed, Span};
 
@@ -103,7 +103,7 @@ pub struct RequestPolicy<'a> {
     /// The body goes on in other framing than it came: Transfer-Encoding and Content-Length are
     /// cut, the caller adds its own.
     pub reframed: bool,
-    /// Names the caller sets itself: the client's are cut, in any case and with `_` for `-`.
+    /// Names the caller sets itself: the client's are cut, in any case and with any marks for `-`.
     pub set: &'a [&'a [u8]],
 }
 
@@ -317,10 +317,9 @@ fn nominated(field: &Field, fields: &Fields, buf: &[u8]) -> bool {
         && fields.connection_options(buf).any(|option| option.eq_ignore_ascii_case(name))
 }
 
-/// Whether two names are one to somebody who folds case and underscores.
+/// Whether two names are one to somebody who folds case and marks.
 fn alike(ours: &[u8], theirs: &[u8]) -> bool {
-    let fold = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    ours.len() == theirs.len() && ours.iter().map(fold).eq(theirs.iter().map(fold))
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| fold(*a) == fold(*b))
 }
 
 /// Puts an Upgrade field back, member by member, without `h2c`.
@@ -470,7 +469,7 @@ mod tests {
     fn a_strangers_identity_is_cut_in_every_spelling() {
         let real = "X-Forwarded-For: 1\r\nx-forwarded-proto: 1\r\nForwarded: 1\r\nX-REAL-IP: 1\r\n\
                     X-Forwarded-Whatever: 1\r\nX-Forwarded-Host: 1\r\nX-Forwarded-Port: 1\r\n";
-        let alike = "X_Forwarded_For: 1\r\nX-Forwarded_For: 1\r\nX_Real_IP: 1\r\n";
+        let alike = "X_Forwarded_For: 1\r\nX-Forwarded_For: 1\r\nX_Real_IP: 1\r\nX.Real~IP: 1\r\n";
         let policy = |trusted| RequestPolicy {
             trusted,
             underscores: Underscores::Pass,
@@ -496,7 +495,8 @@ mod tests {
     fn names_the_caller_sets_are_cut_however_they_are_spelled() {
         let set: &[&[u8]] = &[b"X-Client-Cert"];
         let policy = RequestPolicy { set, underscores: Underscores::Pass, ..Default::default() };
-        let text = "x-client-cert: 1\r\nX_CLIENT_Cert: 1\r\nX-Client-Certs: 1\r\n";
+        let text =
+            "x-client-cert: 1\r\nX_CLIENT_Cert: 1\r\nX.Client.Cert: 1\r\nX-Client-Certs: 1\r\n";
         assert_eq!(fields_by(text, &policy), "X-Client-Certs: 1\r\n");
         let policy = ResponsePolicy { set: &[b"Server"], ..Default::default() };
         assert_eq!(

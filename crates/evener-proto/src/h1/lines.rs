@@ -71,6 +71,12 @@ impl Lines {
         ending: Ending,
     ) -> Result<Option<Line>, Malformed> {
         let within = buf.get(self.scanned..buf.len().min(max)).unwrap_or_default();
+        if within.starts_with(b"\r\n") && self.scanned == self.start {
+            // A head ends so: no search.
+            let line = Line { start: self.start, end: self.start, next: self.start + 2 };
+            (self.start, self.scanned) = (line.next, line.next);
+            return Ok(Some(line));
+        }
         let Some(found) = memchr::memchr(b'\n', within) else {
             self.scanned = self.scanned.max(buf.len().min(max));
             return if buf.len() >= max { Err(Malformed::HeadTooLarge) } else { Ok(None) };

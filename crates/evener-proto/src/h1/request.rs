@@ -8,7 +8,7 @@
 //!
 //! Not known here: the body's length (`framing`), what goes on (`forward`).
 
-use crate::bytes::{control_offence, is_target, is_token};
+use crate::bytes::{control_offence, is_before_query, is_target, is_token};
 use crate::h1::field::Fields;
 use crate::h1::host::Authority;
 use crate::h1::lines::{Ending, Limits, Line, Lines};
@@ -161,10 +161,10 @@ impl RequestParser {
         if method.is_empty() || method.len() > MAX_METHOD {
             return Err(method_offence(method, b" "));
         }
-        let target_len = rest.iter().position(|&b| !is_target(b)).unwrap_or(rest.len());
-        let (target, rest) = rest.split_at_checked(target_len).unwrap_or_default();
+        let (path_len, target_len) = target_lens(rest);
+        let rest = rest.get(target_len..).unwrap_or_default();
         let version = match rest {
-            [b' ', version @ ..] if !target.is_empty() => Version::read(version),
+            [b' ', version @ ..] if target_len > 0 => Version::read(version),
             _ => return Err(target_offence(rest)),
         };
         self.head.version = version.map_err(|offence| version_offence(offence, rest))?;
@@ -173,16 +173,16 @@ impl RequestParser {
         self.head.method_text = Span::new(line.start, line.start + method_len);
         self.head.target = Span::new(at, at + target_len);
         self.head.line = Span::new(line.start, line.next);
-        self.target(buf)
+        self.target(buf, path_len)
     }
 
-    /// Tells the form of the target and splits it.
+    /// Tells the form of the target and splits it; its first `path_len` bytes have no `?`.
     #[inline]
-    fn target(&mut self, buf: &[u8]) -> Result<(), Malformed> {
+    fn target(&mut self, buf: &[u8], path_len: usize) -> Result<(), Malformed> {
         let start = self.head.target.start as usize;
         let target = self.head.target.of(buf);
         match target {
-            [b'/', ..] => self.split_path(start, target),
+            [b'/', ..] => self.split_path(start, path_len, target.len()),
             b"*" if self.head.method == Method::Options => self.head.form = Form::Asterisk,
             _ => return self.absolute(buf, start, target),
         }
@@ -200,19 +200,17 @@ impl RequestParser {
         let at = start + scheme.len();
         self.head.form = Form::Absolute;
         self.head.authority = Authority::read(buf, Span::new(at, at + len))?;
-        self.split_path(at + len, rest.get(len..).unwrap_or_default());
+        let rest = rest.get(len..).unwrap_or_default();
+        self.split_path(at + len, target_lens(rest).0, rest.len());
         Ok(())
     }
 
+    /// Names path and query of the `len` bytes at `start`, a path of `path_len` bytes and `?`.
     #[inline]
-    fn split_path(&mut self, start: usize, text: &[u8]) {
-        let end = start + text.len();
-        match memchr::memchr(b'?', text) {
-            None => self.head.path = Span::new(start, end),
-            Some(mark) => {
-                self.head.path = Span::new(start, start + mark);
-                self.head.query = Some(Span::new(start + mark + 1, end));
-            }
+    fn split_path(&mut self, start: usize, path_len: usize, len: usize) {
+        self.head.path = Span::new(start, start + path_len);
+        if path_len < len {
+            self.head.query = Some(Span::new(start + path_len + 1, start + len));
         }
     }
 
@@ -247,6 +245,17 @@ impl RequestParser {
 
 /// Longest method; the longest registered one has 17 bytes (UPDATEREDIRECTREF).
 const MAX_METHOD: usize = 32;
+
+/// How many bytes of `text` belong to a target, the first of them up to a `?`, and all.
+#[inline]
+fn target_lens(text: &[u8]) -> (usize, usize) {
+    let path = text.iter().position(|&b| !is_before_query(b)).unwrap_or(text.len());
+    let rest = text.get(path..).unwrap_or_default();
+    if rest.first() != Some(&b'?') {
+        return (path, path);
+    }
+    (path, path + rest.iter().position(|&b| !is_target(b)).unwrap_or(rest.len()))
+}
 
 #[inline]
 fn method_of(method: &[u8]) -> Result<Method, Malformed> {
