@@ -84,7 +84,8 @@ enum State {
     Done,
 }
 
-/// `;` name [ `=` token or quoted string ], blanks allowed around each (RFC 9112 §7.1.1).
+/// `;` name [ `=` token or quoted string ], blanks allowed before and after `;` and `=`, not at
+/// the line's end (RFC 9112 §7.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extension {
     BeforeName,
@@ -94,6 +95,7 @@ enum Extension {
     Token,
     Quoted,
     QuotedPair,
+    AfterQuoted,
     AfterValue,
 }
 
@@ -211,12 +213,12 @@ impl Chunked {
             (BeforeValue, _) if is_blank(b) => BeforeValue,
             (BeforeValue, b'"') => Quoted,
             (BeforeValue | Token, _) if is_token(b) => Token,
-            (Quoted, b'"') => AfterValue,
+            (Quoted, b'"') => AfterQuoted,
             (Quoted, b'\\') => QuotedPair,
             (Quoted | QuotedPair, _) if b == b'\t' || (b >= b' ' && b != 0x7f) => Quoted,
-            (Token | AfterValue, _) if is_blank(b) => AfterValue,
-            (Name | AfterName | Token | AfterValue, b';') => BeforeName,
-            (Name | AfterName | Token | AfterValue, b'\r') => return Ok(State::SizeLf),
+            (Token | AfterQuoted | AfterValue, _) if is_blank(b) => AfterValue,
+            (Name | AfterName | Token | AfterQuoted | AfterValue, b';') => BeforeName,
+            (Name | Token | AfterQuoted, b'\r') => return Ok(State::SizeLf),
             (_, b'\n') => return Err(Malformed::ChunkLine),
             _ => return Err(Malformed::ChunkExtension),
         };
@@ -427,9 +429,20 @@ mod tests {
         {
             assert_eq!(body(format!("{line}\r\nx\r\n0;z=y\r\n\r\n").as_bytes()), b"x", "{line}");
         }
-        for line in
-            ["1;", "1;;", "1;=b", "1;a=", "1;a b", "1;a=b c", "1;a=\"b\"c", "1;a=b\"", "1;\0"]
-        {
+        for line in [
+            "1;",
+            "1;;",
+            "1;=b",
+            "1;a=",
+            "1;a b",
+            "1;a=b c",
+            "1;a=\"b\"c",
+            "1;a=b\"",
+            "1;\0",
+            "1;a ",
+            "1;a=b\t",
+            "1;a=\"b\" ",
+        ] {
             let bytes = format!("{line}\r\nx\r\n0\r\n\r\n");
             refused(bytes.as_bytes(), Malformed::ChunkExtension);
         }
