@@ -7,9 +7,10 @@
 //!
 //! Not known here: which fields go on, and what they mean for the body.
 
-use crate::bytes::{check_value, control_offence, is_blank, token, trim};
+use crate::bytes::{check_value, control_offence, is_blank, is_token, token, trim};
+use crate::h1::Violations;
 use crate::h1::lines::Line;
-use crate::h1::name::{FRAMING, Name, Names, classify};
+use crate::h1::name::{FRAMING, HOP_BY_HOP, Name, Names, classify, looks_like};
 use crate::{Malformed, Span};
 
 /// One field line.
@@ -49,6 +50,7 @@ pub struct Fields {
     seen: Names,
     repeated: Names,
     connection: Connection,
+    borne: Violations,
 }
 
 impl Fields {
@@ -108,6 +110,15 @@ impl Fields {
         self.has(Name::Underscored) || self.has(Name::Lookalike)
     }
 
+    /// The violations by name that this head has and that were let in.
+    pub fn borne(&self) -> Violations {
+        self.borne
+    }
+
+    pub(crate) fn bear(&mut self, violation: Violations) {
+        self.borne = self.borne.with(violation);
+    }
+
     pub(crate) fn seen(&self) -> Names {
         self.seen
     }
@@ -122,6 +133,7 @@ impl Fields {
         self.seen = Names::default();
         self.repeated = Names::default();
         self.connection = Connection::default();
+        self.borne = Violations::NONE;
     }
 
     /// Reads one field line and adds it.
@@ -153,18 +165,56 @@ impl Fields {
         Ok(())
     }
 
+    /// As `push`, where `bad_names` lets a name in that is no token: the field is kept to be cut,
+    /// with no value for anybody.
+    #[cold]
+    pub(crate) fn push_accepting(
+        &mut self,
+        buf: &[u8],
+        line: Line,
+        max: usize,
+        accept: Violations,
+    ) -> Result<(), Malformed> {
+        let before = self.list.len();
+        let offence = match self.push(buf, line, max) {
+            Err(Malformed::BadName) if accept.has(Violations::BAD_NAMES) => Malformed::BadName,
+            result => return result,
+        };
+        debug_assert_eq!(before, self.list.len());
+        let text = buf.get(line.start..line.end).unwrap_or_default();
+        let colon = memchr::memchr(b':', text).ok_or(offence)?;
+        check_value(text)?;
+        if !is_harmless(text.get(..colon).unwrap_or_default()) {
+            return Err(offence);
+        }
+        self.bear(Violations::BAD_NAMES);
+        self.seen = self.seen.with(Names::of(&[Name::Illegal]));
+        let nothing = Span::new(line.start, line.start);
+        let whole = Span::new(line.start, line.next);
+        self.list.push(Field { id: Name::Illegal, name: nothing, value: nothing, line: whole });
+        Ok(())
+    }
+
     /// Joins a continuation line to the last field: its line's end and leading blanks become
     /// spaces in place (RFC 9112 §5.2), so that what is read and what is forwarded agree.
     pub(crate) fn unfold(&mut self, buf: &mut [u8], line: Line) -> Result<(), Malformed> {
         let last = self.list.last_mut().ok_or(Malformed::LeadingWhitespace)?;
-        if FRAMING.has(last.id) || last.id == Name::Connection {
+        if UNFOLDABLE.has(last.id) {
             return Err(Malformed::ObsFold);
         }
         check_value(buf.get(line.start..line.end).unwrap_or_default())?;
         let text_start = last.name.end as usize + 1;
         let seam = buf.get_mut(line.start.saturating_sub(2)..line.start).unwrap_or_default();
-        seam.fill(b' ');
+        match seam {
+            [cr @ b'\r', lf] => (*cr, *lf) = (b' ', b' '),
+            [.., lf] => *lf = b' ',
+            [] => {}
+        }
         last.line.end = Span::new(0, line.next).end;
+        self.borne = self.borne.with(Violations::OBS_FOLD);
+        if last.id == Name::Illegal {
+            return Ok(());
+        }
         let added = buf.get(line.start..line.end).unwrap_or_default();
         let (blanks, added) = trim(added);
         if added.is_empty() {
@@ -234,6 +284,35 @@ pub(crate) fn members(list: Span, buf: &[u8]) -> impl Iterator<Item = Span> {
         Some(Span::new(start + blanks, start + blanks + member.len()))
     });
     placed.filter(|member| !member.is_empty())
+}
+
+/// Fields that are never put together from two lines: what frames, routes or belongs to the
+/// connection.
+const UNFOLDABLE: Names = FRAMING.with(HOP_BY_HOP).with(Names::of(&[
+    Name::Host,
+    Name::Expect,
+    Name::MaxForwards,
+    Name::Lookalike,
+]));
+
+/// Whether a name that is no token can be left out without a word: no blank at either end, and
+/// nobody who drops its odd bytes, folds them or stops at one reads a name that frames or routes.
+fn is_harmless(name: &[u8]) -> bool {
+    let mut pieces = name.split(|&b| !is_token(b));
+    let blank_at_end = trim(name).1.len() != name.len();
+    let mut kept = [0u8; 32];
+    let mut len = 0;
+    for &b in name.iter().filter(|&&b| is_token(b)) {
+        if let Some(slot) = kept.get_mut(len) {
+            *slot = b;
+            len += 1;
+        }
+    }
+    let dropped = kept.get(..len).unwrap_or_default();
+    !blank_at_end
+        && !looks_like(UNFOLDABLE, name)
+        && !looks_like(UNFOLDABLE, dropped)
+        && !pieces.any(|piece| looks_like(UNFOLDABLE, piece))
 }
 
 #[cold]

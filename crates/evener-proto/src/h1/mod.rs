@@ -5,12 +5,15 @@
 //! which of its bytes go on · [`BodyDecoder`] walks the body · [`path`] gives the one value a route
 //! is matched on · [`answer`] writes heads of our own.
 
+mod accept;
 pub mod answer;
 mod body;
 mod chunked;
+pub mod edit;
 mod field;
 pub mod forward;
 pub mod framing;
+mod hops;
 mod host;
 pub(crate) mod lines;
 pub(crate) mod name;
@@ -18,11 +21,13 @@ pub mod path;
 mod request;
 mod response;
 
+pub use accept::Violations;
 pub use body::BodyDecoder;
 pub use chunked::{ChunkHeader, Chunked, LAST_CHUNK, Sender};
 pub use field::{Connection, Field, Fields};
 pub use forward::Segments;
 pub use framing::BodyLength;
+pub use hops::{Hops, hops};
 pub use host::{Authority, same_host};
 pub use lines::Limits;
 pub use name::Name;

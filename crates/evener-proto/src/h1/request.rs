@@ -8,12 +8,12 @@
 //!
 //! Not known here: the body's length (`framing`), what goes on (`forward`).
 
-use crate::bytes::{control_offence, is_before_query, is_target, is_token};
+use crate::bytes::{control_offence, is_before_query, is_blank, is_target, is_token};
 use crate::h1::field::Fields;
 use crate::h1::host::Authority;
 use crate::h1::lines::{Ending, Limits, Line, Lines};
 use crate::h1::name::Name;
-use crate::h1::{Version, framing};
+use crate::h1::{Version, Violations, framing};
 use crate::{Malformed, Span};
 
 /// Methods that a proxy treats differently from others. Names are case-sensitive.
@@ -127,29 +127,68 @@ impl RequestParser {
     /// The first offence, by line. The parser must be cleared.
     #[inline]
     pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, Malformed> {
-        while let Some(line) = self.next_line(buf, limits)? {
-            if line.start == line.end && !self.head.line.is_empty() {
+        while let Some(line) = self.next_line(buf, limits, Ending::Crlf)? {
+            if self.head.line.is_empty() {
+                self.opening(buf, line)?;
+            } else if line.start < line.end {
+                self.head.fields.push(buf, line, limits.max_fields)?;
+            } else {
                 return self.finish(buf, line).map(Some);
             }
-            if !self.head.line.is_empty() {
-                self.head.fields.push(buf, line, limits.max_fields)?;
-            } else if line.start < line.end {
-                self.request_line(buf, line)?;
-            } else if self.skipped {
-                return Err(Malformed::EmptyLine);
+        }
+        Ok(None)
+    }
+
+    /// As `parse`, where violations are let in by name. Folded fields are unfolded in `buf`; what
+    /// was let in, `head().fields.borne()` tells.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn parse_accepting(
+        &mut self,
+        buf: &mut [u8],
+        limits: &Limits,
+        accept: Violations,
+    ) -> Result<Option<usize>, Malformed> {
+        while let Some(line) = self.next_line(buf, limits, Ending::accepting(accept))? {
+            let folds = buf.get(line.start).is_some_and(|&b| is_blank(b));
+            if self.head.line.is_empty() {
+                self.opening(buf, line)?;
+            } else if line.start == line.end {
+                return self.finish(buf, line).map(Some);
+            } else if folds && accept.has(Violations::OBS_FOLD) {
+                self.head.fields.unfold(buf, line)?;
             } else {
-                self.skipped = true;
+                self.head.fields.push_accepting(buf, line, limits.max_fields, accept)?;
             }
         }
         Ok(None)
     }
 
     #[inline]
-    fn next_line(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<Line>, Malformed> {
-        self.lines.next(buf, limits.max_head, Ending::Crlf).map_err(|offence| match offence {
+    fn next_line(
+        &mut self,
+        buf: &[u8],
+        limits: &Limits,
+        ending: Ending,
+    ) -> Result<Option<Line>, Malformed> {
+        self.lines.next(buf, limits.max_head, ending).map_err(|offence| match offence {
             Malformed::HeadTooLarge if self.head.line.is_empty() => Malformed::TargetTooLong,
             other => other,
         })
+    }
+
+    /// The request line, or an empty one before it.
+    #[inline]
+    fn opening(&mut self, buf: &[u8], line: Line) -> Result<(), Malformed> {
+        if line.start < line.end {
+            return self.request_line(buf, line);
+        }
+        if self.skipped {
+            return Err(Malformed::EmptyLine);
+        }
+        self.skipped = true;
+        Ok(())
     }
 
     #[inline]
@@ -217,6 +256,9 @@ impl RequestParser {
     #[inline]
     fn finish(&mut self, buf: &[u8], empty: Line) -> Result<usize, Malformed> {
         self.head.fields.finish(buf)?;
+        if self.lines.bare() {
+            self.head.fields.bear(Violations::LF);
+        }
         self.settle_host(buf)?;
         self.head.fields_end = Span::new(empty.start, empty.next).start;
         self.head.len = empty.next;
