@@ -19,7 +19,7 @@ use crate::h1::field::{Field, Fields, members};
 use crate::h1::framing::{is_bodiless, is_upgrade, request_body};
 use crate::h1::hops::{Hops, digits, hops};
 use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names, fold};
-use crate::h1::{BodyLength, Form, Method, RequestHead, ResponseHead, Version, Violations};
+use crate::h1::{BodyLength, Form, RequestHead, ResponseHead, Version, Violations};
 use crate::{Malformed, Span};
 
 /// One piece of a forwarded head.
@@ -225,12 +225,10 @@ fn request_line(head: &RequestHead, buf: &[u8], out: &mut Segments) {
         return out.keep(head.line.start, head.line.end);
     }
     out.keep(head.line.start, head.target.start);
-    if plain || head.path.is_empty() && head.query.is_none() && head.method == Method::Options {
-        // `OPTIONS http://host` means `OPTIONS *` (RFC 9112 §3.2.4).
-        match plain {
-            true => out.keep(head.target.start, head.target.end),
-            false => out.text(b"*"),
-        }
+    if plain {
+        out.keep(head.target.start, head.target.end);
+    } else if head.is_of_server() {
+        out.text(b"*");
     } else {
         if head.path.is_empty() {
             out.text(b"/");

@@ -86,6 +86,19 @@ impl RequestHead {
         framing::keep_alive(self.version, self.fields.connection())
     }
 
+    /// Whether it is about the whole server: `OPTIONS *`, and `OPTIONS http://host`, which is the
+    /// same (RFC 9112 §3.2.4).
+    #[inline]
+    pub fn is_of_server(&self) -> bool {
+        match self.form {
+            Form::Origin => false,
+            Form::Asterisk => true,
+            Form::Absolute => {
+                self.method == Method::Options && self.path.is_empty() && self.query.is_none()
+            }
+        }
+    }
+
     fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
