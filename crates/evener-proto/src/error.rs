@@ -81,7 +81,7 @@ offences! {
     SpaceBeforeColon 400 "space_before_colon" "whitespace between a field's name and its colon"
     EmptyName 400 "empty_name" "a field without a name"
     BadName 400 "bad_name" "a field's name is not a token"
-    Underscore 400 "underscore" "an underscore in a field's name, and the listener refuses those"
+    Underscore 400 "underscore" "a field's name has an underscore or is another spelling of one of ours, and the listener refuses those"
     HostMissing 400 "host_missing" "an HTTP/1.1 request without a Host"
     HostTwice 400 "host_twice" "more than one Host"
     HostInvalid 400 "host_invalid" "the host is not a name or address with an optional port"

@@ -195,8 +195,8 @@ impl Fields {
         Ok(())
     }
 
-    /// Joins a continuation line to the last field: its line's end and leading blanks become
-    /// spaces in place (RFC 9112 §5.2), so that what is read and what is forwarded agree.
+    /// Joins a continuation line to the last field: the line's end before it and its indentation
+    /// become spaces in place (RFC 9112 §5.2), so that what is read and what is forwarded agree.
     pub(crate) fn unfold(&mut self, buf: &mut [u8], line: Line) -> Result<(), Malformed> {
         let last = self.list.last_mut().ok_or(Malformed::LeadingWhitespace)?;
         if UNFOLDABLE.has(last.id) {
@@ -215,8 +215,11 @@ impl Fields {
         if last.id == Name::Illegal {
             return Ok(());
         }
-        let added = buf.get(line.start..line.end).unwrap_or_default();
-        let (blanks, added) = trim(added);
+        let added = buf.get_mut(line.start..line.end).unwrap_or_default();
+        let (blanks, rest) = trim(added);
+        let len = rest.len();
+        added.get_mut(..blanks).unwrap_or_default().fill(b' ');
+        let added = added.get(blanks..blanks + len).unwrap_or_default();
         if added.is_empty() {
             return Ok(());
         }
