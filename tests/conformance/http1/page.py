@@ -27,7 +27,9 @@ A refused request gets its status and its connection closes. A server's answer w
 whole, byte by byte and cut at every place by `evener-proto
 every_rule_of_the_table_holds_whole_byte_by_byte_and_cut_anywhere`; the test it names is the rule's
 own. The table is
-[tests/conformance/http1/rules.toml](../../tests/conformance/http1/rules.toml).
+[tests/conformance/http1/rules.toml](../../tests/conformance/http1/rules.toml). What we make of
+llhttp's samples, and where it differs from us, stands in
+[tests/conformance/llhttp](../../tests/conformance/llhttp/README.md).
 """
 
 _HEAD = "| rule | RFC | what we do | where we differ, and why | test |\n|---|---|---|---|---|"
