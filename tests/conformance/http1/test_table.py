@@ -1,4 +1,4 @@
-"""The table is whole: the page follows it, its tests exist."""
+"""The table is whole: the page follows it, its tests exist, and each rule has an edit."""
 
 import pytest
 
@@ -6,6 +6,7 @@ from tests.acceptance.names import exists
 from tests.acceptance.page import proof
 from tests.conformance.http1 import page
 from tests.conformance.http1.table import rules, unescaped
+from tests.mutants.edits import mutants
 
 #: What the engine does not do yet, or shows in no test yet.
 UNPROVED = {"date", "via"}
@@ -23,6 +24,12 @@ def test_tests_that_rules_name_exist() -> None:
 
 def test_every_rule_says_what_we_do() -> None:
     assert [rule.id for rule in rules() if not rule.answer] == []
+
+
+def test_rules_of_the_codec_have_an_edit_each() -> None:
+    edited = {mutant.clause for mutant in mutants()}
+    of_codec = [rule.id for rule in rules() if rule.side != "engine"]
+    assert [name for name in of_codec if f"http.{name}" not in edited] == []
 
 
 def test_bytes_are_unescaped() -> None:
