@@ -132,12 +132,37 @@ impl Chunked {
                 self.take(here);
                 append(buf, &mut data, at, here);
                 at += here;
+            } else if let Some(len) = self.leap(buf.get(at..).unwrap_or_default()) {
+                at += len;
             } else if let Some(&b) = buf.get(at) {
                 self.state = self.step(b)?;
                 at += 1;
             }
         }
         Ok(Progress { consumed: at, data, done: self.is_done() })
+    }
+
+    /// The common case at once, as `step` would have it byte by byte: a plain size line, or the
+    /// end of a chunk's data, that lies in `rest` as a whole. How many bytes that was.
+    #[inline]
+    fn leap(&mut self, rest: &[u8]) -> Option<usize> {
+        match self.state {
+            State::DataCr if rest.starts_with(b"\r\n") => {
+                self.state = State::Size(0);
+                Some(2)
+            }
+            State::Size(0) => {
+                let (digits, size) = plain_size(rest)?;
+                let owed = self.owed + digits as i64 + 1;
+                if owed > OVERDRAFT {
+                    return None;
+                }
+                (self.owed, self.left) = (owed, size);
+                self.state = self.size_end(b'\n').ok()?;
+                Some(digits + 2)
+            }
+            _ => None,
+        }
     }
 
     fn take(&mut self, here: usize) {
@@ -279,6 +304,25 @@ impl Chunked {
         self.trailers += 1;
         if self.trailers > MAX_TRAILERS { Err(Malformed::TrailerTooLarge) } else { Ok(()) }
     }
+}
+
+/// Digits and value of a size line of at most 15 hex digits and CRLF.
+#[inline]
+fn plain_size(text: &[u8]) -> Option<(usize, u64)> {
+    let mut size = 0u64;
+    for (digits, &b) in text.iter().enumerate().take(16) {
+        let digit = match b {
+            b'0'..=b'9' => b - b'0',
+            b'a'..=b'f' => b - b'a' + 10,
+            b'A'..=b'F' => b - b'A' + 10,
+            b'\r' if digits > 0 && text.get(digits + 1) == Some(&b'\n') => {
+                return Some((digits, size));
+            }
+            _ => return None,
+        };
+        size = (size << 4) | u64::from(digit);
+    }
+    None
 }
 
 fn expect(b: u8, wanted: u8, next: State, offence: Malformed) -> Result<State, Malformed> {
