@@ -106,6 +106,11 @@ fn length(answer: &Answer, flags: u8) -> Option<BodyLength> {
     if is_bodiless(answer.status) && !interim {
         return Some(BodyLength::None);
     }
+    let protocols = strict::members(&answer.fields, b"upgrade");
+    let switches = !protocols.is_empty() && protocols.iter().all(|one| strict::is_protocol(one));
+    if answer.status == 101 && !switches {
+        return None;
+    }
     let old = answer.old && !interim;
     match (strict::length(&answer.fields, old, true)?, interim) {
         (Length::Undeclared | Length::Bytes(0), true) => Some(BodyLength::None),

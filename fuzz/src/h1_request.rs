@@ -215,18 +215,8 @@ fn left(ours: &Ours, flags: u8) -> Vec<Field> {
 
 /// The members of an Upgrade that may be tunnelled.
 fn protocols(value: &[u8]) -> Vec<u8> {
-    let token = |part: &[u8]| {
-        let byte = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-        !part.is_empty() && part.iter().all(byte)
-    };
-    let fits = |member: &&[u8]| {
-        let parts: Vec<&[u8]> = member.split(|b| *b == b'/').collect();
-        parts.len() <= 2
-            && parts.iter().all(|part| token(part))
-            && !parts[0].eq_ignore_ascii_case(b"h2c")
-    };
     let members = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
-    members.filter(fits).collect::<Vec<_>>().join(&b", "[..])
+    members.filter(|member| strict::is_protocol(member)).collect::<Vec<_>>().join(&b", "[..])
 }
 
 fn check_forwarded(ours: &Ours, flags: u8) {

@@ -244,6 +244,14 @@ pub fn nominated(fields: &[Field]) -> Vec<Vec<u8>> {
     members(fields, b"connection").into_iter().filter(|m| !ours.contains(&&m[..])).collect()
 }
 
+/// Whether a member of Upgrade is a protocol that may be tunnelled.
+pub fn is_protocol(member: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = member.split(|b| *b == b'/').collect();
+    parts.len() <= 2
+        && parts.iter().all(|part| !part.is_empty() && part.iter().all(token))
+        && !parts[0].eq_ignore_ascii_case(b"h2c")
+}
+
 /// What is declared of a body's length; `None`: an offence.
 pub fn length(fields: &[Field], old: bool, equal_is_fine: bool) -> Option<Length> {
     let mut lengths = Vec::new();

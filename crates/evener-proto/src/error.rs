@@ -96,7 +96,7 @@ offences! {
     TransferEncodingUnknown 501 "transfer_encoding_unknown" "a transfer coding other than chunked"
     LengthRequired 411 "length_required" "a body of unknown length, and the server needs to know it first"
     TransferEncodingOn10 400 "transfer_encoding_on_10" "Transfer-Encoding in an HTTP/1.0 message"
-    SwitchUnasked 502 "switch_unasked" "a 101 without an Upgrade that was forwarded"
+    SwitchUnasked 502 "switch_unasked" "a 101 that answers no Upgrade which was forwarded"
     TooManyInterim 502 "too_many_interim" "interim answers without end"
     InterimBody 502 "interim_body" "an interim answer declares a body"
     // Chunks

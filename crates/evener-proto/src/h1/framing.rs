@@ -76,7 +76,15 @@ pub fn response_body(
 }
 
 /// RFC 9110 §8.6 and RFC 9112 §6.1 forbid both fields here; living servers say `Content-Length: 0`.
+/// A 101 must say to what it switches (RFC 9110 §15.2.2), and that is nothing we never forward.
 fn interim_body(head: &ResponseHead, buf: &[u8]) -> Result<BodyLength, Malformed> {
+    if head.status == 101 {
+        let upgrades = head.fields.all(Name::Upgrade).flat_map(|f| members(f.value, buf));
+        let mut protocols = upgrades.map(|p| is_upgrade(p.of(buf))).peekable();
+        if protocols.peek().is_none() || protocols.any(|fits| !fits) {
+            return Err(Malformed::SwitchUnasked);
+        }
+    }
     let length = content_length(&head.fields, Repeats::IfEqual, buf)?.unwrap_or(0);
     if length > 0 || head.fields.has(Name::TransferEncoding) {
         return Err(Malformed::InterimBody);
@@ -343,7 +351,7 @@ mod tests {
 
     #[test]
     fn an_interim_answer_declares_no_body() {
-        for status in ["100 Continue", "101 x", "103 x", "199 x"] {
+        for status in ["100 Continue", "103 x", "199 x"] {
             let of = |fields| of_response(Method::Get, &format!("HTTP/1.1 {status}"), fields);
             assert_eq!(of(""), Ok(BodyLength::None));
             assert_eq!(of("Content-Length: 0\r\n"), Ok(BodyLength::None));
@@ -351,6 +359,19 @@ mod tests {
             assert_eq!(of("Transfer-Encoding: chunked\r\n"), Err(Malformed::InterimBody));
             assert_eq!(of("Content-Length: x\r\n"), Err(Malformed::ContentLengthInvalid));
         }
+    }
+
+    #[test]
+    fn a_101_says_what_it_switches_to_and_that_is_not_h2c() {
+        let of = |fields: &str| of_response(Method::Get, "HTTP/1.1 101 x", fields);
+        assert_eq!(of("Upgrade: websocket\r\n"), Ok(BodyLength::None));
+        assert_eq!(of("Upgrade: TLS/1.0, websocket\r\n"), Ok(BodyLength::None));
+        for fields in ["", "Upgrade: h2c\r\n", "Upgrade: websocket, H2C\r\n", "Upgrade: a b\r\n"] {
+            assert_eq!(of(fields), Err(Malformed::SwitchUnasked), "{fields}");
+        }
+        assert_eq!(of("Upgrade:\r\n"), Err(Malformed::SwitchUnasked));
+        let body = of("Upgrade: websocket\r\nContent-Length: 1\r\n");
+        assert_eq!(body, Err(Malformed::InterimBody));
     }
 
     #[test]
