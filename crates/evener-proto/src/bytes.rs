@@ -77,17 +77,17 @@ fn is(b: u8, wanted: u8) -> bool {
 /// Length of the token that `text` begins with, and whether all its bytes are letters, digits or
 /// hyphens.
 #[inline]
-#[allow(clippy::indexing_slicing, reason = "a u8 always lies within a table of 256")]
 pub(crate) fn token(text: &[u8]) -> (usize, bool) {
-    let mut common = TOKEN | PLAIN;
-    for (len, &b) in text.iter().enumerate() {
-        let class = CLASS[b as usize];
-        if class & TOKEN == 0 {
-            return (len, common & PLAIN != 0);
-        }
-        common &= class;
+    let plain = text.iter().position(|&b| !is(b, PLAIN)).unwrap_or(text.len());
+    match text.get(plain) {
+        Some(&b) if is_token(b) => (token_len(text), false),
+        _ => (plain, true),
     }
-    (text.len(), common & PLAIN != 0)
+}
+
+#[cold]
+fn token_len(text: &[u8]) -> usize {
+    text.iter().position(|&b| !is_token(b)).unwrap_or(text.len())
 }
 
 /// Whether `b` may stand in a token: a method, a field's name, a connection option.

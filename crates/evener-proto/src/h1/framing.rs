@@ -77,6 +77,7 @@ pub fn response_body(
 
 /// RFC 9110 §8.6 and RFC 9112 §6.1 forbid both fields here; living servers say `Content-Length: 0`.
 /// A 101 must say to what it switches (RFC 9110 §15.2.2), and that is nothing we never forward.
+#[cold]
 fn interim_body(head: &ResponseHead, buf: &[u8]) -> Result<BodyLength, Malformed> {
     if head.status == 101 {
         let upgrades = head.fields.all(Name::Upgrade).flat_map(|f| members(f.value, buf));
