@@ -28,7 +28,7 @@ pub struct Field {
 
 /// Most other fields that `Connection` may name. Each is compared with every field, so a bound
 /// keeps the work linear; real messages name one or two.
-const MAX_NOMINATED: u32 = 16;
+const MAX_NOMINATED: usize = 16;
 
 /// What the `Connection` fields say together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +50,8 @@ pub struct Fields {
     seen: Names,
     repeated: Names,
     connection: Connection,
+    /// What `Connection` names, found once: its members may be many more than these.
+    nominated: Vec<Span>,
     borne: Violations,
 }
 
@@ -133,6 +135,7 @@ impl Fields {
         self.seen = Names::default();
         self.repeated = Names::default();
         self.connection = Connection::default();
+        self.nominated.clear();
         self.borne = Violations::NONE;
     }
 
@@ -239,32 +242,31 @@ impl Fields {
             return Ok(());
         }
         let mut sum = Connection::default();
-        let mut nominated = 0;
-        for option in self.connection_options(buf) {
+        let mut nominated = std::mem::take(&mut self.nominated);
+        let options = self.all(Name::Connection).flat_map(|f| members(f.value, buf));
+        for place in options {
+            let option = place.of(buf);
             if option.eq_ignore_ascii_case(b"close") {
                 sum.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 sum.keep_alive = true;
             } else if option.eq_ignore_ascii_case(b"upgrade") {
                 sum.upgrade = true;
+            } else if nominated.len() < MAX_NOMINATED {
+                nominated.push(place);
             } else {
-                nominated += 1;
+                return Err(Malformed::TooManyConnectionOptions);
             }
         }
-        if nominated > MAX_NOMINATED {
-            return Err(Malformed::TooManyConnectionOptions);
-        }
-        sum.nominates = nominated > 0;
+        sum.nominates = !nominated.is_empty();
+        self.nominated = nominated;
         self.connection = sum;
         Ok(())
     }
 
-    /// Every member of every `Connection` field.
-    pub(crate) fn connection_options<'a>(
-        &'a self,
-        buf: &'a [u8],
-    ) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.all(Name::Connection).flat_map(|f| members(f.value, buf)).map(|m| m.of(buf))
+    /// Whether `Connection` names that field.
+    pub(crate) fn nominates(&self, name: &[u8], buf: &[u8]) -> bool {
+        self.nominated.iter().any(|option| option.of(buf).eq_ignore_ascii_case(name))
     }
 }
 

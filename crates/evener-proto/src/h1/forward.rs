@@ -356,9 +356,7 @@ impl<'a> Cuts<'a> {
 }
 
 fn nominated(field: &Field, fields: &Fields, buf: &[u8]) -> bool {
-    let name = field.name.of(buf);
-    !PROTECTED.has(field.id)
-        && fields.connection_options(buf).any(|option| option.eq_ignore_ascii_case(name))
+    !PROTECTED.has(field.id) && fields.nominates(field.name.of(buf), buf)
 }
 
 /// Whether two names are one to somebody who folds case and marks.
