@@ -1,6 +1,6 @@
 # The one way to run anything. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python check accept bench fuzz mutants gen lock
+.PHONY: help setup demo test test-rust test-python check accept bench fuzz fuzz-long mutants gen lock
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -8,7 +8,7 @@ VENV := .venv/bin
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 setup:  ## installs what is needed (or prints the line), makes .venv, builds the extension into it
 	@$(PYTHON) -m house.setup
@@ -51,6 +51,9 @@ bench: setup  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c6
 
 fuzz:  ## the fuzz targets for a minute each
 	@fuzz/run.sh
+
+fuzz-long:  ## the fuzz targets for an hour each
+	@SECONDS_EACH=3600 fuzz/run.sh
 
 mutants: setup  ## small edits, each of which must make a test fail
 	@$(VENV)/python -m tests.mutants.run

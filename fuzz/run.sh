@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 seconds=${SECONDS_EACH:-60}
-targets="h1_exchange fcgi_answer"
+targets="h1_request h1_answer chunks h1_exchange fcgi_answer"
 cargo test --locked --quiet
 
 if [ "${FUZZER:-mutate}" = mutate ]; then

@@ -132,7 +132,7 @@ fn exchange(
     let (request, keep) = request(client, flags, requests, segments)?;
     let (method, upgrade) = (request.method, request.upgrade);
     done.push(Exchange { request, answer: None });
-    let (answer, reuse) = answer(server, method, answers, segments)?;
+    let (answer, reuse) = answer(server, method, upgrade, answers, segments)?;
     let tunnel = upgrade && answer.status == 101;
     if let Some(last) = done.last_mut() {
         last.answer = Some(answer);
@@ -198,6 +198,7 @@ fn described(
 fn answer(
     server: &mut Wire<'_>,
     method: Method,
+    upgrade: bool,
     parser: &mut ResponseParser,
     segments: &mut Segments,
 ) -> Result<(Answer, bool), End> {
@@ -211,8 +212,12 @@ fn answer(
     };
     let head = parser.head();
     let length = response_body(method, head, &buf).map_err(End::BadAnswer)?;
+    let tunnel = head.status == 101;
+    if tunnel && !upgrade {
+        return Err(End::BadAnswer(Malformed::SwitchUnasked));
+    }
     let reframed = length == BodyLength::UntilClose;
-    let policy = ResponsePolicy { reframed, ..Default::default() };
+    let policy = ResponsePolicy { reframed, tunnel, ..Default::default() };
     response_segments(head, &buf, &policy, segments);
     let mut bytes: Vec<u8> = segments.slices(&buf).flatten().copied().collect();
     if reframed {
@@ -293,7 +298,7 @@ impl Answer {
             let len = reader.message(&self.bytes, bodiless);
             assert_eq!(len, Some(self.bytes.len()), "{reader:?}: {}", self.bytes.escape_ascii());
             let head = reader.head(&self.bytes).expect("a message has a head");
-            check_hops(&head, false);
+            check_hops(&head, self.status == 101);
         }
         let mut wire = Wire::new(&self.bytes, Pieces::Whole);
         let mut parser = ResponseParser::new();

@@ -1,8 +1,9 @@
 """`make mutants`: each edit is made in a copy, and its test must fail; without it, it must pass.
 
-Options: CLAUSE or SECTION … for some only; `--check` only sees that every edit still applies
-(`make check` does); `--room DIR` for the copy and its builds (target/mutants). 1 when an edit is
-stale or survives, when it does not build, or when a test fails without any.
+Options: CLAUSE or SECTION … for some only (`http` is the rules of HTTP, `http.ID` one of them);
+`--check` only sees that every edit still applies (`make check` does); `--room DIR` for the copy and
+its builds (target/mutants). 1 when an edit is stale or survives, when it does not build, or when a
+test fails without any.
 """
 
 from __future__ import annotations

@@ -17,6 +17,10 @@ const HOST: u8 = 4;
 const PATH: u8 = 8;
 /// `unreserved` of RFC 3986 §2.3.
 const UNRESERVED: u8 = 16;
+/// A byte of a field's name that everybody spells alike: letters, digits and the hyphen.
+const PLAIN: u8 = 32;
+/// A byte of a request target other than `?`.
+const BEFORE_QUERY: u8 = 64;
 
 static CLASS: [u8; 256] = classes();
 
@@ -45,6 +49,9 @@ const fn class(b: u8) -> u8 {
     }
     if (b > b' ' && b < 0x7f && b != b'#') || b >= 0x80 {
         class |= TARGET;
+        if b != b'?' {
+            class |= BEFORE_QUERY;
+        }
     }
     if unreserved || (sub_delim && b != b',') {
         class |= HOST;
@@ -55,6 +62,9 @@ const fn class(b: u8) -> u8 {
     if unreserved {
         class |= UNRESERVED;
     }
+    if alnum || b == b'-' {
+        class |= PLAIN;
+    }
     class
 }
 
@@ -62,6 +72,22 @@ const fn class(b: u8) -> u8 {
 #[allow(clippy::indexing_slicing, reason = "a u8 always lies within a table of 256")]
 fn is(b: u8, wanted: u8) -> bool {
     CLASS[b as usize] & wanted != 0
+}
+
+/// Length of the token that `text` begins with, and whether all its bytes are letters, digits or
+/// hyphens.
+#[inline]
+pub(crate) fn token(text: &[u8]) -> (usize, bool) {
+    let plain = text.iter().position(|&b| !is(b, PLAIN)).unwrap_or(text.len());
+    match text.get(plain) {
+        Some(&b) if is_token(b) => (token_len(text), false),
+        _ => (plain, true),
+    }
+}
+
+#[cold]
+fn token_len(text: &[u8]) -> usize {
+    text.iter().position(|&b| !is_token(b)).unwrap_or(text.len())
 }
 
 /// Whether `b` may stand in a token: a method, a field's name, a connection option.
@@ -74,6 +100,12 @@ pub(crate) fn is_token(b: u8) -> bool {
 #[inline]
 pub(crate) fn is_target(b: u8) -> bool {
     is(b, TARGET)
+}
+
+/// Whether `b` may stand in a request target before its query.
+#[inline]
+pub(crate) fn is_before_query(b: u8) -> bool {
+    is(b, BEFORE_QUERY)
 }
 
 /// Whether `b` may stand in a host's name.
@@ -182,6 +214,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_token_ends_where_it_must_and_tells_whether_it_is_plain() {
+        assert_eq!(token(b"X-Real-IP2: x"), (10, true));
+        assert_eq!(token(b"X_Real"), (6, false));
+        assert_eq!(token(b"a.b c_d"), (3, false));
+        assert_eq!(token(b": x"), (0, true));
     }
 
     #[test]

@@ -31,6 +31,14 @@ macro_rules! offences {
                 match self { $(Malformed::$variant => $cause,)* }
             }
 
+            /// What the answer's `Allow` has to say, where its status asks for one (RFC 9110 §15.5.6).
+            pub const fn allow(self) -> Option<&'static str> {
+                match self.status() {
+                    405 => Some("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"),
+                    _ => None,
+                }
+            }
+
             /// Its place in [`Malformed::ALL`], for counters kept as an array.
             pub const fn index(self) -> usize {
                 self as usize
@@ -73,11 +81,12 @@ offences! {
     SpaceBeforeColon 400 "space_before_colon" "whitespace between a field's name and its colon"
     EmptyName 400 "empty_name" "a field without a name"
     BadName 400 "bad_name" "a field's name is not a token"
-    Underscore 400 "underscore" "an underscore in a field's name, and the listener refuses those"
+    Underscore 400 "underscore" "a field's name has an underscore or is another spelling of one of ours, and the listener refuses those"
     HostMissing 400 "host_missing" "an HTTP/1.1 request without a Host"
     HostTwice 400 "host_twice" "more than one Host"
     HostInvalid 400 "host_invalid" "the host is not a name or address with an optional port"
     ExpectUnknown 417 "expect_unknown" "Expect asks for something other than 100-continue"
+    MaxForwardsInvalid 400 "max_forwards_invalid" "Max-Forwards is not one number"
     TooManyConnectionOptions 400 "too_many_connection_options" "Connection names more fields than allowed"
     // Body length
     LengthAndTransferEncoding 400 "length_and_transfer_encoding" "both Content-Length and Transfer-Encoding"
@@ -87,6 +96,9 @@ offences! {
     TransferEncodingUnknown 501 "transfer_encoding_unknown" "a transfer coding other than chunked"
     LengthRequired 411 "length_required" "a body of unknown length, and the server needs to know it first"
     TransferEncodingOn10 400 "transfer_encoding_on_10" "Transfer-Encoding in an HTTP/1.0 message"
+    SwitchUnasked 502 "switch_unasked" "a 101 that answers no Upgrade which was forwarded"
+    TooManyInterim 502 "too_many_interim" "interim answers without end"
+    InterimBody 502 "interim_body" "an interim answer declares a body"
     // Chunks
     ChunkSize 400 "chunk_size" "a chunk's size is not 1 to 16 hex digits"
     ChunkExtension 400 "chunk_extension" "a chunk's extension is malformed"
@@ -110,6 +122,7 @@ offences! {
     CgiStatus 502 "cgi_status" "a CGI Status that is not a status code"
     CgiEmpty 502 "cgi_empty" "a CGI head with neither Status, Location nor Content-Type"
     // What we would say ourselves
+    FieldFixed 500 "field_fixed" "a route may not edit a field that frames, routes or belongs to the connection"
     UnsafeValue 500 "unsafe_value" "a field to be sent has a control byte or a bad name"
 }
 
@@ -135,5 +148,14 @@ mod tests {
             assert!((400..=599).contains(&m.status()), "{m}");
             assert_eq!(m.index(), i);
         }
+    }
+
+    #[test]
+    fn a_refused_method_is_answered_with_those_that_are_not() {
+        for m in Malformed::ALL {
+            assert_eq!(m.allow().is_some(), m.status() == 405, "{m}");
+        }
+        let allowed = Malformed::ConnectRefused.allow().unwrap();
+        assert!(allowed.contains("GET") && !allowed.contains("TRACE"));
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use evener_proto::fastcgi::{CgiParser, Decoder};
+use evener_proto::h1::edit::Edits;
 use evener_proto::h1::forward::{RequestPolicy, request_segments};
 use evener_proto::h1::framing::request_body;
 use evener_proto::h1::path::canonical_path;
@@ -118,6 +119,51 @@ proptest! {
         }
         request_segments(again, &sent, &RequestPolicy::default(), &mut segments).unwrap();
         prop_assert_eq!(segments.as_slice().len(), 1, "nothing is left to cut");
+    }
+
+    #[test]
+    fn edits_add_their_lines_whole_or_not_at_all_and_nobody_else_names_them(
+        text in any_request(),
+        set in vec(("[A-Za-z0-9-]{1,12}", vec(any::<u8>(), 0..12)), 0..4),
+        added in vec(("[A-Za-z0-9_.-]{1,12}", "[ -~]{0,12}"), 0..4),
+        removed in vec(select(vec!["accept", "Cookie", "a", "Via", "x"]), 0..3),
+    ) {
+        let mut edits = Edits::new();
+        let (mut lines, mut gone) = (0, Vec::new());
+        for (name, value) in &set {
+            lines += usize::from(edits.set(name.as_bytes(), value.clone()).is_ok());
+            if edits.replaces(name.as_bytes()) { gone.push(name.to_lowercase()) }
+        }
+        for (name, value) in &added {
+            lines += usize::from(edits.add(name.as_bytes(), value.clone().into_bytes()).is_ok());
+        }
+        for name in &removed {
+            edits.remove(name.as_bytes()).unwrap();
+            gone.push(name.to_lowercase());
+        }
+        let mut parser = RequestParser::new();
+        prop_assert_eq!(parser.parse(&text, &Limits::default()), Ok(Some(text.len())));
+        let policy = RequestPolicy { edited: edits.cut(), ..RequestPolicy::default() };
+        let mut segments = Segments::new();
+        request_segments(parser.head(), &text, &policy, &mut segments).unwrap();
+        let mut sent: Vec<u8> = segments.slices(&text).flatten().copied().collect();
+        let before = sent.len();
+        let mut kept = RequestParser::new();
+        let all = [&sent[..], b"\r\n"].concat();
+        prop_assert_eq!(kept.parse(&all, &Limits::default()), Ok(Some(all.len())));
+        for (name, _) in pairs(&kept.head().fields, &all) {
+            let name = String::from_utf8(name.to_ascii_lowercase()).unwrap();
+            prop_assert!(!gone.contains(&name), "{name} is the route's");
+        }
+        if edits.write(&mut sent, |value, out| out.extend_from_slice(value)).is_err() {
+            prop_assert_eq!(sent.len(), before);
+            return Ok(());
+        }
+        sent.extend_from_slice(b"\r\n");
+        let mut whole = RequestParser::new();
+        prop_assert_eq!(whole.parse(&sent, &Limits::default()), Ok(Some(sent.len())));
+        prop_assert_eq!(whole.head().fields.len(), kept.head().fields.len() + lines);
+        prop_assert_eq!(request_body(whole.head(), &sent), request_body(parser.head(), &text));
     }
 
     #[test]

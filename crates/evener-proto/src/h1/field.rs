@@ -7,9 +7,10 @@
 //!
 //! Not known here: which fields go on, and what they mean for the body.
 
-use crate::bytes::{check_value, control_offence, is_blank, is_token, trim};
+use crate::bytes::{check_value, control_offence, is_blank, is_token, token, trim};
+use crate::h1::Violations;
 use crate::h1::lines::Line;
-use crate::h1::name::{FRAMING, Name, Names, classify};
+use crate::h1::name::{FRAMING, HOP_BY_HOP, Name, Names, classify, looks_like};
 use crate::{Malformed, Span};
 
 /// One field line.
@@ -27,7 +28,7 @@ pub struct Field {
 
 /// Most other fields that `Connection` may name. Each is compared with every field, so a bound
 /// keeps the work linear; real messages name one or two.
-const MAX_NOMINATED: u32 = 16;
+const MAX_NOMINATED: usize = 16;
 
 /// What the `Connection` fields say together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +50,9 @@ pub struct Fields {
     seen: Names,
     repeated: Names,
     connection: Connection,
+    /// What `Connection` names, found once: its members may be many more than these.
+    nominated: Vec<Span>,
+    borne: Violations,
 }
 
 impl Fields {
@@ -108,6 +112,15 @@ impl Fields {
         self.has(Name::Underscored) || self.has(Name::Lookalike)
     }
 
+    /// The violations by name that this head has and that were let in.
+    pub fn borne(&self) -> Violations {
+        self.borne
+    }
+
+    pub(crate) fn bear(&mut self, violation: Violations) {
+        self.borne = self.borne.with(violation);
+    }
+
     pub(crate) fn seen(&self) -> Names {
         self.seen
     }
@@ -122,6 +135,8 @@ impl Fields {
         self.seen = Names::default();
         self.repeated = Names::default();
         self.connection = Connection::default();
+        self.nominated.clear();
+        self.borne = Violations::NONE;
     }
 
     /// Reads one field line and adds it.
@@ -131,7 +146,7 @@ impl Fields {
             return Err(Malformed::TooManyFields);
         }
         let text = buf.get(line.start..line.end).unwrap_or_default();
-        let colon = text.iter().position(|&b| !is_token(b)).unwrap_or(text.len());
+        let (colon, plain) = token(text);
         let (name, rest) = text.split_at_checked(colon).unwrap_or_default();
         let value = match rest {
             [b':', value @ ..] if !name.is_empty() => value,
@@ -139,7 +154,7 @@ impl Fields {
         };
         let (blanks, value) = trim(value);
         check_value(value)?;
-        let id = classify(name);
+        let id = classify(name, plain);
         let value_start = line.start + colon + 1 + blanks;
         let bit = Names::of(&[id]);
         self.repeated = self.repeated.with(self.seen.and(bit));
@@ -153,20 +168,61 @@ impl Fields {
         Ok(())
     }
 
-    /// Joins a continuation line to the last field: its line's end and leading blanks become
-    /// spaces in place (RFC 9112 §5.2), so that what is read and what is forwarded agree.
+    /// As `push`, where `bad_names` lets a name in that is no token: the field is kept to be cut,
+    /// with no value for anybody.
+    #[cold]
+    pub(crate) fn push_accepting(
+        &mut self,
+        buf: &[u8],
+        line: Line,
+        max: usize,
+        accept: Violations,
+    ) -> Result<(), Malformed> {
+        let before = self.list.len();
+        let offence = match self.push(buf, line, max) {
+            Err(Malformed::BadName) if accept.has(Violations::BAD_NAMES) => Malformed::BadName,
+            result => return result,
+        };
+        debug_assert_eq!(before, self.list.len());
+        let text = buf.get(line.start..line.end).unwrap_or_default();
+        let colon = memchr::memchr(b':', text).ok_or(offence)?;
+        check_value(text)?;
+        if !is_harmless(text.get(..colon).unwrap_or_default()) {
+            return Err(offence);
+        }
+        self.bear(Violations::BAD_NAMES);
+        self.seen = self.seen.with(Names::of(&[Name::Illegal]));
+        let nothing = Span::new(line.start, line.start);
+        let whole = Span::new(line.start, line.next);
+        self.list.push(Field { id: Name::Illegal, name: nothing, value: nothing, line: whole });
+        Ok(())
+    }
+
+    /// Joins a continuation line to the last field: the line's end before it and its indentation
+    /// become spaces in place (RFC 9112 §5.2), so that what is read and what is forwarded agree.
     pub(crate) fn unfold(&mut self, buf: &mut [u8], line: Line) -> Result<(), Malformed> {
         let last = self.list.last_mut().ok_or(Malformed::LeadingWhitespace)?;
-        if FRAMING.has(last.id) || last.id == Name::Connection {
+        if UNFOLDABLE.has(last.id) {
             return Err(Malformed::ObsFold);
         }
         check_value(buf.get(line.start..line.end).unwrap_or_default())?;
         let text_start = last.name.end as usize + 1;
         let seam = buf.get_mut(line.start.saturating_sub(2)..line.start).unwrap_or_default();
-        seam.fill(b' ');
+        match seam {
+            [cr @ b'\r', lf] => (*cr, *lf) = (b' ', b' '),
+            [.., lf] => *lf = b' ',
+            [] => {}
+        }
         last.line.end = Span::new(0, line.next).end;
-        let added = buf.get(line.start..line.end).unwrap_or_default();
-        let (blanks, added) = trim(added);
+        self.borne = self.borne.with(Violations::OBS_FOLD);
+        if last.id == Name::Illegal {
+            return Ok(());
+        }
+        let added = buf.get_mut(line.start..line.end).unwrap_or_default();
+        let (blanks, rest) = trim(added);
+        let len = rest.len();
+        added.get_mut(..blanks).unwrap_or_default().fill(b' ');
+        let added = added.get(blanks..blanks + len).unwrap_or_default();
         if added.is_empty() {
             return Ok(());
         }
@@ -186,32 +242,31 @@ impl Fields {
             return Ok(());
         }
         let mut sum = Connection::default();
-        let mut nominated = 0;
-        for option in self.connection_options(buf) {
+        let mut nominated = std::mem::take(&mut self.nominated);
+        let options = self.all(Name::Connection).flat_map(|f| members(f.value, buf));
+        for place in options {
+            let option = place.of(buf);
             if option.eq_ignore_ascii_case(b"close") {
                 sum.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 sum.keep_alive = true;
             } else if option.eq_ignore_ascii_case(b"upgrade") {
                 sum.upgrade = true;
+            } else if nominated.len() < MAX_NOMINATED {
+                nominated.push(place);
             } else {
-                nominated += 1;
+                return Err(Malformed::TooManyConnectionOptions);
             }
         }
-        if nominated > MAX_NOMINATED {
-            return Err(Malformed::TooManyConnectionOptions);
-        }
-        sum.nominates = nominated > 0;
+        sum.nominates = !nominated.is_empty();
+        self.nominated = nominated;
         self.connection = sum;
         Ok(())
     }
 
-    /// Every member of every `Connection` field.
-    pub(crate) fn connection_options<'a>(
-        &'a self,
-        buf: &'a [u8],
-    ) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.all(Name::Connection).flat_map(|f| members(f.value, buf)).map(|m| m.of(buf))
+    /// Whether `Connection` names that field.
+    pub(crate) fn nominates(&self, name: &[u8], buf: &[u8]) -> bool {
+        self.nominated.iter().any(|option| option.of(buf).eq_ignore_ascii_case(name))
     }
 }
 
@@ -234,6 +289,35 @@ pub(crate) fn members(list: Span, buf: &[u8]) -> impl Iterator<Item = Span> {
         Some(Span::new(start + blanks, start + blanks + member.len()))
     });
     placed.filter(|member| !member.is_empty())
+}
+
+/// Fields that are never put together from two lines: what frames, routes or belongs to the
+/// connection.
+const UNFOLDABLE: Names = FRAMING.with(HOP_BY_HOP).with(Names::of(&[
+    Name::Host,
+    Name::Expect,
+    Name::MaxForwards,
+    Name::Lookalike,
+]));
+
+/// Whether a name that is no token can be left out without a word: no blank at either end, and
+/// nobody who drops its odd bytes, folds them or stops at one reads a name that frames or routes.
+fn is_harmless(name: &[u8]) -> bool {
+    let mut pieces = name.split(|&b| !is_token(b));
+    let blank_at_end = trim(name).1.len() != name.len();
+    let mut kept = [0u8; 32];
+    let mut len = 0;
+    for &b in name.iter().filter(|&&b| is_token(b)) {
+        if let Some(slot) = kept.get_mut(len) {
+            *slot = b;
+            len += 1;
+        }
+    }
+    let dropped = kept.get(..len).unwrap_or_default();
+    !blank_at_end
+        && !looks_like(UNFOLDABLE, name)
+        && !looks_like(UNFOLDABLE, dropped)
+        && !pieces.any(|piece| looks_like(UNFOLDABLE, piece))
 }
 
 #[cold]

@@ -5,17 +5,21 @@
 //!   the version (we speak HTTP/1.1 to everyone), an absolute target (origin-form, its authority
 //!   as Host) and a missing space in a status line.
 //! - Fields of one connection end here, as do those that `Connection` nominates; it can't nominate
-//!   Host, framing, identity or what we set.
+//!   Host, framing, identity, Expect, Max-Forwards, Date, Via or what we set.
 //! - A stranger's identity fields are cut in every spelling; look-alikes are cut even from those we
 //!   trust.
+//! - What was let in by name goes on as it should have been: fields with illegal names are cut,
+//!   lines end with CRLF.
 //! - A head with nothing to cut is one piece.
 //!
 //! Not known here: fields that we add. They go between the pieces and the final CRLF.
 
+use crate::h1::edit::CutNames;
 use crate::h1::field::{Field, Fields, members};
-use crate::h1::framing::{is_bodiless, is_h2c};
-use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names};
-use crate::h1::{Form, Method, RequestHead, ResponseHead, Version};
+use crate::h1::framing::{is_bodiless, is_upgrade, request_body};
+use crate::h1::hops::{Hops, digits, hops};
+use crate::h1::name::{FRAMING, HOP_BY_HOP, IDENTITY, Name, Names, fold};
+use crate::h1::{BodyLength, Form, RequestHead, ResponseHead, Version, Violations};
 use crate::{Malformed, Span};
 
 /// One piece of a forwarded head.
@@ -103,8 +107,10 @@ pub struct RequestPolicy<'a> {
     /// The body goes on in other framing than it came: Transfer-Encoding and Content-Length are
     /// cut, the caller adds its own.
     pub reframed: bool,
-    /// Names the caller sets itself: the client's are cut, in any case and with `_` for `-`.
+    /// Names the caller sets itself: the client's are cut, in any case and with any marks for `-`.
     pub set: &'a [&'a [u8]],
+    /// Names that the route sets or removes ([`super::edit::Edits::cut`]), likewise.
+    pub edited: Option<&'a CutNames>,
 }
 
 /// How an answer goes on.
@@ -117,22 +123,32 @@ pub struct ResponsePolicy<'a> {
     pub reframed: bool,
     /// Names the caller sets itself.
     pub set: &'a [&'a [u8]],
+    /// As in [`RequestPolicy`].
+    pub edited: Option<&'a CutNames>,
+    /// What the client speaks: one of 1.0 never hears of Transfer-Encoding (RFC 9112 §6.1), not
+    /// even in an answer to its HEAD.
+    pub version: Version,
 }
 
 /// Cut from every request, by name alone.
-const REQUEST_CUTS: Names =
-    HOP_BY_HOP.with(Names::of(&[Name::Proxy, Name::Http2Settings, Name::Lookalike]));
+const REQUEST_CUTS: Names = ANSWER_CUTS.with(Names::of(&[Name::Proxy, Name::Http2Settings]));
 
 /// Cut from every answer, by name alone: a client may read `Content_Length` as well as a server.
-pub(crate) const ANSWER_CUTS: Names = HOP_BY_HOP.with(Names::of(&[Name::Lookalike]));
+pub(crate) const ANSWER_CUTS: Names = HOP_BY_HOP.with(Names::of(&[Name::Lookalike, Name::Illegal]));
 
 /// Never ended by a nomination in `Connection`.
-const PROTECTED: Names = IDENTITY.with(FRAMING).with(Names::of(&[Name::Host, Name::Date]));
+const PROTECTED: Names = IDENTITY.with(FRAMING).with(Names::of(&[
+    Name::Host,
+    Name::Date,
+    Name::Via,
+    Name::Expect,
+    Name::MaxForwards,
+]));
 
 /// Fills `out` with the pieces of `head` that go on to a server.
 ///
 /// # Errors
-/// `Underscore` where the policy refuses them.
+/// `Underscore` where the policy refuses them; `MaxForwardsInvalid`.
 #[inline]
 pub fn request_segments(
     head: &RequestHead,
@@ -141,9 +157,19 @@ pub fn request_segments(
     out: &mut Segments,
 ) -> Result<(), Malformed> {
     out.list.clear();
-    let cuts = Cuts::of_request(head, policy)?;
+    let mut cuts = Cuts::of_request(head, buf, policy)?;
     request_line(head, buf, out);
+    let hops = hops(head, buf)?;
+    if hops == Hops::Free {
+        cuts.fields(&head.fields, buf, head.line.end, head.fields_end, out);
+        return Ok(());
+    }
+    cuts.names = cuts.names.with(Names::of(&[Name::MaxForwards]));
     cuts.fields(&head.fields, buf, head.line.end, head.fields_end, out);
+    out.text(b"Max-Forwards: ");
+    let left = if let Hops::Left(left) = hops { left } else { 0 };
+    digits(left).into_iter().for_each(|digit| out.text(digit));
+    out.text(b"\r\n");
     Ok(())
 }
 
@@ -158,11 +184,12 @@ pub fn request_fields<'a>(
     buf: &'a [u8],
     policy: &RequestPolicy<'a>,
 ) -> Result<impl Iterator<Item = &'a Field>, Malformed> {
-    let cuts = Cuts::of_request(head, policy)?;
+    let cuts = Cuts::of_request(head, buf, policy)?;
     Ok(head.fields.iter().filter(move |field| !cuts.cuts(field, &head.fields, buf)))
 }
 
-fn request_cuts(head: &RequestHead, policy: &RequestPolicy<'_>) -> Names {
+#[inline]
+fn request_cuts(head: &RequestHead, buf: &[u8], policy: &RequestPolicy<'_>) -> Names {
     let mut names = REQUEST_CUTS;
     if !policy.trusted {
         names = names.with(IDENTITY);
@@ -177,35 +204,38 @@ fn request_cuts(head: &RequestHead, policy: &RequestPolicy<'_>) -> Names {
         // The authority stands for it, or it is empty, and the caller names the server.
         names = names.with(Names::of(&[Name::Host]));
     }
-    if head.version == Version::Http10 {
-        // RFC 9110 §10.1.1: an expectation means nothing in 1.0, and the server will hear 1.1.
+    if head.fields.has(Name::Expect) && !is_awaited(head, buf) {
         names = names.with(Names::of(&[Name::Expect]));
     }
     names
 }
 
+/// Whether an expectation means anything: not in 1.0, where the server would hear 1.1, and not
+/// where no body waits for the answer (RFC 9110 §10.1.1).
+#[cold]
+fn is_awaited(head: &RequestHead, buf: &[u8]) -> bool {
+    let body = request_body(head, buf).unwrap_or(BodyLength::None);
+    head.version != Version::Http10 && !body.is_empty()
+}
+
 #[inline]
 fn request_line(head: &RequestHead, buf: &[u8], out: &mut Segments) {
     let plain = head.form != Form::Absolute;
-    let version = head.line.end.saturating_sub(VERSION_LEN + 2);
     if plain && ends_with_11(head.line, buf) {
         return out.keep(head.line.start, head.line.end);
     }
     out.keep(head.line.start, head.target.start);
-    if plain || head.path.is_empty() && head.query.is_none() && head.method == Method::Options {
-        // `OPTIONS http://host` means `OPTIONS *` (RFC 9112 §3.2.4).
-        match plain {
-            true => out.keep(head.target.start, head.target.end),
-            false => out.text(b"*"),
-        }
+    if plain {
+        out.keep(head.target.start, head.target.end);
+    } else if head.is_of_server() {
+        out.text(b"*");
     } else {
         if head.path.is_empty() {
             out.text(b"/");
         }
         out.keep(head.path.start, head.target.end);
     }
-    out.keep(head.target.end, version);
-    out.text(b"HTTP/1.1\r\n");
+    out.text(b" HTTP/1.1\r\n");
     if !plain {
         out.text(b"Host: ");
         out.keep(head.authority.text.start, head.authority.text.end);
@@ -231,12 +261,15 @@ pub fn response_segments(
     let mut names = ANSWER_CUTS;
     if policy.reframed || is_bodiless(head.status) {
         names = names.with(FRAMING);
+    } else if policy.version == Version::Http10 {
+        names = names.with(Names::of(&[Name::TransferEncoding]));
     }
     let cuts = Cuts {
         names,
         nominates: head.fields.connection().nominates,
         tunnel: policy.tunnel,
         set: policy.set,
+        edited: policy.edited,
     };
     cuts.fields(&head.fields, buf, head.line.end, head.fields_end, out);
 }
@@ -246,16 +279,14 @@ pub fn response_segments(
 fn status_line(head: &ResponseHead, buf: &[u8], out: &mut Segments) {
     const CODE_END: u32 = VERSION_LEN + 4;
     let line = head.line;
-    let spaced = line.len() > CODE_END as usize + 2;
-    if spaced && line.of(buf).starts_with(b"HTTP/1.1") {
+    let spaced = head.reason.end > line.start + CODE_END;
+    let sound = line.of(buf).ends_with(b"\r\n");
+    if spaced && sound && line.of(buf).starts_with(b"HTTP/1.1") {
         return out.keep(line.start, line.end);
     }
     out.text(b"HTTP/1.1");
-    if spaced {
-        return out.keep(line.start + VERSION_LEN, line.end);
-    }
-    out.keep(line.start + VERSION_LEN, line.start + CODE_END);
-    out.text(b" \r\n");
+    out.keep(line.start + VERSION_LEN, head.reason.end);
+    out.text(if spaced { b"\r\n" } else { b" \r\n" });
 }
 
 /// What is cut from the fields of one head.
@@ -264,19 +295,25 @@ struct Cuts<'a> {
     nominates: bool,
     tunnel: bool,
     set: &'a [&'a [u8]],
+    edited: Option<&'a CutNames>,
 }
 
 impl<'a> Cuts<'a> {
     #[inline]
-    fn of_request(head: &RequestHead, policy: &RequestPolicy<'a>) -> Result<Self, Malformed> {
+    fn of_request(
+        head: &RequestHead,
+        buf: &[u8],
+        policy: &RequestPolicy<'a>,
+    ) -> Result<Self, Malformed> {
         if policy.underscores == Underscores::Refuse && head.fields.underscored() {
             return Err(Malformed::Underscore);
         }
         Ok(Cuts {
-            names: request_cuts(head, policy),
+            names: request_cuts(head, buf, policy),
             nominates: head.fields.connection().nominates,
             tunnel: policy.tunnel,
             set: policy.set,
+            edited: policy.edited,
         })
     }
 
@@ -284,7 +321,9 @@ impl<'a> Cuts<'a> {
     #[inline]
     fn fields(&self, fields: &Fields, buf: &[u8], from: u32, end: u32, out: &mut Segments) {
         let repeats = fields.repeats(Name::ContentLength);
-        if !fields.seen().meets(self.names) && !self.nominates && self.set.is_empty() && !repeats {
+        let bare = fields.borne().has(Violations::LF);
+        let by_name = self.nominates || !self.set.is_empty() || self.edited.is_some();
+        if !fields.seen().meets(self.names) && !by_name && !repeats && !bare {
             return out.keep(from, end);
         }
         let mut from = from;
@@ -297,6 +336,10 @@ impl<'a> Cuts<'a> {
                 if field.id == Name::Upgrade && self.tunnel {
                     upgrade(field, buf, out);
                 }
+            } else if bare && !field.line.of(buf).ends_with(b"\r\n") {
+                out.keep(from, field.line.end.saturating_sub(1));
+                out.text(b"\r\n");
+                from = field.line.end;
             }
             length_kept |= length;
         }
@@ -308,25 +351,23 @@ impl<'a> Cuts<'a> {
         self.names.has(field.id)
             || (self.nominates && nominated(field, fields, buf))
             || self.set.iter().any(|name| alike(name, field.name.of(buf)))
+            || self.edited.is_some_and(|names| names.has(field.name.of(buf)))
     }
 }
 
 fn nominated(field: &Field, fields: &Fields, buf: &[u8]) -> bool {
-    let name = field.name.of(buf);
-    !PROTECTED.has(field.id)
-        && fields.connection_options(buf).any(|option| option.eq_ignore_ascii_case(name))
+    !PROTECTED.has(field.id) && fields.nominates(field.name.of(buf), buf)
 }
 
-/// Whether two names are one to somebody who folds case and underscores.
-fn alike(ours: &[u8], theirs: &[u8]) -> bool {
-    let fold = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    ours.len() == theirs.len() && ours.iter().map(fold).eq(theirs.iter().map(fold))
+/// Whether two names are one to somebody who folds case and marks.
+pub(crate) fn alike(ours: &[u8], theirs: &[u8]) -> bool {
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| fold(*a) == fold(*b))
 }
 
-/// Puts an Upgrade field back, member by member, without `h2c`.
+/// Puts an Upgrade field back, member by member, without `h2c` and what is no protocol.
 fn upgrade(field: &Field, buf: &[u8], out: &mut Segments) {
     let mut first = true;
-    for member in members(field.value, buf).filter(|m| !is_h2c(m.of(buf))) {
+    for member in members(field.value, buf).filter(|m| is_upgrade(m.of(buf))) {
         out.text(if first { b"Upgrade: " } else { b", " });
         first = false;
         out.keep(member.start, member.end);
@@ -377,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_head_with_nothing_to_cut_is_one_piece() {
-        let text = "GET /a?b HTTP/1.1\r\nHost: h\r\nAccept: */*\r\nExpect: 100-continue\r\n";
+        let text = "PUT /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n";
         let whole = request_by(&format!("{text}\r\n"), &RequestPolicy::default()).unwrap();
         assert_eq!(whole, (text.to_owned(), 1));
         let skipped = request_by(&format!("\r\n{text}\r\n"), &RequestPolicy::default()).unwrap();
@@ -401,10 +442,139 @@ mod tests {
     }
 
     #[test]
-    fn an_expectation_of_1_0_ends_here() {
+    fn an_expectation_of_1_0_or_without_a_body_ends_here() {
         let text = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
         let (out, _) = request_by(text, &RequestPolicy::default()).unwrap();
         assert_eq!(out, "POST / HTTP/1.1\r\nContent-Length: 1\r\n");
+        assert_eq!(fields("Expect: 100-continue\r\n"), "");
+        let empty = "Content-Length: 0\r\n";
+        assert_eq!(fields(&format!("Expect: 100-continue\r\n{empty}")), empty);
+        let chunked = "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n";
+        assert_eq!(fields(chunked), chunked);
+    }
+
+    #[test]
+    fn hops_are_counted_down_for_options_and_left_alone_for_others() {
+        let options = |fields: &str| {
+            let text = format!("OPTIONS / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+            request_by(&text, &RequestPolicy::default()).map(|(out, _)| out)
+        };
+        let start = "OPTIONS / HTTP/1.1\r\nHost: h\r\n";
+        let sent = options("Max-Forwards: 11\r\nA: b\r\n").unwrap();
+        assert_eq!(sent, format!("{start}A: b\r\nMax-Forwards: 10\r\n"));
+        let nominated = options("Connection: max-forwards\r\nMax-Forwards: 1\r\n").unwrap();
+        assert_eq!(nominated, format!("{start}Max-Forwards: 0\r\n"));
+        assert_eq!(options("Max-Forwards: x\r\n"), Err(Malformed::MaxForwardsInvalid));
+        assert_eq!(fields("Max-Forwards: x\r\n"), "Max-Forwards: x\r\n");
+    }
+
+    #[test]
+    fn a_client_of_1_0_never_hears_of_transfer_encoding() {
+        let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n";
+        let policy = ResponsePolicy { version: Version::Http10, ..Default::default() };
+        assert_eq!(response_by(text, &policy).0, "HTTP/1.1 200 OK\r\nA: b\r\n");
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n";
+        assert_eq!(response_by(&format!("{text}\r\n"), &policy).0, text);
+    }
+
+    /// What goes on of a head in which violations are let in, and which those were.
+    fn accepted(
+        text: &str,
+        accept: Violations,
+        policy: &RequestPolicy<'_>,
+    ) -> Result<(String, Violations), Malformed> {
+        let mut buf = text.as_bytes().to_vec();
+        let mut parser = RequestParser::new();
+        parser.parse_accepting(&mut buf, &Limits::default(), accept)?.expect("a whole head");
+        let mut out = Segments::new();
+        request_segments(parser.head(), &buf, policy, &mut out)?;
+        let bytes = out.slices(&buf).collect::<Vec<_>>().concat();
+        Ok((String::from_utf8(bytes).unwrap(), parser.head().fields.borne()))
+    }
+
+    #[test]
+    fn lines_that_end_with_lf_go_on_with_crlf_where_that_is_let_in() {
+        let lf = Violations::LF;
+        let sound = "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nC:\r\n";
+        for text in [
+            "GET / HTTP/1.1\nHost: h\r\nTE: x\nA: b\nC:\n\n",
+            "\nGET / HTTP/1.1\r\nHost: h\nA: b\r\nC:\n\r\n",
+        ] {
+            let policy = RequestPolicy::default();
+            assert_eq!(accepted(text, lf, &policy), Ok((sound.to_owned(), lf)));
+            assert_eq!(accepted(text, Violations::BAD_NAMES, &policy), Err(Malformed::BareLf));
+        }
+        let strict = accepted(&format!("{sound}\r\n"), lf, &RequestPolicy::default());
+        assert_eq!(strict, Ok((sound.to_owned(), Violations::NONE)));
+        let cr = accepted("GET / HTTP/1.1\nA: b\rc\n\n", lf, &RequestPolicy::default());
+        assert_eq!(cr, Err(Malformed::BareCr));
+        for line in ["HTTP/1.1 200 OK", "HTTP/1.0 200 OK"] {
+            let mut buf = format!("{line}\nA: b\nD: e\r\n\n").into_bytes();
+            let mut parser = ResponseParser::new();
+            parser.parse_accepting(&mut buf, &Limits::default(), lf).unwrap().unwrap();
+            let mut out = Segments::new();
+            response_segments(parser.head(), &buf, &ResponsePolicy::default(), &mut out);
+            let bytes = out.slices(&buf).collect::<Vec<_>>().concat();
+            assert_eq!(bytes, b"HTTP/1.1 200 OK\r\nA: b\r\nD: e\r\n");
+        }
+    }
+
+    #[test]
+    fn a_folded_request_is_unfolded_where_that_is_let_in() {
+        let fold = Violations::OBS_FOLD;
+        let policy = RequestPolicy::default();
+        let text = "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\tc\r\n\r\n";
+        let sound = "GET / HTTP/1.1\r\nHost: h\r\nA: b   c\r\n";
+        assert_eq!(accepted(text, fold, &policy), Ok((sound.to_owned(), fold)));
+        assert_eq!(accepted(text, Violations::LF, &policy), Err(Malformed::ObsFold));
+        let both = fold.with(Violations::LF);
+        let text = "GET / HTTP/1.1\nHost: h\nA: b\n c\n\n";
+        let sound = "GET / HTTP/1.1\r\nHost: h\r\nA: b  c\r\n";
+        assert_eq!(accepted(text, both, &policy), Ok((sound.to_owned(), both)));
+        for name in ["Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "TE"] {
+            let text = format!("GET / HTTP/1.1\r\n{name}: 1\r\n 2\r\n\r\n");
+            assert_eq!(accepted(&text, fold, &policy), Err(Malformed::ObsFold), "{name}");
+        }
+        let first = "GET / HTTP/1.1\r\n A: b\r\nHost: h\r\n\r\n";
+        assert_eq!(accepted(first, fold, &policy), Err(Malformed::LeadingWhitespace));
+    }
+
+    #[test]
+    fn a_field_with_an_illegal_name_ends_here_where_that_is_let_in() {
+        let names = Violations::BAD_NAMES;
+        let policy = RequestPolicy { trusted: true, ..Default::default() };
+        for line in
+            ["A B: c", "A(b): c", "\u{e4}: c", "X Powered By: d", "\"A\": e", "A(: f\r\nD: g"]
+        {
+            let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n");
+            let kept = if line.ends_with('g') { "D: g\r\n" } else { "" };
+            let sound = format!("GET / HTTP/1.1\r\nHost: h\r\n{kept}");
+            assert_eq!(accepted(&text, names, &policy), Ok((sound, names)), "{line}");
+            assert_eq!(accepted(&text, Violations::LF, &policy), Err(Malformed::BadName));
+        }
+        for (line, offence) in [
+            ("A b", Malformed::BadName),
+            ("A: b\r\nC", Malformed::MissingColon),
+            ("A : b", Malformed::SpaceBeforeColon),
+            ("A b : c", Malformed::BadName),
+            ("A(b)\t: c", Malformed::BadName),
+            (": b", Malformed::EmptyName),
+            ("A(b): c\u{1}", Malformed::ControlByte),
+            ("A(\u{1}): c", Malformed::ControlByte),
+            ("A(\0): c", Malformed::Nul),
+            ("Content Length: 5", Malformed::BadName),
+            ("Content-Length(: 5", Malformed::BadName),
+            ("(Content-Length: 5", Malformed::BadName),
+            ("Content-\u{a0}Length: 5", Malformed::BadName),
+            ("Content-Length x: 5", Malformed::BadName),
+            ("x Transfer-Encoding: chunked", Malformed::BadName),
+            ("Transfer[Encoding: chunked", Malformed::BadName),
+            ("X-Forwarded(-For: 1", Malformed::BadName),
+            ("Host[]: x", Malformed::BadName),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n");
+            assert_eq!(accepted(&text, names, &policy), Err(offence), "{line:?}");
+        }
     }
 
     #[test]
@@ -470,7 +640,7 @@ mod tests {
     fn a_strangers_identity_is_cut_in_every_spelling() {
         let real = "X-Forwarded-For: 1\r\nx-forwarded-proto: 1\r\nForwarded: 1\r\nX-REAL-IP: 1\r\n\
                     X-Forwarded-Whatever: 1\r\nX-Forwarded-Host: 1\r\nX-Forwarded-Port: 1\r\n";
-        let alike = "X_Forwarded_For: 1\r\nX-Forwarded_For: 1\r\nX_Real_IP: 1\r\n";
+        let alike = "X_Forwarded_For: 1\r\nX-Forwarded_For: 1\r\nX_Real_IP: 1\r\nX.Real~IP: 1\r\n";
         let policy = |trusted| RequestPolicy {
             trusted,
             underscores: Underscores::Pass,
@@ -496,7 +666,8 @@ mod tests {
     fn names_the_caller_sets_are_cut_however_they_are_spelled() {
         let set: &[&[u8]] = &[b"X-Client-Cert"];
         let policy = RequestPolicy { set, underscores: Underscores::Pass, ..Default::default() };
-        let text = "x-client-cert: 1\r\nX_CLIENT_Cert: 1\r\nX-Client-Certs: 1\r\n";
+        let text =
+            "x-client-cert: 1\r\nX_CLIENT_Cert: 1\r\nX.Client.Cert: 1\r\nX-Client-Certs: 1\r\n";
         assert_eq!(fields_by(text, &policy), "X-Client-Certs: 1\r\n");
         let policy = ResponsePolicy { set: &[b"Server"], ..Default::default() };
         assert_eq!(
@@ -517,6 +688,10 @@ mod tests {
         assert_eq!(upgrade("h2c,websocket"), "Upgrade: websocket\r\nA: b\r\n");
         assert_eq!(upgrade("a/1, H2C ,,b"), "Upgrade: a/1, b\r\nA: b\r\n");
         assert_eq!(upgrade("h2c"), "A: b\r\n");
+        assert_eq!(
+            upgrade("h2c/1, a b, \"h2c\", TLS/1.0, c/, /d, e/f/g"),
+            "Upgrade: TLS/1.0\r\nA: b\r\n"
+        );
         let policy = ResponsePolicy { tunnel: true, ..Default::default() };
         let text = "HTTP/1.1 101 x\r\nContent_Length: 5\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
         assert_eq!(response_by(text, &policy).0, "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n");

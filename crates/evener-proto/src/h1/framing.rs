@@ -4,7 +4,8 @@
 //! Rules kept here (RFC 9112 §6, SECURITY.md's smuggling table):
 //! - Content-Length and Transfer-Encoding together, either of them twice or malformed: an offence,
 //!   never a guess. An answer may repeat an equal Content-Length; one of them is forwarded.
-//! - HEAD's answers, 1xx, 204 and 304 have no body whatever their fields say.
+//! - HEAD's answers, 204 and 304 have no body whatever their fields say. An interim answer that
+//!   declares one is an offence: the next answer begins right behind it.
 //! - Doubt closes: what is not clearly reusable is not reused.
 //!
 //! Not known here: bodies' bytes (`body`), limits on their size.
@@ -58,6 +59,9 @@ pub fn response_body(
     head: &ResponseHead,
     buf: &[u8],
 ) -> Result<BodyLength, Malformed> {
+    if head.status < 200 {
+        return interim_body(head, buf);
+    }
     if is_bodiless(head.status) {
         return Ok(BodyLength::None);
     }
@@ -69,6 +73,24 @@ pub fn response_body(
         return Ok(BodyLength::None);
     }
     Ok(declared.unwrap_or(BodyLength::UntilClose))
+}
+
+/// RFC 9110 §8.6 and RFC 9112 §6.1 forbid both fields here; living servers say `Content-Length: 0`.
+/// A 101 must say to what it switches (RFC 9110 §15.2.2), and that is nothing we never forward.
+#[cold]
+fn interim_body(head: &ResponseHead, buf: &[u8]) -> Result<BodyLength, Malformed> {
+    if head.status == 101 {
+        let upgrades = head.fields.all(Name::Upgrade).flat_map(|f| members(f.value, buf));
+        let mut protocols = upgrades.map(|p| is_upgrade(p.of(buf))).peekable();
+        if protocols.peek().is_none() || protocols.any(|fits| !fits) {
+            return Err(Malformed::SwitchUnasked);
+        }
+    }
+    let length = content_length(&head.fields, Repeats::IfEqual, buf)?.unwrap_or(0);
+    if length > 0 || head.fields.has(Name::TransferEncoding) {
+        return Err(Malformed::InterimBody);
+    }
+    Ok(BodyLength::None)
 }
 
 /// Whether an answer of that status ends with its head: 1xx, 204, 304.
@@ -119,12 +141,22 @@ pub fn wants_upgrade(head: &RequestHead, body: BodyLength, buf: &[u8]) -> bool {
     head.version == Version::Http11
         && head.fields.connection().upgrade
         && body.is_empty()
-        && head.fields.all(Name::Upgrade).any(|f| members(f.value, buf).any(|p| !is_h2c(p.of(buf))))
+        && head
+            .fields
+            .all(Name::Upgrade)
+            .any(|f| members(f.value, buf).any(|p| is_upgrade(p.of(buf))))
 }
 
-/// Whether a member of Upgrade is the clear-text HTTP/2 we never tunnel.
-pub(crate) fn is_h2c(protocol: &[u8]) -> bool {
-    protocol.eq_ignore_ascii_case(b"h2c")
+/// Whether a member of Upgrade is a protocol (name, perhaps a version: RFC 9110 §7.8) that we may
+/// tunnel: clear-text HTTP/2 never is, whatever version it is said to have.
+pub(crate) fn is_upgrade(protocol: &[u8]) -> bool {
+    let mut parts = protocol.split(|&b| b == b'/');
+    let name = parts.next().unwrap_or_default();
+    let is_part = |part: &[u8]| !part.is_empty() && part.iter().all(|&b| is_token(b));
+    is_part(name)
+        && !name.eq_ignore_ascii_case(b"h2c")
+        && parts.next().is_none_or(is_part)
+        && parts.next().is_none()
 }
 
 #[derive(PartialEq, Eq)]
@@ -308,7 +340,7 @@ mod tests {
 
     #[test]
     fn bodiless_statuses_have_no_body_and_close_if_they_declare_one() {
-        for status in ["100 Continue", "103 x", "204 No Content", "304 Not Modified"] {
+        for status in ["204 No Content", "304 Not Modified"] {
             let line = format!("HTTP/1.1 {status}");
             for fields in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", ""] {
                 assert_eq!(of_response(Method::Get, &line, fields), Ok(BodyLength::None));
@@ -316,6 +348,31 @@ mod tests {
                 assert_eq!(reusable(parser.head(), BodyLength::None), fields.is_empty());
             }
         }
+    }
+
+    #[test]
+    fn an_interim_answer_declares_no_body() {
+        for status in ["100 Continue", "103 x", "199 x"] {
+            let of = |fields| of_response(Method::Get, &format!("HTTP/1.1 {status}"), fields);
+            assert_eq!(of(""), Ok(BodyLength::None));
+            assert_eq!(of("Content-Length: 0\r\n"), Ok(BodyLength::None));
+            assert_eq!(of("Content-Length: 5\r\n"), Err(Malformed::InterimBody));
+            assert_eq!(of("Transfer-Encoding: chunked\r\n"), Err(Malformed::InterimBody));
+            assert_eq!(of("Content-Length: x\r\n"), Err(Malformed::ContentLengthInvalid));
+        }
+    }
+
+    #[test]
+    fn a_101_says_what_it_switches_to_and_that_is_not_h2c() {
+        let of = |fields: &str| of_response(Method::Get, "HTTP/1.1 101 x", fields);
+        assert_eq!(of("Upgrade: websocket\r\n"), Ok(BodyLength::None));
+        assert_eq!(of("Upgrade: TLS/1.0, websocket\r\n"), Ok(BodyLength::None));
+        for fields in ["", "Upgrade: h2c\r\n", "Upgrade: websocket, H2C\r\n", "Upgrade: a b\r\n"] {
+            assert_eq!(of(fields), Err(Malformed::SwitchUnasked), "{fields}");
+        }
+        assert_eq!(of("Upgrade:\r\n"), Err(Malformed::SwitchUnasked));
+        let body = of("Upgrade: websocket\r\nContent-Length: 1\r\n");
+        assert_eq!(body, Err(Malformed::InterimBody));
     }
 
     #[test]
@@ -363,6 +420,9 @@ mod tests {
         assert!(!wants("GET / HTTP/1.0", both, none));
         assert!(!wants(get, "Upgrade: websocket\r\n", none));
         assert!(!wants(get, "Connection: Upgrade\r\n", none));
-        assert!(!wants(get, "Connection: upgrade\r\nUpgrade: H2C\r\n", none));
+        for protocol in ["H2C", "h2c/1.0", "", "a b", "\"websocket\""] {
+            let fields = format!("Connection: upgrade\r\nUpgrade: {protocol}\r\n");
+            assert!(!wants(get, &fields, none), "{protocol}");
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! Not known here: what a line means.
 
 use crate::Malformed;
+use crate::h1::Violations;
 
 /// What a head may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub(crate) struct Line {
 pub(crate) struct Lines {
     start: usize,
     scanned: usize,
+    bare: bool,
 }
 
 /// Which line ends are lines' ends.
@@ -48,14 +50,26 @@ pub(crate) struct Lines {
 pub(crate) enum Ending {
     /// CRLF, as HTTP has it.
     Crlf,
-    /// LF with or without a CR, as CGI has it (RFC 3875 §6.3.4).
+    /// LF with or without a CR, as CGI has it (RFC 3875 §6.3.4) and `accept: [lf]` lets it.
     Any,
+}
+
+impl Ending {
+    /// What ends a line where these violations are let in.
+    pub fn accepting(accept: Violations) -> Ending {
+        if accept.has(Violations::LF) { Ending::Any } else { Ending::Crlf }
+    }
 }
 
 impl Lines {
     /// Starts over, at offset 0.
     pub fn clear(&mut self) {
         *self = Lines::default();
+    }
+
+    /// Whether a line has ended with LF alone.
+    pub fn bare(&self) -> bool {
+        self.bare
     }
 
     /// The next complete line of `buf`, whose bytes before the place reached must not have changed
@@ -71,6 +85,12 @@ impl Lines {
         ending: Ending,
     ) -> Result<Option<Line>, Malformed> {
         let within = buf.get(self.scanned..buf.len().min(max)).unwrap_or_default();
+        if within.starts_with(b"\r\n") && self.scanned == self.start {
+            // A head ends so: no search.
+            let line = Line { start: self.start, end: self.start, next: self.start + 2 };
+            (self.start, self.scanned) = (line.next, line.next);
+            return Ok(Some(line));
+        }
         let Some(found) = memchr::memchr(b'\n', within) else {
             self.scanned = self.scanned.max(buf.len().min(max));
             return if buf.len() >= max { Err(Malformed::HeadTooLarge) } else { Ok(None) };
@@ -79,7 +99,10 @@ impl Lines {
         let crlf = newline > self.start && buf.get(newline - 1) == Some(&b'\r');
         let end = match (crlf, ending) {
             (true, _) => newline - 1,
-            (false, Ending::Any) => newline,
+            (false, Ending::Any) => {
+                self.bare = true;
+                newline
+            }
             (false, Ending::Crlf) => return Err(Malformed::BareLf),
         };
         let line = Line { start: self.start, end, next: newline + 1 };

@@ -1,31 +1,43 @@
 //! HTTP/1.1 (RFC 9110, RFC 9112): one reading of a head, one decision on a body's length.
 //!
 //! The way through, in order: [`RequestParser`] / [`ResponseParser`] read a head where it lies ·
-//! [`framing`] says how long its body is and whether the connection can go on · [`forward`] says
-//! which of its bytes go on · [`BodyDecoder`] walks the body · [`path`] gives the one value a route
-//! is matched on · [`answer`] writes heads of our own.
+//! [`admit`] decides about a request, with [`framing`] for its body's length and [`path`] for the
+//! one value a route is matched on · [`Interims`] says what becomes of a 1xx · [`forward`] says
+//! which bytes of a head go on, [`edit`] what a route changes in it · [`BodyDecoder`] walks the
+//! body · [`answer`] writes heads of our own. What depends on configuration is a [`Policy`].
 
+mod accept;
+mod admit;
 pub mod answer;
 mod body;
 mod chunked;
+pub mod edit;
 mod field;
 pub mod forward;
 pub mod framing;
+mod hops;
 mod host;
+mod interim;
 pub(crate) mod lines;
 pub(crate) mod name;
 pub mod path;
+mod policy;
 mod request;
 mod response;
 
+pub use accept::Violations;
+pub use admit::{Admitted, admit};
 pub use body::BodyDecoder;
 pub use chunked::{ChunkHeader, Chunked, LAST_CHUNK, Sender};
 pub use field::{Connection, Field, Fields};
 pub use forward::Segments;
 pub use framing::BodyLength;
+pub use hops::{Hops, hops};
 pub use host::{Authority, same_host};
+pub use interim::{Fate, Interim, Interims};
 pub use lines::Limits;
 pub use name::Name;
+pub use policy::Policy;
 pub use request::{Form, Method, RequestHead, RequestParser};
 pub use response::{ResponseHead, ResponseParser};
 

@@ -2,8 +2,8 @@
 //!
 //! Rules kept here:
 //! - The table of names stands once, in `known!`.
-//! - An underscore spelling of a name we act on (`X_Forwarded_For`, `Content_Length`) is known as a
-//!   look-alike, since CGI, WSGI and many frameworks read it as the real one.
+//! - Another spelling of a name we act on (`X_Forwarded_For`, `Content.Length`) is known as a
+//!   look-alike: CGI and WSGI read `_` as `-`, PHP reads `.` as both, some read anything so.
 //!
 //! Not known here: what is done with a field of a name.
 
@@ -15,8 +15,10 @@
 pub enum Name {
     /// None of the others.
     Other,
-    /// An underscore spelling of a framing, hop-by-hop or identity field.
+    /// A framing, hop-by-hop or identity field with other marks for its hyphens.
     Lookalike,
+    /// No token: let in by `bad_names`, never let out.
+    Illegal,
     /// A name with an underscore that is no look-alike.
     Underscored,
     /// `X-Forwarded-` and something not named here.
@@ -126,9 +128,13 @@ macro_rules! known {
     };
 }
 
-/// Which of the names we know the token `name` is, in any case.
+/// Which of the names we know the token `name` is, in any case. `plain`: it has only letters,
+/// digits and hyphens.
 #[inline]
-pub(crate) fn classify(name: &[u8]) -> Name {
+pub(crate) fn classify(name: &[u8], plain: bool) -> Name {
+    if !plain {
+        return marked(name);
+    }
     known! { name,
         2 { b"te" Te }
         3 { b"via" Via }
@@ -152,8 +158,11 @@ pub(crate) fn classify(name: &[u8]) -> Name {
         }
         17 { b"transfer-encoding" TransferEncoding b"x-forwarded-proto" XForwardedProto }
     }
-    classify_rest(name)
+    if has_prefix(name, X_FORWARDED) { Name::XForwardedOther } else { Name::Other }
 }
+
+/// The open family of identity fields.
+const X_FORWARDED: &[u8] = b"x-forwarded-";
 
 /// `name` in small letters. Setting one bit is enough: of the bytes that may stand in a token, only
 /// a letter becomes a letter by it, only a digit a digit, only `-` a `-`.
@@ -162,31 +171,42 @@ fn lower<const N: usize>(name: &[u8]) -> [u8; N] {
     name.first_chunk::<N>().map_or([0; N], |text| text.map(|b| b | 0x20))
 }
 
-/// Names outside the table: the open family `X-Forwarded-*`, and underscores.
-fn classify_rest(name: &[u8]) -> Name {
-    if memchr::memchr(b'_', name).is_some() {
-        return underscored(name);
-    }
-    if has_prefix(name, b"x-forwarded-") { Name::XForwardedOther } else { Name::Other }
-}
-
 /// Longest name that has a meaning here; a longer one is only looked at by its start.
 const LONGEST: usize = 17;
 
+/// A name with marks other than hyphens.
 #[cold]
-fn underscored(name: &[u8]) -> Name {
-    let mut dashed = [0u8; LONGEST];
-    for (to, &from) in dashed.iter_mut().zip(name) {
-        *to = if from == b'_' { b'-' } else { from };
-    }
-    let dashed = dashed.get(..name.len().min(LONGEST)).unwrap_or_default();
-    let twin = if name.len() <= LONGEST { classify(dashed) } else { Name::Other };
-    let acted_on = IDENTITY.with(FRAMING).with(HOP_BY_HOP).with(Names::of(&[Name::Http2Settings]));
-    if acted_on.has(twin) || has_prefix(dashed, b"x-forwarded-") {
+fn marked(name: &[u8]) -> Name {
+    if looks_like(ACTED_ON, name) {
         Name::Lookalike
-    } else {
+    } else if memchr::memchr(b'_', name).is_some() {
         Name::Underscored
+    } else {
+        Name::Other
     }
+}
+
+/// Names whose other spellings are dangerous.
+const ACTED_ON: Names =
+    IDENTITY.with(FRAMING).with(HOP_BY_HOP).with(Names::of(&[Name::Http2Settings]));
+
+/// Whether `name`, read with a hyphen for each of its marks, is one of `these` or begins like
+/// `X-Forwarded-`.
+pub(crate) fn looks_like(these: Names, name: &[u8]) -> bool {
+    let mut hyphened = [0u8; LONGEST];
+    for (to, &from) in hyphened.iter_mut().zip(name) {
+        *to = fold(from);
+    }
+    let hyphened = hyphened.get(..name.len().min(LONGEST)).unwrap_or_default();
+    let twin = if name.len() <= LONGEST { classify(hyphened, true) } else { Name::Other };
+    these.has(twin) || has_prefix(hyphened, X_FORWARDED)
+}
+
+/// A byte of a name as the most generous of readers takes it: letters and digits without their
+/// case, everything else as a hyphen.
+#[inline]
+pub(crate) fn fold(b: u8) -> u8 {
+    if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' }
 }
 
 fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
@@ -196,7 +216,7 @@ fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bytes::is_token;
+    use crate::bytes::{is_token, token};
 
     #[test]
     fn every_known_name_is_found_in_any_case() {
@@ -236,6 +256,12 @@ mod tests {
             ("Status", Name::Status),
             ("X-Forwarded_For", Name::Lookalike),
             ("X_FORWARDED_PREFIX", Name::Lookalike),
+            ("X.Forwarded.For", Name::Lookalike),
+            ("x~real+ip", Name::Lookalike),
+            ("Transfer|Encoding", Name::Lookalike),
+            ("HTTP2_Settings", Name::Lookalike),
+            ("my.field", Name::Other),
+            ("my.other_field", Name::Underscored),
             ("Content_Length", Name::Lookalike),
             ("x_real-ip", Name::Lookalike),
             ("my_field", Name::Underscored),
@@ -243,9 +269,11 @@ mod tests {
             ("Hosts", Name::Other),
         ];
         for (text, name) in known {
-            assert_eq!(classify(text.as_bytes()), *name, "{text}");
-            assert_eq!(classify(text.to_lowercase().as_bytes()), *name, "{text}");
-            assert_eq!(classify(text.to_uppercase().as_bytes()), *name, "{text}");
+            for spelling in [(*text).to_owned(), text.to_lowercase(), text.to_uppercase()] {
+                let (len, plain) = token(spelling.as_bytes());
+                assert_eq!(len, text.len());
+                assert_eq!(classify(spelling.as_bytes(), plain), *name, "{spelling}");
+            }
         }
     }
 

@@ -8,12 +8,12 @@
 //!
 //! Not known here: the body's length (`framing`), what goes on (`forward`).
 
-use crate::bytes::{control_offence, is_target, is_token};
+use crate::bytes::{control_offence, is_before_query, is_blank, is_target, is_token};
 use crate::h1::field::Fields;
 use crate::h1::host::Authority;
 use crate::h1::lines::{Ending, Limits, Line, Lines};
 use crate::h1::name::Name;
-use crate::h1::{Version, framing};
+use crate::h1::{Version, Violations, framing};
 use crate::{Malformed, Span};
 
 /// Methods that a proxy treats differently from others. Names are case-sensitive.
@@ -86,6 +86,19 @@ impl RequestHead {
         framing::keep_alive(self.version, self.fields.connection())
     }
 
+    /// Whether it is about the whole server: `OPTIONS *`, and `OPTIONS http://host`, which is the
+    /// same (RFC 9112 §3.2.4).
+    #[inline]
+    pub fn is_of_server(&self) -> bool {
+        match self.form {
+            Form::Origin => false,
+            Form::Asterisk => true,
+            Form::Absolute => {
+                self.method == Method::Options && self.path.is_empty() && self.query.is_none()
+            }
+        }
+    }
+
     fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
@@ -127,29 +140,68 @@ impl RequestParser {
     /// The first offence, by line. The parser must be cleared.
     #[inline]
     pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, Malformed> {
-        while let Some(line) = self.next_line(buf, limits)? {
-            if line.start == line.end && !self.head.line.is_empty() {
+        while let Some(line) = self.next_line(buf, limits, Ending::Crlf)? {
+            if self.head.line.is_empty() {
+                self.opening(buf, line)?;
+            } else if line.start < line.end {
+                self.head.fields.push(buf, line, limits.max_fields)?;
+            } else {
                 return self.finish(buf, line).map(Some);
             }
-            if !self.head.line.is_empty() {
-                self.head.fields.push(buf, line, limits.max_fields)?;
-            } else if line.start < line.end {
-                self.request_line(buf, line)?;
-            } else if self.skipped {
-                return Err(Malformed::EmptyLine);
+        }
+        Ok(None)
+    }
+
+    /// As `parse`, where violations are let in by name. Folded fields are unfolded in `buf`; what
+    /// was let in, `head().fields.borne()` tells.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn parse_accepting(
+        &mut self,
+        buf: &mut [u8],
+        limits: &Limits,
+        accept: Violations,
+    ) -> Result<Option<usize>, Malformed> {
+        while let Some(line) = self.next_line(buf, limits, Ending::accepting(accept))? {
+            let folds = buf.get(line.start).is_some_and(|&b| is_blank(b));
+            if self.head.line.is_empty() {
+                self.opening(buf, line)?;
+            } else if line.start == line.end {
+                return self.finish(buf, line).map(Some);
+            } else if folds && accept.has(Violations::OBS_FOLD) {
+                self.head.fields.unfold(buf, line)?;
             } else {
-                self.skipped = true;
+                self.head.fields.push_accepting(buf, line, limits.max_fields, accept)?;
             }
         }
         Ok(None)
     }
 
     #[inline]
-    fn next_line(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<Line>, Malformed> {
-        self.lines.next(buf, limits.max_head, Ending::Crlf).map_err(|offence| match offence {
+    fn next_line(
+        &mut self,
+        buf: &[u8],
+        limits: &Limits,
+        ending: Ending,
+    ) -> Result<Option<Line>, Malformed> {
+        self.lines.next(buf, limits.max_head, ending).map_err(|offence| match offence {
             Malformed::HeadTooLarge if self.head.line.is_empty() => Malformed::TargetTooLong,
             other => other,
         })
+    }
+
+    /// The request line, or an empty one before it.
+    #[inline]
+    fn opening(&mut self, buf: &[u8], line: Line) -> Result<(), Malformed> {
+        if line.start < line.end {
+            return self.request_line(buf, line);
+        }
+        if self.skipped {
+            return Err(Malformed::EmptyLine);
+        }
+        self.skipped = true;
+        Ok(())
     }
 
     #[inline]
@@ -161,10 +213,10 @@ impl RequestParser {
         if method.is_empty() || method.len() > MAX_METHOD {
             return Err(method_offence(method, b" "));
         }
-        let target_len = rest.iter().position(|&b| !is_target(b)).unwrap_or(rest.len());
-        let (target, rest) = rest.split_at_checked(target_len).unwrap_or_default();
+        let (path_len, target_len) = target_lens(rest);
+        let rest = rest.get(target_len..).unwrap_or_default();
         let version = match rest {
-            [b' ', version @ ..] if !target.is_empty() => Version::read(version),
+            [b' ', version @ ..] if target_len > 0 => Version::read(version),
             _ => return Err(target_offence(rest)),
         };
         self.head.version = version.map_err(|offence| version_offence(offence, rest))?;
@@ -173,16 +225,16 @@ impl RequestParser {
         self.head.method_text = Span::new(line.start, line.start + method_len);
         self.head.target = Span::new(at, at + target_len);
         self.head.line = Span::new(line.start, line.next);
-        self.target(buf)
+        self.target(buf, path_len)
     }
 
-    /// Tells the form of the target and splits it.
+    /// Tells the form of the target and splits it; its first `path_len` bytes have no `?`.
     #[inline]
-    fn target(&mut self, buf: &[u8]) -> Result<(), Malformed> {
+    fn target(&mut self, buf: &[u8], path_len: usize) -> Result<(), Malformed> {
         let start = self.head.target.start as usize;
         let target = self.head.target.of(buf);
         match target {
-            [b'/', ..] => self.split_path(start, target),
+            [b'/', ..] => self.split_path(start, path_len, target.len()),
             b"*" if self.head.method == Method::Options => self.head.form = Form::Asterisk,
             _ => return self.absolute(buf, start, target),
         }
@@ -200,25 +252,26 @@ impl RequestParser {
         let at = start + scheme.len();
         self.head.form = Form::Absolute;
         self.head.authority = Authority::read(buf, Span::new(at, at + len))?;
-        self.split_path(at + len, rest.get(len..).unwrap_or_default());
+        let rest = rest.get(len..).unwrap_or_default();
+        self.split_path(at + len, target_lens(rest).0, rest.len());
         Ok(())
     }
 
+    /// Names path and query of the `len` bytes at `start`, a path of `path_len` bytes and `?`.
     #[inline]
-    fn split_path(&mut self, start: usize, text: &[u8]) {
-        let end = start + text.len();
-        match memchr::memchr(b'?', text) {
-            None => self.head.path = Span::new(start, end),
-            Some(mark) => {
-                self.head.path = Span::new(start, start + mark);
-                self.head.query = Some(Span::new(start + mark + 1, end));
-            }
+    fn split_path(&mut self, start: usize, path_len: usize, len: usize) {
+        self.head.path = Span::new(start, start + path_len);
+        if path_len < len {
+            self.head.query = Some(Span::new(start + path_len + 1, start + len));
         }
     }
 
     #[inline]
     fn finish(&mut self, buf: &[u8], empty: Line) -> Result<usize, Malformed> {
         self.head.fields.finish(buf)?;
+        if self.lines.bare() {
+            self.head.fields.bear(Violations::LF);
+        }
         self.settle_host(buf)?;
         self.head.fields_end = Span::new(empty.start, empty.next).start;
         self.head.len = empty.next;
@@ -247,6 +300,17 @@ impl RequestParser {
 
 /// Longest method; the longest registered one has 17 bytes (UPDATEREDIRECTREF).
 const MAX_METHOD: usize = 32;
+
+/// How many bytes of `text` belong to a target, the first of them up to a `?`, and all.
+#[inline]
+fn target_lens(text: &[u8]) -> (usize, usize) {
+    let path = text.iter().position(|&b| !is_before_query(b)).unwrap_or(text.len());
+    let rest = text.get(path..).unwrap_or_default();
+    if rest.first() != Some(&b'?') {
+        return (path, path);
+    }
+    (path, path + rest.iter().position(|&b| !is_target(b)).unwrap_or(rest.len()))
+}
 
 #[inline]
 fn method_of(method: &[u8]) -> Result<Method, Malformed> {

@@ -10,7 +10,7 @@
 use crate::bytes::{check_value, is_blank};
 use crate::h1::field::Fields;
 use crate::h1::lines::{Ending, Limits, Line, Lines};
-use crate::h1::{Version, framing};
+use crate::h1::{Version, Violations, framing};
 use crate::{Malformed, Span};
 
 /// A complete answer head: places in the buffer it was read from.
@@ -81,15 +81,33 @@ impl ResponseParser {
     /// The first offence, by line. The parser must be cleared.
     #[inline]
     pub fn parse(&mut self, buf: &mut [u8], limits: &Limits) -> Result<Option<usize>, Malformed> {
-        while let Some(line) = self.lines.next(buf, limits.max_head, Ending::Crlf)? {
+        self.parse_accepting(buf, limits, Violations::NONE)
+    }
+
+    /// As `parse`, where more violations are let in by name; a folded field always is. What was
+    /// let in, `head().fields.borne()` tells.
+    ///
+    /// # Errors
+    /// As `parse`.
+    #[inline]
+    pub fn parse_accepting(
+        &mut self,
+        buf: &mut [u8],
+        limits: &Limits,
+        accept: Violations,
+    ) -> Result<Option<usize>, Malformed> {
+        let ending = Ending::accepting(accept);
+        while let Some(line) = self.lines.next(buf, limits.max_head, ending)? {
             if self.head.line.is_empty() {
                 self.status_line(buf, line)?;
             } else if line.start == line.end {
                 return self.finish(buf, line).map(Some);
             } else if buf.get(line.start).is_some_and(|&b| is_blank(b)) {
                 self.head.fields.unfold(buf, line)?;
-            } else {
+            } else if accept.is_empty() {
                 self.head.fields.push(buf, line, limits.max_fields)?;
+            } else {
+                self.head.fields.push_accepting(buf, line, limits.max_fields, accept)?;
             }
         }
         Ok(None)
@@ -116,6 +134,9 @@ impl ResponseParser {
     #[inline]
     fn finish(&mut self, buf: &[u8], empty: Line) -> Result<usize, Malformed> {
         self.head.fields.finish(buf)?;
+        if self.lines.bare() {
+            self.head.fields.bear(Violations::LF);
+        }
         self.head.fields_end = Span::new(empty.start, empty.next).start;
         self.head.len = empty.next;
         Ok(empty.next)
@@ -198,8 +219,8 @@ mod tests {
         let text = b"HTTP/1.1 200 OK\r\nX: a\r\n \tb \r\n\r\n";
         let (head, buf) = read(text).unwrap();
         let field = head.fields.named(b"X", &buf).unwrap();
-        assert_eq!(field.value.of(&buf), b"a   \tb");
-        assert_eq!(field.line.of(&buf), b"X: a   \tb \r\n");
+        assert_eq!(field.value.of(&buf), b"a    b");
+        assert_eq!(field.line.of(&buf), b"X: a    b \r\n");
         let (head, buf) = read(b"HTTP/1.1 200 OK\r\nX:\r\n a\r\n  \r\n b\r\n\r\n").unwrap();
         assert_eq!(head.fields.named(b"X", &buf).unwrap().value.of(&buf), b"a       b");
         assert_eq!(head.fields.len(), 1);

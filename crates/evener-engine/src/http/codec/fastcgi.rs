@@ -224,6 +224,7 @@ fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
         tunnel: false,
         reframed: true,
         set: own.replaced(),
+        ..RequestPolicy::default()
     };
     // Fields with underscores are dropped, so that nothing here can be refused.
     let kept: Vec<&Field> = match forward::request_fields(head, bytes, &policy) {

@@ -47,6 +47,7 @@ impl H1 {
             tunnel: asked.upgrade,
             reframed: false,
             set: own.replaced(),
+            ..RequestPolicy::default()
         };
         let head = work.request.head();
         forward::request_segments(head, read, &policy, &mut work.segments)?;
@@ -92,7 +93,8 @@ impl H1 {
 
     #[inline]
     pub(super) fn write_head(&mut self, policy: HeadPolicy, work: &mut Work, read: &[u8]) {
-        let policy = ResponsePolicy { tunnel: policy.tunnel, reframed: policy.reframed, set: &[] };
+        let (tunnel, reframed) = (policy.tunnel, policy.reframed);
+        let policy = ResponsePolicy { tunnel, reframed, ..ResponsePolicy::default() };
         forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
         name_pieces(&work.segments, &mut work.down, read);
     }

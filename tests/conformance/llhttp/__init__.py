@@ -1,0 +1,1 @@
+"""llhttp's samples of requests and answers, and what we make of each."""
