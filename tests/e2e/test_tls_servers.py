@@ -198,6 +198,8 @@ def test_an_authoritys_certificate_shown_by_a_server_is_refused_with_words(
     tls = f"ca: '{home / 'app.pem'}', server_name: app.internal"
     start(evener, origin.address, tls)
     assert "make it with CA:FALSE" in failure(evener)
+    told = evener.tell("why", f"app/{origin.address}")
+    assert "Last warning: " in told and "What to do: the server's certificate is marked" in told
     evener.reload(evener.file.read_text().partition("\n")[2].replace(tls, f"{tls}}}, check: {{tcp"))
     evener.until(f"app/{origin.address}", "down")
     assert "What to do: the server's certificate is marked as an authority's" in evener.tell(

@@ -369,9 +369,9 @@ impl Shard {
             self.worker.add(WorkerCounter::EventLinesLost, 1);
             return;
         }
-        let server = pool.server_id(index).unwrap_or("?");
-        let text = format!("{}/{server}: {}", pool.spec().name, words.trim_end());
-        self.common.events.send(Event::Log { level: "warning", text });
+        let server = pool.server_id(index).unwrap_or("?").to_owned();
+        let (pool, text) = (pool.spec().name.clone(), words.trim_end().to_owned());
+        self.common.events.send(Event::Warning { pool, server, text });
     }
 
     /// Closes what is kept for later only: descriptors are scarce.

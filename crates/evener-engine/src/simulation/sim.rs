@@ -221,6 +221,7 @@ impl Sim {
     pub fn words(&self) -> Vec<String> {
         let words = self.world.heard.inbox.try_iter().filter_map(|event| match event {
             Event::Log { text, .. } => Some(text),
+            Event::Warning { pool, server, text } => Some(format!("{pool}/{server}: {text}")),
             _ => None,
         });
         words.collect()
