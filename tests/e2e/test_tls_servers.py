@@ -65,9 +65,10 @@ def failure(evener: Evener, status: int = 502) -> str:
     assert answer.status == status, answer
     line = evener.until_logged(lambda line: line["http.response.status_code"] == status)
     assert line["error.type"] == "server_tls_failed", line
+    assert line["error.detail"].startswith("TLS: "), line
     numbers = evener.metrics()
     assert numbers.value("evener_server_connect_failures_total", cause="tls") >= 1
-    return f"{line.get('error.detail', '')} {evener.words()}"
+    return f"{line['error.detail']} {evener.words()}"
 
 
 def test_an_authority_that_is_not_trusted_is_an_error_that_says_so(

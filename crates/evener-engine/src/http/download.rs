@@ -193,7 +193,7 @@ impl Exchange<'_> {
         }
         let head = attempt.codec.answer_head(self.asked.method, self.work, inbox);
         head.map_err(|what| {
-            self.record.detail = Some(what.cause());
+            self.record.detail = Some(what.cause().into());
             Fault::Server(Cause::Junk)
         })
     }

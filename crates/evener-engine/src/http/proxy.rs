@@ -149,6 +149,8 @@ impl<'p> Tries<'p> {
         let index = lease.index();
         if self.last.is_some() {
             exchange.record.asked = exchange.shard.micros();
+            // What the try before met is not what this one will.
+            exchange.record.detail = None;
         }
         self.tried.insert(index);
         exchange.record.server = Some(index);
@@ -185,7 +187,7 @@ impl<'p> Tries<'p> {
     /// A kept connection, or a new one.
     async fn connection(
         &mut self,
-        exchange: &Exchange<'_>,
+        exchange: &mut Exchange<'_>,
         lease: &Lease,
         fresh: bool,
     ) -> Result<ServerConnection, Fault> {
@@ -201,7 +203,10 @@ impl<'p> Tries<'p> {
         }
         let stream = dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until, true)
             .await
-            .map_err(|cause| cause.map_or(Fault::Local, Fault::Server))?;
+            .map_err(|why| {
+                exchange.record.detail = Some(why.words.into());
+                why.cause.map_or(Fault::Local, Fault::Server)
+            })?;
         Ok(ServerConnection { stream, inbox, born: now, reused: false })
     }
 

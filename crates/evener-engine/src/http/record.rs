@@ -5,6 +5,7 @@
 //!   only where the answer did not leave in one piece, and one for each further try.
 //! - A log line is formatted only if someone wants it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::exchange::Exchange;
@@ -47,8 +48,8 @@ pub struct Record {
     pub server: Option<usize>,
     /// Name of what went wrong.
     pub cause: Option<&'static str>,
-    /// What of it exactly.
-    pub detail: Option<&'static str>,
+    /// What of it exactly: a name, or the words of a connection that could not be made.
+    pub detail: Option<Cow<'static, str>>,
 }
 
 impl Record {
@@ -143,7 +144,7 @@ impl Record {
             server,
             tries: self.tries,
             cause: self.cause,
-            detail: self.detail,
+            detail: self.detail.as_deref(),
             referer: head.fields.value(evener_proto::h1::Name::Referer, bytes),
             agent: head.fields.value(evener_proto::h1::Name::UserAgent, bytes),
         };

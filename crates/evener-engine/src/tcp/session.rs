@@ -81,8 +81,8 @@ async fn connect(
                 dial::report(shard, pool, &lease, Outcome::SessionEnded);
                 return Some((lease, stream));
             }
-            Err(cause) => {
-                let outcome = cause.map_or(Outcome::Local, Outcome::Failed);
+            Err(why) => {
+                let outcome = why.cause.map_or(Outcome::Local, Outcome::Failed);
                 dial::report(shard, pool, &lease, outcome);
                 if shard.now() >= until {
                     return None;
