@@ -226,7 +226,7 @@ fn words(status: u16, json: bool) -> String {
     let reason = answer::reason(status);
     let what = match status {
         502 => "the server for this request could not be reached or gave no valid answer",
-        503 => "no server is available for this request right now",
+        503 => "this request cannot be served right now",
         504 => "the server for this request did not answer in time",
         _ => reason,
     };

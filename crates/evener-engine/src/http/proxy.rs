@@ -443,6 +443,8 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
     let status = match fault {
         Fault::Server(Cause::ConnectTimeout | Cause::ResponseTimeout | Cause::SendTimeout)
         | Fault::SendTimeout => 504,
+        // Our limit, not the server's doing: later, or elsewhere, it may be answered.
+        Fault::Local => 503,
         Fault::ClientGone | Fault::ClientStuck => {
             exchange.record.status = 499;
             return After::Gone;

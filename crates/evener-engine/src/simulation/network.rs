@@ -48,6 +48,8 @@ pub enum Manner {
     Refuses,
     /// It says nothing.
     Hangs,
+    /// It is never asked: we have no descriptor left to ask it with.
+    OutOfReach,
 }
 
 /// What is said to a request.
@@ -81,6 +83,7 @@ pub async fn connect(place: &Place) -> Option<io::Result<Stream>> {
         Manner::Accepts => Some(Ok(server.accept())),
         Manner::Refuses => Some(Err(io::ErrorKind::ConnectionRefused.into())),
         Manner::Hangs => pending().await,
+        Manner::OutOfReach => Some(Err(rustix::io::Errno::MFILE.into())),
     }
 }
 

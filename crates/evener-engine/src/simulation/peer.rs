@@ -165,6 +165,12 @@ impl Server {
         self
     }
 
+    /// Cannot be connected to, since there is no descriptor left for it.
+    pub fn is_out_of_reach(&self) -> &Server {
+        self.server.manner.set(Manner::OutOfReach);
+        self
+    }
+
     /// Lets new connections wait.
     pub fn hangs(&self) -> &Server {
         self.server.manner.set(Manner::Hangs);

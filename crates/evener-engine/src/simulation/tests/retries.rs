@@ -275,3 +275,15 @@ fn the_log_has_the_words_of_a_failed_connection_and_not_those_of_one_before_it()
     let line = sim.log();
     assert!(!line.contains("connection refused"), "{line}");
 }
+
+#[test]
+fn a_limit_of_our_own_is_a_503_that_says_nothing_against_the_server() {
+    let sim = Sim::with(&["a", "b"], |plan| plan.access_log.format = LogFormat::Json);
+    sim.server("a").is_out_of_reach();
+    sim.client().sends(GET).receives_status(503);
+    let line = sim.log();
+    let said = "\"error.type\":\"local_limit\",\"error.detail\":\"Too many open files\"";
+    assert!(line.contains(said), "{line}");
+    sim.saw(&[("a", Outcome::Local)]);
+    assert_eq!(sim.server("b").connections(), 0, "no other server helps against that");
+}
