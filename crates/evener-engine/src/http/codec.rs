@@ -47,6 +47,9 @@ pub struct AnswerHead {
 pub struct HeadPolicy {
     /// The body goes on in other framing than it came in.
     pub reframed: bool,
+    /// The client speaks HTTP/1.0: it must not see a transfer coding (RFC 9112 §6.1), not even that
+    /// of an answer to HEAD.
+    pub http10: bool,
     /// The connection becomes a tunnel.
     pub tunnel: bool,
 }

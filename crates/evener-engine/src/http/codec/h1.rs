@@ -92,7 +92,8 @@ impl H1 {
 
     #[inline]
     pub(super) fn write_head(&mut self, policy: HeadPolicy, work: &mut Work, read: &[u8]) {
-        let policy = ResponsePolicy { tunnel: policy.tunnel, reframed: policy.reframed, set: &[] };
+        let set: &[&[u8]] = if policy.http10 { &[b"transfer-encoding"] } else { &[] };
+        let policy = ResponsePolicy { tunnel: policy.tunnel, reframed: policy.reframed, set };
         forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
         name_pieces(&work.segments, &mut work.down, read);
     }
