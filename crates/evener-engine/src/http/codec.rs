@@ -10,6 +10,7 @@
 mod fastcgi;
 mod h1;
 
+use evener_plan::PoolProtocol;
 use evener_proto::h1::{BodyLength, Method, ResponseHead, Version};
 use evener_proto::{Malformed, Progress};
 
@@ -62,6 +63,18 @@ macro_rules! on_codec {
             Codec::FastCgi($inner) => $call,
         }
     };
+}
+
+/// Whether servers that speak this can be asked what was asked: known before one is picked.
+///
+/// # Errors
+/// What of the request they cannot be told.
+#[inline]
+pub fn takes(protocol: PoolProtocol, asked: &Asked) -> Result<(), Malformed> {
+    match protocol {
+        PoolProtocol::Http => Ok(()),
+        PoolProtocol::Fastcgi => fastcgi::takes(asked.length),
+    }
 }
 
 impl Codec {

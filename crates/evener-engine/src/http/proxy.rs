@@ -20,7 +20,7 @@ use evener_plan::{PoolProtocol, PoolTimeouts, RetryOn};
 use evener_proto::Malformed;
 
 use super::answers::{self, Local};
-use super::codec::{Codec, FastCgi, H1};
+use super::codec::{self, Codec, FastCgi, H1};
 use super::download::{Download, DownloadState};
 use super::exchange::{After, Exchange};
 use super::forwarded;
@@ -105,6 +105,9 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     step("proxy::run");
     exchange.record.pool = Some(pool.clone());
     pool.counters.add(PoolCounter::Requests);
+    if let Err(what) = codec::takes(pool.spec().protocol, &exchange.asked) {
+        return refuse(exchange, Fault::ClientMalformed(what)).await;
+    }
     let mut tries = Tries::new(exchange, &pool);
     loop {
         let lease = match pool.group().pick(&tries.tried, exchange.shard.now()) {
