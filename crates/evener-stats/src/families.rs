@@ -164,7 +164,7 @@ family! {
         }
     }
     histograms PoolHistogram {
-        "evener_pool_response_duration_seconds": "From the beginning of the try that was answered, connecting included, to the head of its answer." => {
+        "evener_pool_response_duration_seconds": "From the last byte of the request that was answered, connecting and tries before excluded, to the head of its answer." => {
             Response [],
         }
     }
@@ -228,7 +228,7 @@ family! {
         }
     }
     histograms ServerHistogram {
-        "evener_server_response_duration_seconds": "From the beginning of a try, connecting included, to the head of the server's answer, since the counters began." => {
+        "evener_server_response_duration_seconds": "From the last byte of a request to the head of the server's answer, connecting excluded, since the counters began." => {
             Response [],
         }
     }

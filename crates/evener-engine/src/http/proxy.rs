@@ -210,6 +210,7 @@ impl<'p> Tries<'p> {
                 exchange.record.detail = Some(why.words.into());
                 why.cause.map_or(Fault::Local, Fault::Server)
             })?;
+        exchange.record.asked = exchange.shard.micros();
         Ok(ServerConnection { stream, inbox, born: now, reused: false })
     }
 
@@ -278,7 +279,7 @@ impl Exchange<'_> {
         let mut attempt = Attempt {
             server,
             codec,
-            up: UploadState { at: Upload::Head, wait: deadlines.slot(), waited: 0, sent: 0 },
+            up: UploadState::new(deadlines.slot()),
             down: DownloadState::new(deadlines.slot()),
             timeouts: pool.spec().timeouts.clone(),
         };
@@ -313,6 +314,7 @@ impl Exchange<'_> {
                 }
                 attempt.up.at = Upload::Broken;
             }
+            attempt.up.at_once &= attempt.up.is_over();
         }
         if attempt.down.at == Download::Done {
             return Poll::Ready(Ok(()));

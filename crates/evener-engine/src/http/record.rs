@@ -2,7 +2,9 @@
 //!
 //! Rules kept here:
 //! - Two clock reads time an exchange: when its head was read and when its answer came; a third
-//!   only where the answer did not leave in one piece, and one for each further try.
+//!   only where the answer did not leave in one piece, one for each further try and connection made,
+//!   and one where the request did not leave in one piece.
+//! - A server's time is its own: it runs from the last byte of the request that went to it.
 //! - A log line is formatted only if someone wants it.
 
 use std::borrow::Cow;
@@ -20,7 +22,8 @@ use crate::shard::{PoolView, Shard};
 pub struct Record {
     /// Microseconds on the shard's clock when the request's head was read.
     pub started: u64,
-    /// When the try that was answered began; a first one begins with the request.
+    /// When the server had the request, or when it could have been given it where it answered before
+    /// that; what left at once over a kept connection had left by the time its head was read.
     pub asked: u64,
     /// When the head of the answer came; 0 while it has not.
     pub answered: u64,
@@ -74,6 +77,14 @@ impl Record {
             server: None,
             cause: None,
             detail: None,
+        }
+    }
+
+    /// All of the request has gone to the server, or as much as will go.
+    #[cold]
+    pub fn on_sent(&mut self, shard: &Shard) {
+        if self.answered == 0 {
+            self.asked = shard.micros();
         }
     }
 

@@ -177,9 +177,13 @@ impl Server {
         self
     }
 
-    /// Takes new connections.
+    /// Takes new connections, and those that it let wait.
     pub fn accepts(&self) -> &Server {
         self.server.manner.set(Manner::Accepts);
+        for waiting in self.server.waiting.take() {
+            waiting.wake();
+        }
+        self.world.settle();
         self
     }
 

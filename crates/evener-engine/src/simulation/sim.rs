@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use evener_balance::{Lease, Outcome};
 use evener_plan::Plan;
+use evener_stats::{Kind, family};
 
 use super::executor::Executor;
 use super::network::{Manner, Network};
@@ -187,6 +188,16 @@ impl Sim {
         let outcomes = OUTCOMES.take();
         let outcomes: Vec<_> = outcomes.iter().map(|(name, how)| (name.as_str(), *how)).collect();
         assert_eq!(outcomes, expected);
+    }
+
+    /// Times measured since the beginning by all histograms of this kind and name: how many, and
+    /// their sum in microseconds.
+    pub fn measured(&self, kind: Kind, name: &str) -> (u64, u64) {
+        let totals = self.world.shard.counters.totals();
+        let slots = family(kind).metrics().filter(|metric| metric.name == name);
+        let slot = slots.map(|metric| metric.slot).next().expect("a metric");
+        let all = totals.entries(kind).map(|(_, values)| values.distribution(slot));
+        all.fold((0, 0), |(count, sum), times| (count + times.count(), sum + times.sum()))
     }
 
     /// Server connections kept for later.

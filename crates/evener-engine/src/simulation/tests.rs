@@ -11,6 +11,7 @@ mod seams;
 mod sessions;
 mod steps;
 mod timeouts;
+mod times;
 
 /// A request.
 const GET: &str = "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n";
