@@ -11,7 +11,8 @@
 //!
 //! Not known here: what is written and read (`upload`, `download`).
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -26,7 +27,7 @@ use super::exchange::{After, Exchange};
 use super::forwarded;
 use super::tunnel;
 use super::upload::{Upload, UploadState};
-use crate::counters::{ListenerCounter, PoolCounter, ServerCounter};
+use crate::counters::{ListenerCounter, PoolCounter, ServerCounter, WorkerCounter};
 use crate::io::buffers::Size;
 use crate::io::{Buffer, Stream};
 use crate::pool::dial;
@@ -76,6 +77,8 @@ pub enum Fault {
     Cut,
     /// The server stopped sending after that.
     Stalled,
+    /// The listener was removed, and the time for what it had in hand is over.
+    DrainCut,
     /// The client left.
     ClientGone,
     /// The client stopped sending its body.
@@ -204,12 +207,18 @@ impl<'p> Tries<'p> {
                 return Ok(ServerConnection { stream, inbox, born, reused: true });
             }
         }
-        let stream = dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until, true)
-            .await
-            .map_err(|why| {
-                exchange.record.detail = Some(why.words.into());
-                why.cause.map_or(Fault::Local, Fault::Server)
-            })?;
+        let dialing =
+            dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until, true);
+        let mut dialing = pin!(dialing);
+        let dialed = poll_fn(|cx| match dialing.as_mut().poll(cx) {
+            Poll::Ready(dialed) => Poll::Ready(Ok(dialed)),
+            Poll::Pending if exchange.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+            Poll::Pending => Poll::Pending,
+        });
+        let stream = dialed.await?.map_err(|why| {
+            exchange.record.detail = Some(why.words.into());
+            why.cause.map_or(Fault::Local, Fault::Server)
+        })?;
         exchange.record.asked = exchange.shard.micros();
         Ok(ServerConnection { stream, inbox, born: now, reused: false })
     }
@@ -294,7 +303,11 @@ impl Exchange<'_> {
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
         attempt.codec.request_body(data, self.body.decoder.is_done(), &mut self.work.up, read);
-        let result = poll_fn(|cx| self.poll_attempt(&mut attempt, cx)).await;
+        let result = poll_fn(|cx| match self.poll_attempt(&mut attempt, cx) {
+            Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+            other => other,
+        })
+        .await;
         self.settle(pool, index, attempt, result)
     }
 
@@ -363,6 +376,12 @@ impl Exchange<'_> {
         Ended::Done
     }
 
+    /// Whether it must end now, whatever it waits for.
+    #[inline]
+    fn is_cut(&self) -> bool {
+        self.client.open.is_cut(self.shard.now())
+    }
+
     /// Whether the request may be sent a second time, as far as the request decides.
     fn may_send_again(&self) -> bool {
         self.asked.method.is_idempotent() && !self.body.beyond_prefix
@@ -422,6 +441,7 @@ impl Fault {
             Fault::Status(_) => "server_status",
             Fault::Cut => "answer_cut",
             Fault::Stalled => "answer_stalled",
+            Fault::DrainCut => answers::DRAIN_CUT,
             Fault::ClientGone => "client_gone",
             Fault::ClientLate => "body_timeout",
             Fault::ClientSlow => "client_slow",
@@ -439,6 +459,9 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
     if let Some(counter) = counter(fault) {
         exchange.view.counters.add(counter);
     }
+    if fault == Fault::DrainCut {
+        exchange.shard.worker.add(WorkerCounter::DrainCut, 1);
+    }
     if exchange.record.head_sent {
         if exchange.record.status == 0 {
             exchange.record.status = 499;
@@ -449,7 +472,7 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
         Fault::Server(Cause::ConnectTimeout | Cause::ResponseTimeout | Cause::SendTimeout)
         | Fault::SendTimeout => 504,
         // Our limit, not the server's doing: later, or elsewhere, it may be answered.
-        Fault::Local => 503,
+        Fault::Local | Fault::DrainCut => 503,
         Fault::ClientGone | Fault::ClientStuck => {
             exchange.record.status = 499;
             return After::Gone;

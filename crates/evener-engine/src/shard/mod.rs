@@ -26,6 +26,7 @@ use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, OnceLock, Weak};
 
 use evener_balance::{State, Transition};
+use evener_plan::Drain;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -118,6 +119,8 @@ pub struct Shard {
     /// Its share of `Common::parked`.
     parked: Cell<u64>,
     draining: Cell<bool>,
+    /// When requests of removed listeners are cut.
+    cuts: RefCell<Vec<u64>>,
     warned: Cell<(u64, u32)>,
     /// Parked connections when memory was last given back, and when that was.
     trimmed: Cell<(usize, u64)>,
@@ -204,7 +207,7 @@ async fn tick(shard: Rc<Shard>, timer: Watched) {
             return;
         }
         let now = clock::millis();
-        shard.deadlines.tick(now);
+        shard.move_time(now);
         shard.counters.stamp(now);
         shard.log.flush();
         if now >= slow {
@@ -269,6 +272,7 @@ impl Shard {
             descriptors: Cell::new(0),
             parked: Cell::new(0),
             draining: Cell::new(false),
+            cuts: RefCell::default(),
             warned: Cell::new((0, 0)),
             trimmed: Cell::new((0, 0)),
         })
@@ -407,20 +411,41 @@ impl Shard {
             }
             named.insert(name, slot);
         }
-        let until = clock::millis() + view.running.plan.drain.tunnels;
-        for removed in slots.values() {
-            removed.remove();
-            removed.cut_tunnels_at(until);
-        }
-        if !slots.is_empty() {
-            self.deadlines.wake_all();
-        }
+        self.leave(slots.values(), &view.running.plan.drain);
         *slots = named;
         drop(slots);
         self.generations.borrow_mut().push((generation, Arc::downgrade(&view.running)));
         self.counters.retire(&view.running, self.oldest_generation(generation));
         *self.view.borrow_mut() = Some(view);
         self.listen(&by_address);
+    }
+
+    /// These listeners are gone: what they have in hand has as long as the plan says.
+    fn leave<'s>(&self, removed: impl Iterator<Item = &'s Rc<Slot>>, drain: &Drain) {
+        let now = clock::millis();
+        let (requests, tunnels) = (now + drain.requests, now + drain.tunnels);
+        let mut some = false;
+        for slot in removed {
+            slot.remove();
+            slot.cut_requests_at(requests);
+            slot.cut_tunnels_at(tunnels);
+            some = true;
+        }
+        if some {
+            self.cuts.borrow_mut().push(requests);
+            self.deadlines.wake_all();
+        }
+    }
+
+    /// Moves deadlines, and wakes requests that must end.
+    fn move_time(&self, now: u64) {
+        self.deadlines.tick(now);
+        let mut cuts = self.cuts.borrow_mut();
+        let before = cuts.len();
+        cuts.retain(|at| *at > now);
+        if cuts.len() < before {
+            self.deadlines.wake_all();
+        }
     }
 
     /// The oldest generation that an exchange or a session may still be pinned to: their counters

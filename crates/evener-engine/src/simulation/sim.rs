@@ -17,6 +17,7 @@ use super::peer::{Peer, Server};
 use super::stream::{self, Pipe};
 use super::wire::Wire;
 use crate::clock;
+use crate::counters::WorkerCounter;
 use crate::events::{Event, Events, Heard};
 use crate::http::client::{self, Client};
 use crate::io::deadlines::TICK_MS;
@@ -209,6 +210,11 @@ impl Sim {
     pub fn cancel(&self) {
         self.world.cancelled.set(true);
         self.world.tasks.clear();
+    }
+
+    /// Connections that time has cut in a drain.
+    pub fn drain_cuts(&self) -> u64 {
+        self.world.shard.worker.counted(WorkerCounter::DrainCut)
     }
 
     /// Tasks that have not ended.

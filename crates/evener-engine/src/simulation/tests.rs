@@ -6,6 +6,7 @@ mod endings;
 mod fastcgi;
 mod interim;
 mod plain;
+mod removed;
 mod retries;
 mod seams;
 mod sessions;
