@@ -395,7 +395,7 @@ impl Exchange<'_> {
 
 impl Fault {
     /// What it says of the server.
-    fn outcome(self) -> Outcome {
+    pub fn outcome(self) -> Outcome {
         match self {
             Fault::Server(cause) => Outcome::Failed(cause),
             Fault::SendTimeout => Outcome::Failed(Cause::SendTimeout),

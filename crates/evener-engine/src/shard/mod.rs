@@ -494,8 +494,11 @@ impl Shard {
         }
         self.deadlines.wake_all();
         let wait = self.deadlines.slot();
-        let goes_on =
-            |now| (self.open() > 0 && now < requests) || (self.tunnels.get() > 0 && now < tunnels);
+        // Whom time cuts is told so by the tick, and has one more to write its line.
+        let goes_on = |now| {
+            (self.open() > 0 && now < requests)
+                || (self.tunnels.get() > 0 && now < tunnels + 2 * TICK_MS)
+        };
         while goes_on(clock::millis()) {
             drop(self.parking.expired(0, |_| true));
             poll_fn(|cx| wait.poll_wait(cx, TICK_MS)).await;
