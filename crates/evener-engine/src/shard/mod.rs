@@ -9,6 +9,8 @@
 //! Not known here: where plans come from, what is spoken on connections.
 
 pub mod accept;
+#[cfg(test)]
+mod faults;
 mod handshake;
 mod parked;
 #[cfg(test)]
@@ -18,12 +20,14 @@ pub mod view;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
 
 use evener_balance::{State, Transition};
 use evener_plan::Drain;
@@ -44,6 +48,7 @@ use crate::io::poller::{Watched, Way};
 use crate::io::{Deadlines, EventLoop, Poller, buffers};
 use crate::log::{Message, ShardLog};
 use crate::running::Running;
+use crate::steps::step;
 use crate::sys::memory::SharedMemory;
 use accept::Acceptor;
 use parked::Parked;
@@ -173,13 +178,29 @@ pub fn run(
     let events = EventLoop::new(SERVERS, CLIENTS).map_err(why)?;
     let shard = Rc::new(Shard::new(id, memory, common, &events)?);
     let timer = timer(&events).map_err(why)?;
-    events
-        .run(async move {
-            tokio::task::spawn_local(tick(shard.clone(), timer));
-            tokio::task::spawn_local(wake_parked(shard.clone()));
-            obey(shard, commands).await;
-        })
-        .map_err(why)
+    let ended = events.run(work(shard, timer, commands)).map_err(why)?;
+    ended.map_err(|what| format!("shard {id}: {what}"))
+}
+
+/// Obeys until commands end. What a shard does beside connections must not end before, not even by
+/// a fault of ours, unnoticed.
+async fn work(
+    shard: Rc<Shard>,
+    timer: Watched,
+    commands: UnboundedReceiver<Command>,
+) -> Result<(), String> {
+    let mut ticks = tokio::task::spawn_local(tick(shard.clone(), timer));
+    let mut wakes = tokio::task::spawn_local(wake_parked(shard.clone()));
+    let mut obeys = pin!(obey(shard, commands));
+    poll_fn(|cx| {
+        for (name, task) in [("the tick", &mut ticks), ("waking parked ones", &mut wakes)] {
+            if let Poll::Ready(ended) = Pin::new(task).poll(cx) {
+                return Poll::Ready(Err(format!("{name} has ended: {ended:?}")));
+            }
+        }
+        obeys.as_mut().poll(cx).map(Ok)
+    })
+    .await
 }
 
 async fn obey(shard: Rc<Shard>, mut commands: UnboundedReceiver<Command>) {
@@ -206,6 +227,7 @@ async fn tick(shard: Rc<Shard>, timer: Watched) {
         if poll_fn(|cx| timer.poll_call(cx, Way::Read, read)).await.is_err() {
             return;
         }
+        step("shard::tick");
         let now = clock::millis();
         shard.move_time(now);
         shard.counters.stamp(now);

@@ -78,16 +78,7 @@ impl Sim {
         steps::passed();
         let network = Rc::<Network>::default();
         Network::install(Some(network.clone()));
-        let (events, heard) = Events::new().expect("a descriptor for the bell");
-        let (log, lines) = sync_channel(1000);
-        let common = Common {
-            parked: Arc::default(),
-            connections: Arc::default(),
-            limit: Arc::new(plan.connections.into()),
-            events,
-            log,
-            seed: 7,
-        };
+        let (common, heard, lines) = common(&plan);
         let shard = Shard::simulated(SharedMemory::of_thread(), common);
         let running = build(plan, None);
         shard.swap(running.clone());
@@ -300,7 +291,23 @@ impl Drop for Sim {
     }
 }
 
-fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
+/// What the shards of a worker share, and the ends that hear of it.
+pub fn common(plan: &Plan) -> (Common, Heard, Receiver<Message>) {
+    let (events, heard) = Events::new().expect("a descriptor for the bell");
+    let (log, lines) = sync_channel(1000);
+    let common = Common {
+        parked: Arc::default(),
+        connections: Arc::default(),
+        limit: Arc::new(plan.connections.into()),
+        events,
+        log,
+        seed: 7,
+    };
+    (common, heard, lines)
+}
+
+/// A plan made ready to run.
+pub fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
     let secrets = BTreeMap::new();
     let shop =
         Workshop { secrets: &secrets, tickets: &Arc::default(), previous, now: clock::millis() };
@@ -317,7 +324,7 @@ fn address(name: &str) -> String {
 }
 
 /// A plan with short bounds, nothing passive and no checks.
-fn plan(servers: &[&str]) -> Plan {
+pub fn plan(servers: &[&str]) -> Plan {
     let servers: Vec<_> = servers
         .iter()
         .map(|name| {

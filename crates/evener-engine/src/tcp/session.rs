@@ -22,6 +22,7 @@ use crate::log::session::SessionLine;
 use crate::pool::dial;
 use crate::running::RunningAnswer;
 use crate::shard::{ListenerView, Open, PoolView, Shard};
+use crate::steps::step;
 
 /// A session in hand, and what the log will be told of it.
 struct Session<'s> {
@@ -104,6 +105,7 @@ impl<'s> Session<'s> {
                 Ok(lease) => lease,
                 Err(why) => return self.give_up(why),
             };
+            step("session::pick");
             tried.insert(lease.index());
             self.server = Some(lease.index());
             self.tries = self.tries.saturating_add(1);
