@@ -57,6 +57,9 @@ family! {
         "evener_listener_connections_total": "Client connections accepted." => {
             Connections [],
         }
+        "evener_listener_requests_total": "Requests answered, whatever route took them." => {
+            Requests [],
+        }
         "evener_listener_bytes_total": "Bytes from (in) and to (out) clients." => {
             BytesIn [direction = "in"],
             BytesOut [direction = "out"],

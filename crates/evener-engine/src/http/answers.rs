@@ -18,7 +18,7 @@ use super::exchange::{After, Exchange};
 use super::forwarded;
 use super::template::{Template, Word, Words};
 use super::work::Work;
-use crate::counters::WorkerCounter;
+use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::log::line::Line;
 use crate::shard::{ListenerView, Shard};
 
@@ -78,6 +78,7 @@ pub async fn refuse(
     if !sent && client.open.is_cut(shard.now()) {
         shard.worker.add(WorkerCounter::DrainCut, 1);
     }
+    view.counters.add(ListenerCounter::Requests);
     let route = view.route_counters(shard, None);
     route.add_status(local.status);
     if shard.log.wants() {

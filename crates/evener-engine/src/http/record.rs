@@ -112,6 +112,7 @@ impl Record {
     fn count(&self, exchange: &Exchange<'_>, took: u64) {
         let Exchange { shard, view, asked, .. } = exchange;
         let received = (asked.head + exchange.body.prefix.consumed) as u64 + self.received;
+        view.counters.add(ListenerCounter::Requests);
         view.counters.add_n(ListenerCounter::BytesIn, received);
         view.counters.add_n(ListenerCounter::BytesOut, self.out);
         let route = view.route_counters(shard, asked.route);
