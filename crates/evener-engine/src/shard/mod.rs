@@ -48,7 +48,7 @@ use crate::io::poller::{Watched, Way};
 use crate::io::{Deadlines, EventLoop, Poller, buffers};
 use crate::log::{Message, ShardLog};
 use crate::running::Running;
-use crate::steps::step;
+use crate::steps::may_break;
 use crate::sys::memory::SharedMemory;
 use accept::Acceptor;
 use parked::Parked;
@@ -227,7 +227,7 @@ async fn tick(shard: Rc<Shard>, timer: Watched) {
         if poll_fn(|cx| timer.poll_call(cx, Way::Read, read)).await.is_err() {
             return;
         }
-        step("shard::tick");
+        may_break("shard::tick");
         let now = clock::millis();
         shard.move_time(now);
         shard.counters.stamp(now);

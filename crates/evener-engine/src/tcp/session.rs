@@ -22,7 +22,7 @@ use crate::log::session::SessionLine;
 use crate::pool::dial;
 use crate::running::RunningAnswer;
 use crate::shard::{ListenerView, Open, PoolView, Shard};
-use crate::steps::step;
+use crate::steps::may_break;
 
 /// A session in hand, and what the log will be told of it.
 struct Session<'s> {
@@ -105,7 +105,7 @@ impl<'s> Session<'s> {
                 Ok(lease) => lease,
                 Err(why) => return self.give_up(why),
             };
-            step("session::pick");
+            may_break("session::pick");
             tried.insert(lease.index());
             self.server = Some(lease.index());
             self.tries = self.tries.saturating_add(1);
