@@ -2,6 +2,7 @@
 
 Rules kept here:
 - Each has one configuration file in this folder, filled in by the stage; nothing else tunes it.
+  Rivals run twice: as their manuals set them up, and with what was found to make them faster.
 - Each runs on the proxy core alone, and is reached by ports of its own.
 Not known here: what is asked of it.
 """
@@ -20,8 +21,9 @@ from bench.machine import MachineError, Running, start
 from bench.rows import Row, Way
 from bench.stage import HERE, Stage, fill
 
-NAMES = ("nginx", "haproxy", "evener", "relay")
 RIVALS = ("nginx", "haproxy")
+TUNED = ("nginx-tuned", "haproxy-tuned")
+NAMES = (*RIVALS, *TUNED, "evener", "relay")
 ROOT = HERE.parent
 NO_TLS: dict[str, list[str]] = {"certificates": []}
 INSTALLED = ROOT / ".venv" / "bin" / "evener"
@@ -67,10 +69,11 @@ def _command(
 ) -> list[str]:
     own = values["BENCH_DIR"]
     match name:
-        case "nginx":
-            return ["nginx", "-c", str(fill(HERE / "nginx.conf", values)), "-p", own]
-        case "haproxy":
-            return ["haproxy", "-db", "-f", str(fill(HERE / "haproxy.cfg", values))]
+        case "nginx" | "nginx-tuned":
+            config = fill(HERE / "nginx.conf", values, name in TUNED)
+            return ["nginx", "-c", str(config), "-p", own]
+        case "haproxy" | "haproxy-tuned":
+            return ["haproxy", "-db", "-f", str(fill(HERE / "haproxy.cfg", values, name in TUNED))]
         case "relay":
             origins = [values[f"BENCH_ORIGIN{n}"] for n in (1, 2, 3)]
             return [stage.program("relay"), values["BENCH_HTTP"], *origins]
@@ -122,9 +125,9 @@ def default_evener() -> str:
 def version(name: str, evener: str) -> str:
     """What the program calls itself, in a few words."""
     match name:
-        case "nginx":
+        case "nginx" | "nginx-tuned":
             return _first_line(["nginx", "-v"]).rpartition("/")[2]
-        case "haproxy":
+        case "haproxy" | "haproxy-tuned":
             return _first_line(["haproxy", "-v"]).split()[2]
         case "relay":
             return "bench/relay.c"

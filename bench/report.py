@@ -3,6 +3,8 @@
 Rules kept here:
 - A ratio is taken round by round (both ran within seconds of each other) and its median is held
   against the bound; the better rival is the one with the lower median.
+- Bounds are for rivals as their manuals set them up. What the fastest settings found for them make
+  of the ratio stands beside it, so that nobody has to wonder.
 - A row that could not be measured without error has failed, whatever its other figures say.
 Pure: figures in, text out.
 """
@@ -13,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.proxies import RIVALS
+from bench.proxies import RIVALS, TUNED
 from bench.rounds import Figure, Results
 
 # "At most two rows may miss, by at most 8 %."
@@ -44,11 +46,11 @@ def ratio(of: Sequence[Figure], to: Sequence[Figure]) -> float:
     return median(a.cost / b.cost for a, b in zip(of, to, strict=False))
 
 
-def better(results: Results) -> str | None:
-    """The rival with the lower median cost; None when none was measured."""
+def better(results: Results, names: Sequence[str] = RIVALS) -> str | None:
+    """The one of these with the lower median cost; None when none was measured."""
     medians = {
         name: median(figure.cost for figure in results.figures[name])
-        for name in RIVALS
+        for name in names
         if name in results.figures and name not in results.errors
     }
     return min(medians, key=lambda name: medians[name]) if medians else None
@@ -57,8 +59,9 @@ def better(results: Results) -> str | None:
 def judge(results: Results) -> Verdict:
     """Holds Evener's figures against the row's bounds."""
     row = results.row
-    if results.errors:
-        who, what = next(iter(results.errors.items()))
+    errors = {name: what for name, what in results.errors.items() if name not in TUNED}
+    if errors:
+        who, what = next(iter(errors.items()))
         return Verdict(None, f"failed: {who}: {what}")
     ours = results.figures.get("evener")
     if not ours:
@@ -80,7 +83,11 @@ def judge(results: Results) -> Verdict:
         return Verdict(None, "not judged: nobody to compare with")
     excess = max(part[0] for part in parts)
     word = "held" if excess <= 1 else f"missed by {100 * (excess - 1):.0f} %"
-    return Verdict(excess, f"{word}: {' · '.join(part[1] for part in parts)}")
+    words = [part[1] for part in parts]
+    fastest = better(results, (*RIVALS, *TUNED))
+    if row.bound is not None and fastest is not None and fastest in TUNED:
+        words.append(f"{ratio(ours, results.figures[fastest]):.2f} × {fastest}")
+    return Verdict(excess, f"{word}: {' · '.join(words)}")
 
 
 def passed(verdicts: Sequence[Verdict]) -> bool:

@@ -3,7 +3,7 @@
 Rules kept here:
 - In a round every proxy gets the same load, one after the other; who is first changes by round, so
   that a drift of the machine falls on all alike.
-- A round with an error gives no figure, and the error is kept for the table.
+- A round with an error gives no figure, and the error is kept for the table. A rival may try twice.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run_row(row: Row, names: Sequence[str], stage: Stage, settings: Settings) ->
                 if name in results.errors:
                     continue
                 try:
-                    figure = _one(row, name, proxies, ends, stage, settings)
+                    figure = _fairly(row, name, proxies, ends, stage, settings)
                 except (load.WrongAnswer, TreeChanged, MachineError) as error:
                     results.errors[name] = f"round {number + 1}: {error}"
                     settings.say(f"  {row.name} {name}: {error}")
@@ -88,6 +88,24 @@ def rotated(names: Sequence[str], number: int) -> list[str]:
     """The names, beginning with another one each round."""
     at = number % len(names)
     return [*names[at:], *names[:at]]
+
+
+def _fairly(
+    row: Row,
+    name: str,
+    proxies: dict[str, Proxy],
+    ends: ExitStack,
+    stage: Stage,
+    settings: Settings,
+) -> Figure:
+    """One figure. A rival that stumbles may try once more, so that the row is not lost."""
+    try:
+        return _one(row, name, proxies, ends, stage, settings)
+    except load.WrongAnswer as error:
+        if name == "evener":
+            raise
+        settings.say(f"  {row.name} {name}: {error}; once more")
+        return _one(row, name, proxies, ends, stage, settings)
 
 
 def _one(

@@ -24,6 +24,8 @@ PORTS = ("ORIGIN1", "ORIGIN2", "ORIGIN3", "IPERF")
 PROXY_PORTS = ("HTTP", "HTTPS", "TCP", "STREAM", "ADMIN")
 NAME = re.compile(r"\$\{(BENCH_[A-Z0-9]+)\}")
 
+TUNED = "# tuned:"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -63,13 +65,18 @@ class Stage:
         }
 
 
-def fill(pattern: Path, values: Mapping[str, str]) -> Path:
+def fill(pattern: Path, values: Mapping[str, str], tuned: bool = True) -> Path:
     """Writes a configuration with its `${BENCH_…}` names filled in, into BENCH_DIR.
+
+    Args:
+        tuned: Whether lines whose reason begins with `tuned:` stay.
 
     Raises:
         KeyError: The pattern uses a name that nobody defines.
     """
-    text = NAME.sub(lambda found: values[found.group(1)], pattern.read_text())
+    lines = pattern.read_text().splitlines(keepends=True)
+    kept = "".join(line for line in lines if tuned or TUNED not in line)
+    text = NAME.sub(lambda found: values[found.group(1)], kept)
     filled = Path(values["BENCH_DIR"]) / pattern.name
     filled.write_text(text)
     return filled

@@ -9,6 +9,7 @@ from bench import load, report
 from bench.accounts import TreeChanged, processor_time, resident_kib, tree
 from bench.rounds import Figure, Results, rotated
 from bench.rows import ROWS, Row, chosen
+from bench.stage import fill
 
 SMALL = ROWS[0]
 
@@ -112,6 +113,25 @@ def test_the_ratio_is_paired_and_to_the_better_rival() -> None:
     verdict = report.judge(run)
     assert verdict.held
     assert verdict.words.startswith("held: 0.80 × nginx (bound 0.87) · 1.14 × relay")
+
+
+def test_rivals_at_their_fastest_stand_beside_the_bound_and_do_not_move_it() -> None:
+    run = results(SMALL, **{"nginx": (10,), "evener": (8,), "relay": (7,), "nginx-tuned": (9,)})
+    words = report.judge(run).words
+    assert words.startswith("held: 0.80 × nginx (bound 0.87)")
+    assert words.endswith("0.89 × nginx-tuned")
+    run.figures["nginx-tuned"] = figures(11)
+    assert "tuned" not in report.judge(run).words
+
+
+def test_tuning_is_what_the_marked_lines_say(tmp_path: Path) -> None:
+    pattern = tmp_path / "some.conf"
+    pattern.write_text("workers 1;  # one core\nbuffers 4;  # tuned: measured best\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    values = {"BENCH_DIR": str(out)}
+    assert "buffers" in fill(pattern, values).read_text()
+    assert fill(pattern, values, tuned=False).read_text() == "workers 1;  # one core\n"
 
 
 def test_the_floor_bound_can_fail_a_row_that_beats_its_rivals() -> None:

@@ -199,8 +199,7 @@ impl<'p> Tries<'p> {
     ) -> Result<ServerConnection, Fault> {
         step("pool::connection");
         let now = exchange.shard.now();
-        let tls = exchange.client.stream.is_tls();
-        let inbox = Buffer::sized(if tls { Size::Medium } else { Size::Large });
+        let inbox = Buffer::sized(Size::Large);
         if !fresh {
             let kept = poll_fn(|cx| Poll::Ready(self.pool.take_idle(lease.index(), now, cx))).await;
             if let Some((stream, born)) = kept {

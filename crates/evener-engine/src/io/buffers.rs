@@ -4,10 +4,9 @@
 //! - A buffer is a window of unread bytes in a fixed block: filled at the end, consumed at the
 //!   front. Blocks come from a per-thread store and go back to it when dropped, so that a
 //!   connection that waits holds none.
-//! - Blocks come in three sizes. Requests wait in small ones while their exchange lasts. Answers
-//!   pass through larger ones that are held only from a read to the write behind it, so that the
-//!   same few stay in the cache: measured best were 72 KiB towards plain clients (a 64 KiB answer
-//!   and its head in one read) and 40 KiB towards TLS, where a run is copied once more.
+//! - Blocks come in two sizes. Requests wait in small ones while their exchange lasts. Answers pass
+//!   through large ones that are held only from a read to the write behind it, so that the same few
+//!   stay in the cache: measured best was 72 KiB (a 64 KiB answer and its head in one read).
 //! - The store keeps what was in use lately and gives the rest back to the allocator.
 //!
 //! Not known here: whose bytes they are.
@@ -21,27 +20,24 @@ pub enum Size {
     /// Heads, and whatever a client sends.
     #[default]
     Small = 0,
-    /// Answers towards TLS clients.
-    Medium = 1,
-    /// Answers towards plain clients.
-    Large = 2,
+    /// Answers.
+    Large = 1,
 }
 
 impl Size {
-    const ALL: [Size; 3] = [Size::Small, Size::Medium, Size::Large];
+    const ALL: [Size; 2] = [Size::Small, Size::Large];
 
     /// Bytes of a block.
     pub const fn bytes(self) -> usize {
         match self {
             Size::Small => 16 << 10,
-            Size::Medium => 40 << 10,
             Size::Large => 72 << 10,
         }
     }
 }
 
 thread_local! {
-    static STORES: [Store; 3] = const { [Store::new(), Store::new(), Store::new()] };
+    static STORES: [Store; 2] = const { [Store::new(), Store::new()] };
 }
 
 /// Blocks of one size.
@@ -247,7 +243,7 @@ impl Buffer {
     }
 }
 
-fn store(all: &[Store; 3], size: Size) -> &Store {
+fn store(all: &[Store; 2], size: Size) -> &Store {
     // There is a store for each size, in their order.
     &all[size as usize]
 }

@@ -2,7 +2,7 @@
 //!
 //! Rules kept here:
 //! - Pieces of the read buffer are named by ranges and never copied for a plain socket: one writev
-//!   sends them all. TLS copies anyway, so there they are gathered into one record first.
+//!   sends them all. For TLS a few of them are gathered first; long ones it takes from where they lie.
 //! - A short write is continued where it stopped.
 //!
 //! Not known here: what the bytes mean.
@@ -13,6 +13,9 @@ use std::task::{Context, Poll, ready};
 
 use super::Stream;
 
+/// Bytes up to which pieces are gathered for TLS: above, a copy is dearer than what TLS spends on
+/// keeping pieces apart.
+const GATHERED: usize = 4096;
 /// Most pieces of one message; a head that is cut into more is gathered instead.
 const PIECES: usize = 16;
 
@@ -111,7 +114,7 @@ impl Outgoing {
         stream: &mut Stream,
         read: &[u8],
     ) -> Poll<io::Result<()>> {
-        if stream.is_tls() && self.count - self.at > 1 {
+        if stream.is_tls() && self.count - self.at > 1 && self.total <= GATHERED {
             self.gather(read);
         }
         while self.at < self.count {

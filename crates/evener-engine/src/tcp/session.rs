@@ -17,6 +17,7 @@ use evener_balance::{Lease, NoServer, Outcome, Tried};
 use super::relay::{Bounds, End, Relay};
 use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
 use crate::http::proxy::Fault;
+use crate::io::event_loop::give_way;
 use crate::io::{Buffer, Stream};
 use crate::log::session::SessionLine;
 use crate::pool::dial;
@@ -75,13 +76,19 @@ impl<'s> Session<'s> {
 
     async fn carry(&mut self, client: &mut Stream, open: &Open) {
         let counters = &self.view.counters;
-        // What the client says at once can travel with the end of the handshake.
+        // What the client says at once can travel with the end of the handshake; it often comes while
+        // others have their turn.
         let mut first = Buffer::empty();
-        let said = poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await;
-        if let Poll::Ready(Err(_)) = said {
-            // Sockets tell an error once.
-            self.cause = Some("reset");
-            return counters.add(ListenerCounter::Reset);
+        for _ in 0..2 {
+            match poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await {
+                Poll::Ready(Ok(_)) => break,
+                Poll::Ready(Err(_)) => {
+                    // Sockets tell an error once.
+                    self.cause = Some("reset");
+                    return counters.add(ListenerCounter::Reset);
+                }
+                Poll::Pending => give_way().await,
+            }
         }
         self.pool.counters.add(PoolCounter::Requests);
         let speaks = !first.is_empty();
