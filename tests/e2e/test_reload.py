@@ -243,6 +243,33 @@ def test_who_waits_in_the_queue_of_a_removed_listener_is_answered(
     eventually(lambda: not answers(other), what="the listener is gone")
 
 
+def test_sums_do_not_fall_when_routes_go(evener: Evener, origin: Origin) -> None:
+    def routes(*paths: str) -> str:
+        rules = ", ".join(f"{{path: {path}, pool: app}}" for path in paths)
+        return (
+            f"listeners: {{web: {{bind: '{evener.listen}', pool: app, routes: [{rules}]}}}}\n"
+            f"pools: {{app: ['{origin.address}']}}\n"
+        )
+
+    def sums() -> tuple[float, float, float]:
+        page = evener.metrics()
+        (listener,) = evener.status()["listeners"]
+        return (
+            page.value("evener_listener_requests_total", listener="web"),
+            page.value("evener_request_duration_seconds_count", listener="web", pool="app"),
+            listener["requests"],
+        )
+
+    evener.start(routes("/a", "/b"))
+    for path in ("/a", "/b", "/c"):
+        get(evener.listen, path)
+    eventually(lambda: sums() == (3, 3, 3), what="three requests")
+    for number in range(5):
+        evener.reload(routes(f"/{number}"))
+        get(evener.listen, f"/{number}")
+        eventually(lambda more=(4 + number,) * 3: sums() == more, what="one more")
+
+
 def test_a_storm_of_reloads_costs_no_answer(evener: Evener, webs: Callable[..., Webs]) -> None:
     nginx = webs("a", "b")
     evener.start(web(evener, nginx["a"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import threading
 import time
@@ -54,6 +55,45 @@ def test_bytes_are_relayed_and_counted(evener: Evener, origins: Callable[..., Or
     evener.until_counts(count, "evener_listener_bytes_total", direction="out")
     evener.until_counts(count, "evener_server_bytes_total", direction="in")
     evener.until_counts(0, "evener_listener_open_connections", listener="db")
+
+
+def test_a_session_has_an_access_line_when_it_is_over(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    dead, origin = origins(name="dead"), origins(echo)
+    dead.refuse()
+    start(evener, f"'{dead.address}', '{origin.address}'", pool="passive: off", shards=1)
+    with Wire(evener.listen) as wire:
+        port = wire.sock.getsockname()[1]
+        wire.send(b"hello")
+        assert wire.take(5) == b"hello"
+        assert evener.access() == [], "it is not over"
+        wire.half_close()
+        assert wire.rest() == b""
+    line = evener.until_logged(lambda line: line["network.transport"] == "tcp")
+    assert (line["client.address"], line["client.port"]) == ("127.0.0.1", port)
+    assert (line["evener.listener"], line["evener.pool"]) == ("db", "db")
+    assert (line["evener.server"], line["evener.tries"]) == (origin.address, 2)
+    assert (line["evener.bytes_received"], line["evener.bytes_sent"]) == (5, 5)
+    assert 0 < line["duration"] < 5 and "error.type" not in line
+    origin.refuse()
+    with Wire(evener.listen) as wire:
+        assert wire.rest() == b""
+    line = evener.until_logged(lambda line: line.get("error.type") == "connect_refused")
+    assert line["error.detail"] == "Connection refused" and line["evener.bytes_sent"] == 0
+
+
+def test_a_session_that_a_stop_cuts_has_its_line(
+    evener: Evener, origins: Callable[..., Origin], home: Path
+) -> None:
+    origin, path = origins(echo), home / "combined.log"
+    log = {"access": {"format": "combined", "to": str(path)}}
+    start(evener, f"'{origin.address}'", log=log, drain={"requests": "300ms"})
+    with Wire(evener.listen) as wire:
+        wire.send(b"hello")
+        assert wire.take(5) == b"hello"
+        evener.stop()
+    assert re.fullmatch(r'127\.0\.0\.1 - - \[.*\] "TCP db" 200 5 "-" "-"\n', path.read_text())
 
 
 def test_a_server_that_speaks_first_is_heard(

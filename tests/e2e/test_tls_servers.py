@@ -65,9 +65,10 @@ def failure(evener: Evener, status: int = 502) -> str:
     assert answer.status == status, answer
     line = evener.until_logged(lambda line: line["http.response.status_code"] == status)
     assert line["error.type"] == "server_tls_failed", line
+    assert line["error.detail"].startswith("TLS: "), line
     numbers = evener.metrics()
     assert numbers.value("evener_server_connect_failures_total", cause="tls") >= 1
-    return f"{line.get('error.detail', '')} {evener.words()}"
+    return f"{line['error.detail']} {evener.words()}"
 
 
 def test_an_authority_that_is_not_trusted_is_an_error_that_says_so(
@@ -198,6 +199,8 @@ def test_an_authoritys_certificate_shown_by_a_server_is_refused_with_words(
     tls = f"ca: '{home / 'app.pem'}', server_name: app.internal"
     start(evener, origin.address, tls)
     assert "make it with CA:FALSE" in failure(evener)
+    told = evener.tell("why", f"app/{origin.address}")
+    assert "Last warning: " in told and "What to do: the server's certificate is marked" in told
     evener.reload(evener.file.read_text().partition("\n")[2].replace(tls, f"{tls}}}, check: {{tcp"))
     evener.until(f"app/{origin.address}", "down")
     assert "What to do: the server's certificate is marked as an authority's" in evener.tell(

@@ -173,7 +173,10 @@ def test_a_checkout_may_lie_anywhere(tmp_path: Path) -> None:
 
 
 def test_all_that_is_generated_here_is_known_to_be() -> None:
-    assert set(generated.commands(ROOT)) == {"python -m evener.config.reference"}
+    assert set(generated.commands(ROOT)) == {
+        "python -m evener.config.reference",
+        "python3 -m tests.conformance.http1.page",
+    }
 
 
 def test_offences_end_the_run_with_an_error(

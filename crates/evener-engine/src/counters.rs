@@ -87,6 +87,15 @@ impl Counters {
         ServerCounters(self.block(names, generation))
     }
 
+    /// The sums of what was counted.
+    #[cfg(test)]
+    pub fn totals(&self) -> evener_stats::Totals {
+        let mut totals = evener_stats::Totals::new();
+        let read = totals.add(self.memory.words(), evener_stats::Life::Living);
+        read.expect("a segment of our own");
+        totals
+    }
+
     /// Leaves a sign of life.
     pub fn stamp(&self, now: u64) {
         self.segment.borrow().stamp(now);

@@ -27,6 +27,15 @@ pub enum Event {
         /// The word.
         text: String,
     },
+    /// A word for people about a server: what a try at it met, or what it says of itself.
+    Warning {
+        /// Its pool.
+        pool: String,
+        /// Its id.
+        server: String,
+        /// The word.
+        text: String,
+    },
     /// The drain of all shards is over: so many connections were cut.
     Drained(u64),
     /// A thread has ended that must not.

@@ -23,6 +23,6 @@ mod wire;
 pub use message::parts;
 pub use network::connect;
 pub use peer::Peer;
-pub use sim::{Sim, heard};
+pub use sim::{Sim, build, common, heard, plan};
 pub use stream::{Pipe, ScriptedStream, pair};
 pub use wire::{Wire, on_every_wire, on_some_wires};

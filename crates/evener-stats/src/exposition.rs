@@ -162,19 +162,22 @@ fn certificates(text: &mut Text, certificates: &[Certificate<'_>]) {
     }
 }
 
-/// Durations by listener and pool, from those of the routes.
+/// Durations by listener and pool, from those of the routes: also of routes that are gone, as long
+/// as one is left.
 fn requests(text: &mut Text, totals: &Totals) {
     let slot = RouteHistogram::LIST[RouteHistogram::Duration as usize].slot;
-    let mut sums: BTreeMap<(&str, &str), Distribution> = BTreeMap::new();
-    for (names, values) in totals.entries(Kind::Route) {
+    let mut sums: BTreeMap<(&str, &str), (Distribution, bool)> = BTreeMap::new();
+    for (names, values, shown) in totals.all(Kind::Route) {
         if let [listener, _, pool] = names[..] {
-            let sum = sums.entry((listener, pool)).or_insert(Distribution::EMPTY);
-            sum.merge(&values.distribution(slot));
+            let sum = sums.entry((listener, pool)).or_insert((Distribution::EMPTY, false));
+            sum.0.merge(&values.distribution(slot));
+            sum.1 |= shown;
         }
     }
+    sums.retain(|_, (_, shown)| *shown);
     let help = "From a request's head to its answer's last byte, and from a session's beginning to its end.";
     text.metric("evener_request_duration_seconds", Sort::Histogram, help);
-    for ((listener, pool), sum) in &sums {
+    for ((listener, pool), (sum, _)) in &sums {
         let labels = Labels::new().with("listener", listener).with("pool", pool);
         text.histogram(&labels, sum);
     }

@@ -57,6 +57,9 @@ family! {
         "evener_listener_connections_total": "Client connections accepted." => {
             Connections [],
         }
+        "evener_listener_requests_total": "Requests answered, whatever route took them." => {
+            Requests [],
+        }
         "evener_listener_bytes_total": "Bytes from (in) and to (out) clients." => {
             BytesIn [direction = "in"],
             BytesOut [direction = "out"],
@@ -164,7 +167,7 @@ family! {
         }
     }
     histograms PoolHistogram {
-        "evener_pool_response_duration_seconds": "From the beginning of the try that was answered, connecting included, to the head of its answer." => {
+        "evener_pool_response_duration_seconds": "From the last byte of the request that was answered, connecting and tries before excluded, to the head of its answer." => {
             Response [],
         }
     }
@@ -228,7 +231,7 @@ family! {
         }
     }
     histograms ServerHistogram {
-        "evener_server_response_duration_seconds": "From the beginning of a try, connecting included, to the head of the server's answer, since the counters began." => {
+        "evener_server_response_duration_seconds": "From the last byte of a request to the head of the server's answer, connecting excluded, since the counters began." => {
             Response [],
         }
     }

@@ -5,7 +5,8 @@
 //!      1   hash of the families: what the slots mean
 //!      2   words in use, published after what they hold
 //!      3   the writer's last sign of life (milliseconds, its monotonic clock)
-//!      4…7 zero
+//!      4   odd while counts move from one record to another, another number after that
+//!      5…7 zero
 //!      8…  records, one after the other:
 //!          0   kind | words for names << 16 | words of counters << 32
 //!          1   state (0 changing, 1 live, 2 retired) | generation << 2
@@ -16,6 +17,8 @@
 //!
 //! Rules kept here:
 //! - Word 0 of a record never changes, so a reader can always step over it.
+//! - What a released route has counted moves to a record of its listener and pool whose route has no
+//!   name, and which is never live: sums over routes do not fall when a plan drops one.
 //! - While a record changes owner its state is 0; a reader that sees another state after than
 //!   before drops what it read.
 
@@ -29,6 +32,7 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"EVENERST");
 pub(crate) const HASH: usize = 1;
 pub(crate) const USED: usize = 2;
 pub(crate) const STAMP: usize = 3;
+pub(crate) const MOVES: usize = 4;
 pub(crate) const HEADER: usize = 8;
 pub(crate) const RECORD_HEADER: usize = 3;
 
@@ -40,6 +44,13 @@ pub(crate) const RETIRED: u64 = 2;
 #[inline]
 pub(crate) fn add(word: &AtomicU64, n: u64) {
     word.store(word.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+}
+
+/// The names of the record that keeps what released routes of the same listener and pool counted.
+pub(crate) fn rest_of(route: &str) -> Option<String> {
+    let (listener, rest) = route.split_once('\0')?;
+    let (_, pool) = rest.split_once('\0')?;
+    Some(format!("{listener}\0\0{pool}"))
 }
 
 /// A number that changes whenever the meaning of a segment's words does (FNV-1a over the lists).

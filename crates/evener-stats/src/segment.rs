@@ -3,6 +3,7 @@
 //! Rules kept here:
 //! - One writer. What it stores is published: a record's words before the count of words in use.
 //! - An entry that is added again under the same names is the same entry, with its counts.
+//! - What a route has counted stays in the sums of its listener and pool when it is released.
 //! - A retired entry's words go to another owner only once its last user is known to be gone
 //!   ([`Segment::release`]), and only in a later generation.
 //! - The memory only grows. Blocks handed out before it grew stay valid: the caller maps the same
@@ -15,7 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::StatsError;
 use crate::families::Kind;
-use crate::layout::{CHANGING, HASH, HEADER, LIVE, MAGIC, Place, RETIRED, STAMP, USED};
+use crate::layout::{
+    CHANGING, HASH, HEADER, LIVE, MAGIC, MOVES, Place, RETIRED, STAMP, USED, add, rest_of,
+};
 use crate::{family, layout_hash};
 
 /// A typed view of an entry's counters.
@@ -39,6 +42,8 @@ pub struct Segment<'m> {
     entries: BTreeMap<(Kind, Box<str>), Entry>,
     /// Records whose owner and its users are gone.
     free: Vec<Place>,
+    /// What released routes have counted, by listener and pool.
+    rests: BTreeMap<Box<str>, Place>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +67,8 @@ impl<'m> Segment<'m> {
         words[HASH].store(layout_hash(), Ordering::Relaxed);
         words[USED].store(HEADER as u64, Ordering::Release);
         words[0].store(MAGIC, Ordering::Release);
-        Ok(Segment { words, used: HEADER, entries: BTreeMap::new(), free: Vec::new() })
+        let (entries, free, rests) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Ok(Segment { words, used: HEADER, entries, free, rests })
     }
 
     /// Leaves a sign of life: the writer's monotonic clock in milliseconds.
@@ -124,14 +130,46 @@ impl<'m> Segment<'m> {
     /// Nobody uses a plan of a generation before `oldest` any more: what retired by then may make
     /// room for others.
     pub fn release(&mut self, oldest: u64) {
-        let free = &mut self.free;
-        self.entries.retain(|_, entry| {
-            let gone = entry.retired.is_some_and(|retired| retired <= oldest);
-            if gone {
-                free.push(entry.place);
+        let mut gone = Vec::new();
+        self.entries.retain(|(_, names), entry| {
+            let stays = entry.retired.is_none_or(|retired| retired > oldest);
+            if !stays {
+                gone.push((entry.place, names.clone()));
             }
-            !gone
+            stays
         });
+        for (place, names) in gone {
+            match rest_of(&names).filter(|_| place.kind == Kind::Route) {
+                Some(rest) => self.fold(place, rest.into()),
+                None => self.free.push(place),
+            }
+        }
+    }
+
+    /// A released route's counts become those of its rest: its record becomes the rest itself, if
+    /// there is none yet.
+    fn fold(&mut self, place: Place, rest: Box<str>) {
+        let words = self.words;
+        let moves = words[MOVES].load(Ordering::Relaxed);
+        words[MOVES].store(moves.wrapping_add(1), Ordering::Relaxed);
+        // What follows is not seen before the number that warns of it (a seqlock's write side).
+        fence(Ordering::Release);
+        set_state(words, place, CHANGING, 0);
+        match self.rests.get(&rest) {
+            Some(to) => {
+                let from = &words[place.counters()..place.end()];
+                for (to, from) in words[to.counters()..to.end()].iter().zip(from) {
+                    add(to, from.load(Ordering::Relaxed));
+                }
+                self.free.push(place);
+            }
+            None => {
+                name(words, place, &rest);
+                set_state(words, place, RETIRED, 0);
+                self.rests.insert(rest, place);
+            }
+        }
+        words[MOVES].store(moves.wrapping_add(2), Ordering::Release);
     }
 
     fn room_for(
@@ -162,12 +200,7 @@ impl<'m> Segment<'m> {
         fence(Ordering::Release);
         let words = self.words;
         words[place.at].store(place.word(), Ordering::Relaxed);
-        words[place.name_bytes()].store(names.len() as u64, Ordering::Relaxed);
-        for (word, bytes) in words[place.names()..].iter().zip(names.as_bytes().chunks(8)) {
-            let mut eight = [0; 8];
-            eight[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_le_bytes(eight), Ordering::Relaxed);
-        }
+        name(words, place, names);
         for word in &words[place.counters()..place.end()] {
             word.store(0, Ordering::Relaxed);
         }
@@ -176,6 +209,15 @@ impl<'m> Segment<'m> {
             self.used = place.end();
             words[USED].store(self.used as u64, Ordering::Release);
         }
+    }
+}
+
+fn name(words: &[AtomicU64], place: Place, names: &str) {
+    words[place.name_bytes()].store(names.len() as u64, Ordering::Relaxed);
+    for (word, bytes) in words[place.names()..].iter().zip(names.as_bytes().chunks(8)) {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        word.store(u64::from_le_bytes(eight), Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Rules kept here:
 //! - Never a panic, whatever the memory holds.
 //! - Counters and histograms add up over all segments; gauges count from living ones only.
+//! - Counts of routes that moved while they were read are read again: sums over them only rise.
 //! - An entry is shown while a living segment has it live; its sums count what retired segments
 //!   know of it.
 //!
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::StatsError;
 use crate::families::{Kind, MetricKind, family};
 use crate::histogram::Distribution;
-use crate::layout::{CHANGING, HEADER, LIVE, Place, check_header};
+use crate::layout::{CHANGING, HEADER, LIVE, MOVES, Place, check_header};
 
 /// Sums by entry.
 #[derive(Debug, Default)]
@@ -57,11 +58,18 @@ impl Totals {
     pub fn add(&mut self, words: &[AtomicU64], life: Life) -> Result<(), StatsError> {
         let used = check_header(words)?;
         let words = &words[..used];
+        let mut routes = Vec::new();
         let mut at = HEADER;
         while at < used {
             let place = Place::parse(words, at)?;
-            self.add_record(words, place, life)?;
+            match place.kind {
+                Kind::Route => routes.push(place),
+                _ => self.merge(read_record(words, place, life)?, life),
+            }
             at = place.end();
+        }
+        for record in read_routes(words, &routes, life)? {
+            self.merge(Some(record), life);
         }
         Ok(())
     }
@@ -74,40 +82,26 @@ impl Totals {
 
     /// All entries of a kind that are shown, by name.
     pub fn entries(&self, kind: Kind) -> impl Iterator<Item = (Vec<&str>, Values<'_>)> {
+        let shown = self.all(kind).filter(|(_, _, shown)| *shown);
+        shown.map(|(names, values, _)| (names, values))
+    }
+
+    /// All entries of a kind by name, and whether each is shown: sums over entries go on with those
+    /// that no longer are.
+    pub fn all(&self, kind: Kind) -> impl Iterator<Item = (Vec<&str>, Values<'_>, bool)> {
         let all = self.entries.range((kind, "".into())..);
         let all = all.take_while(move |((found, _), _)| *found == kind);
-        all.filter(|(_, sum)| sum.shown).map(move |((_, names), sum)| {
+        all.map(move |((_, names), sum)| {
             let names = match family(kind).labels {
                 [] => Vec::new(),
                 _ => names.split('\0').collect(),
             };
-            (names, Values { words: &sum.values })
+            (names, Values { words: &sum.values }, sum.shown)
         })
     }
 
-    fn add_record(
-        &mut self,
-        words: &[AtomicU64],
-        place: Place,
-        life: Life,
-    ) -> Result<(), StatsError> {
-        let state = words[place.state()].load(Ordering::Acquire);
-        if state & 3 == CHANGING {
-            return Ok(());
-        }
-        let names = names(words, place)?;
-        let values = read(words, place);
-        // A record that changed its owner meanwhile is dropped; it has nothing to say yet.
-        fence(Ordering::Acquire);
-        if words[place.state()].load(Ordering::Relaxed) != state {
-            return Ok(());
-        }
-        let shown = life == Life::Living && state & 3 == LIVE;
-        self.merge(place.kind, names, values, shown, life);
-        Ok(())
-    }
-
-    fn merge(&mut self, kind: Kind, names: Box<str>, values: Vec<u64>, shown: bool, life: Life) {
+    fn merge(&mut self, record: Option<Record>, life: Life) {
+        let Some(Record { kind, names, values, shown }) = record else { return };
         let sum = self
             .entries
             .entry((kind, names))
@@ -124,6 +118,57 @@ impl Totals {
             }
         }
     }
+}
+
+/// What was read of one record.
+struct Record {
+    kind: Kind,
+    names: Box<str>,
+    values: Vec<u64>,
+    shown: bool,
+}
+
+/// Reads a record; nothing while it changes its owner, since it has nothing to say then.
+fn read_record(
+    words: &[AtomicU64],
+    place: Place,
+    life: Life,
+) -> Result<Option<Record>, StatsError> {
+    let state = words[place.state()].load(Ordering::Acquire);
+    if state & 3 == CHANGING {
+        return Ok(None);
+    }
+    let names = names(words, place)?;
+    let values = read(words, place);
+    fence(Ordering::Acquire);
+    if words[place.state()].load(Ordering::Relaxed) != state {
+        return Ok(None);
+    }
+    let shown = life == Life::Living && state & 3 == LIVE;
+    Ok(Some(Record { kind: place.kind, names, values, shown }))
+}
+
+/// Reads all routes at a moment when no counts move between them.
+fn read_routes(
+    words: &[AtomicU64],
+    places: &[Place],
+    life: Life,
+) -> Result<Vec<Record>, StatsError> {
+    /// A writer that died in the middle of it leaves the number odd for ever.
+    const READS: usize = 100;
+    let mut records = Vec::new();
+    for _ in 0..READS {
+        let before = words[MOVES].load(Ordering::Acquire);
+        records.clear();
+        for place in places {
+            records.extend(read_record(words, *place, life)?);
+        }
+        fence(Ordering::Acquire);
+        if before.is_multiple_of(2) && words[MOVES].load(Ordering::Relaxed) == before {
+            break;
+        }
+    }
+    Ok(records)
 }
 
 impl Values<'_> {

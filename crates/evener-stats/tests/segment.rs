@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use evener_stats::{
-    Kind, Life, ListenerBlock, ListenerCounter, ListenerGauge, Segment, ServerBlock, ServerCounter,
-    ServerHistogram, StatsError, Totals, WorkerBlock, WorkerCounter, layout_hash, stamp_of,
+    Kind, Life, ListenerBlock, ListenerCounter, ListenerGauge, RouteBlock, RouteCounter, Segment,
+    ServerBlock, ServerCounter, ServerHistogram, StatsError, Totals, WorkerBlock, WorkerCounter,
+    layout_hash, stamp_of,
 };
 use proptest::prelude::*;
 
@@ -118,6 +119,74 @@ fn words_go_to_another_owner_only_when_no_user_is_left() {
     let totals = totals(words, Life::Living);
     let names: Vec<_> = totals.entries(Kind::Listener).map(|(names, _)| names[0]).collect();
     assert_eq!(names, ["heir", "other"]);
+}
+
+/// Requests of all routes from the listener `web` to `app`, shown or not, and names of those shown.
+fn routes(words: &[AtomicU64]) -> (u64, Vec<String>) {
+    let totals = totals(words, Life::Living);
+    let to_app = |names: &[&str]| names[0] == "web" && names[2] == "app";
+    let all = totals.all(Kind::Route).filter(|(names, _, _)| to_app(names));
+    let sum = all.map(|(_, values, _)| values.at(RouteCounter::S200 as usize)).sum();
+    (sum, totals.entries(Kind::Route).map(|(names, _)| names.join("/")).collect())
+}
+
+#[test]
+fn what_routes_have_counted_stays_in_their_listeners_sums_when_they_are_gone() {
+    let words = memory(100_000);
+    let mut segment = Segment::create(words).unwrap();
+    let stays: RouteBlock = segment.add(&["web", "stays", "app"], 1, &mut no_more).unwrap();
+    stays.add(RouteCounter::S200, 1);
+    for generation in 2..6 {
+        let name = format!("route-of-{generation}");
+        for (listener, pool) in [("web", "app"), ("web", "other"), ("db", "app")] {
+            let names = [listener, name.as_str(), pool];
+            let route: RouteBlock = segment.add(&names, generation, &mut no_more).unwrap();
+            assert_eq!(route.counted(RouteCounter::S200), 0);
+            route.add(RouteCounter::S200, 10);
+        }
+        assert_eq!(routes(words).0, 1 + 10 * (generation - 1));
+        segment.retire(generation + 1, &|_, names| names.contains("stays"));
+        assert_eq!(routes(words).0, 1 + 10 * (generation - 1));
+        segment.release(generation + 1);
+        assert_eq!(routes(words), (1 + 10 * (generation - 1), vec!["web/stays/app".to_owned()]));
+    }
+    let back: RouteBlock = segment.add(&["web", "route-of-2", "app"], 9, &mut no_more).unwrap();
+    assert_eq!(back.counted(RouteCounter::S200), 0, "its counts are the listener's");
+    assert_eq!(routes(words).0, 41);
+    let records = totals(words, Life::Living).all(Kind::Route).count();
+    assert_eq!(records, 1 + 3 + 1, "gone ones make room");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a writer beside a reader is a thread")]
+#[test]
+fn a_reader_beside_a_writer_whose_routes_come_and_go_sees_sums_that_only_rise() {
+    let words = memory(2_000_000);
+    let done = Arc::new(AtomicU64::new(0));
+    let flag = done.clone();
+    let writer = std::thread::spawn(move || {
+        let mut segment = Segment::create(words).unwrap();
+        for generation in 1..400u64 {
+            for route in 0..5 {
+                let name = format!("r{route}-{generation}");
+                let names = ["web", name.as_str(), "app"];
+                let route: RouteBlock = segment.add(&names, generation, &mut no_more).unwrap();
+                route.add(RouteCounter::S200, 1);
+            }
+            segment.retire(generation, &|_, _| false);
+            segment.release(generation);
+        }
+        flag.store(1, Ordering::Release);
+    });
+    let mut seen = 0;
+    while done.load(Ordering::Acquire) == 0 {
+        if stamp_of(words).is_ok() {
+            let (sum, _) = routes(words);
+            assert!(sum >= seen, "{sum} after {seen}");
+            seen = sum;
+        }
+    }
+    writer.join().unwrap();
+    assert_eq!(routes(words).0, 399 * 5);
 }
 
 #[test]

@@ -158,21 +158,15 @@ def _worker(scene: Scene) -> Tree:
 
 def _listener(scene: Scene, listener: Mapping[str, Any]) -> Tree:
     view, name = scene.view, listener["name"]
-    routes = [names for names in view.current.kinds("route") if names[0] == name]
-    metric = "evener_requests_total"
-    if listener["protocol"] == "tcp":
-        rate = view.rate("listener", (name,), "evener_listener_connections_total")
-        total = view.value("listener", (name,), "evener_listener_connections_total")
-    else:
-        rate = _sum(view.rate("route", names, metric) for names in routes)
-        total = sum(view.value("route", names, metric) for names in routes)
+    what = "connections" if listener["protocol"] == "tcp" else "requests"
+    metric = f"evener_listener_{what}_total"
     return {
         "name": name,
         "protocol": listener["protocol"] + ("+tls" if listener.get("tls") else ""),
         "bind": [scene.bound.get(address, address) for address in listener["bind"]],
         "connections": view.value("listener", (name,), "evener_listener_open_connections"),
-        "requests": total,
-        "requests_per_second": rate,
+        "requests": view.value("listener", (name,), metric),
+        "requests_per_second": view.rate("listener", (name,), metric),
         "errors": view.value("listener", (name,), "evener_listener_errors_total"),
     }
 

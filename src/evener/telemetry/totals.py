@@ -98,10 +98,6 @@ class Totals:
             full for each, full in self._entries if each == kind and full[: len(names)] == names
         ]
 
-    def kinds(self, kind: str) -> list[Names]:
-        """The names of all entries of a kind."""
-        return [names for each, names in self._entries if each == kind]
-
 
 def _histogram(form: dict[str, Any]) -> Histogram:
     return Histogram(

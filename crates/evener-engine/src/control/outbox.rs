@@ -46,6 +46,15 @@ struct LogEvent<'a> {
 }
 
 #[derive(Serialize)]
+struct WarningEvent<'a> {
+    event: &'static str,
+    level: &'static str,
+    pool: &'a str,
+    server: &'a str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
 struct DrainedEvent {
     event: &'static str,
     cut: u64,
@@ -76,11 +85,21 @@ impl Outbox {
 
     /// A word for people.
     pub fn log(&mut self, level: &str, words: &str) {
+        self.keep(text(&LogEvent { event: "log", level, text: words }));
+    }
+
+    /// A warning about a server.
+    pub fn warn(&mut self, pool: &str, server: &str, words: &str) {
+        let level = "warning";
+        self.keep(text(&WarningEvent { event: "log", level, pool, server, text: words }));
+    }
+
+    fn keep(&mut self, event: String) {
         if self.words.len() >= WORDS {
             self.words.pop_front();
             self.lost += 1;
         }
-        self.words.push_back(text(&LogEvent { event: "log", level, text: words }));
+        self.words.push_back(event);
     }
 
     /// The drain is over.

@@ -161,6 +161,7 @@ impl Worker {
         match event {
             Event::Health { pool, facts } => self.changed(&pool, *facts),
             Event::Log { level, text } => self.outbox.log(level, &text),
+            Event::Warning { pool, server, text } => self.outbox.warn(&pool, &server, &text),
             Event::Drained(cut) => {
                 self.outbox.drained(cut);
                 return Ok(Next::End);

@@ -18,7 +18,7 @@ use super::exchange::{After, Exchange};
 use super::forwarded;
 use super::template::{Template, Word, Words};
 use super::work::Work;
-use crate::io::Deadline;
+use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::log::line::Line;
 use crate::shard::{ListenerView, Shard};
 
@@ -38,6 +38,11 @@ struct Whole<'a> {
     /// Further fields, each with its line's end.
     fields: &'a [u8],
 }
+
+/// The cause of an end that a drain brought.
+pub const DRAIN_CUT: &str = "drain_cut";
+/// How long a client may take to hear of that, in milliseconds.
+const LAST_WORD_MS: u64 = 1000;
 
 impl Local {
     /// A refusal.
@@ -69,7 +74,11 @@ pub async fn refuse(
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
     work.down.own(&[], |out| write(&whole, Some("close"), head_only, out));
     let send = view.spec().timeouts.send;
-    let sent = write_out(client, work, &shard.deadlines.slot(), send).await;
+    let sent = write_out(shard, client, work, send, true).await;
+    if !sent && client.open.is_cut(shard.now()) {
+        shard.worker.add(WorkerCounter::DrainCut, 1);
+    }
+    view.counters.add(ListenerCounter::Requests);
     let route = view.route_counters(shard, None);
     route.add_status(local.status);
     if shard.log.wants() {
@@ -157,8 +166,13 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
     exchange.record.sent = if head_only { 0 } else { whole.body.len() as u64 };
     exchange.record.out = exchange.work.down.total() as u64;
     let limit = exchange.view.spec().timeouts.send;
-    let wait = exchange.shard.deadlines.slot();
-    let sent = write_out(exchange.client, exchange.work, &wait, limit).await;
+    let last_word = exchange.record.cause == Some(DRAIN_CUT);
+    let limit = if last_word { limit.min(LAST_WORD_MS) } else { limit };
+    let sent = write_out(exchange.shard, exchange.client, exchange.work, limit, !last_word).await;
+    if !sent && !last_word && exchange.client.open.is_cut(exchange.shard.now()) {
+        exchange.record.cause = Some(DRAIN_CUT);
+        exchange.shard.worker.add(WorkerCounter::DrainCut, 1);
+    }
     match (sent, close) {
         (false, _) => After::Gone,
         (true, true) => After::Close,
@@ -184,8 +198,16 @@ fn write(whole: &Whole<'_>, connection: Option<&str>, head_only: bool, out: &mut
     }
 }
 
-/// Writes what is named; false when the client does not take it.
-async fn write_out(client: &mut Client, work: &mut Work, wait: &Deadline, limit: u64) -> bool {
+/// Writes what is named; false when the client does not take it in time. A removed listener's time
+/// may be shorter, if `cuts`.
+async fn write_out(
+    shard: &Shard,
+    client: &mut Client,
+    work: &mut Work,
+    limit: u64,
+    cuts: bool,
+) -> bool {
+    let wait = shard.deadlines.slot();
     poll_fn(|cx| {
         let result = match work.down.poll_write(cx, &mut client.stream, &[]) {
             Poll::Ready(Ok(())) => client.stream.poll_flush(cx),
@@ -193,6 +215,7 @@ async fn write_out(client: &mut Client, work: &mut Work, wait: &Deadline, limit:
         };
         match result {
             Poll::Ready(result) => Poll::Ready(result.is_ok()),
+            Poll::Pending if cuts && client.open.is_cut(shard.now()) => Poll::Ready(false),
             Poll::Pending => wait.poll_wait(cx, limit).map(|()| false),
         }
     })
@@ -226,7 +249,7 @@ fn words(status: u16, json: bool) -> String {
     let reason = answer::reason(status);
     let what = match status {
         502 => "the server for this request could not be reached or gave no valid answer",
-        503 => "no server is available for this request right now",
+        503 => "this request cannot be served right now",
         504 => "the server for this request did not answer in time",
         _ => reason,
     };

@@ -21,7 +21,7 @@ use evener_proto::h1::Limits;
 use super::answers::{self, Local};
 use super::exchange::{self, After};
 use super::work::Work;
-use crate::counters::ListenerCounter;
+use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::io::{Buffer, Deadline, Stream};
 use crate::shard::{Open, Shard};
 use crate::steps::step;
@@ -57,6 +57,8 @@ enum HeadFault {
     Late,
     /// The connection ended in the middle.
     Gone,
+    /// Its listener was removed, and time is over.
+    Cut,
 }
 
 /// Idle for so long, a connection is parked, in milliseconds.
@@ -130,11 +132,15 @@ impl Client {
         let limits =
             Limits { max_head: rules.max_head as usize, max_fields: rules.max_fields as usize };
         let late = view.spec().timeouts.head;
-        let read = poll_fn(|cx| self.poll_head(cx, work, &limits, late)).await;
+        let read = poll_fn(|cx| self.poll_head(cx, shard, work, &limits, late)).await;
         self.wait.disarm();
         match read {
             Ok(()) => exchange::run(shard, self, work, view).await,
             Err(HeadFault::Gone) => After::Gone,
+            Err(HeadFault::Cut) => {
+                shard.worker.add(WorkerCounter::DrainCut, 1);
+                After::Gone
+            }
             Err(HeadFault::Late) => {
                 view.counters.add(ListenerCounter::HeadTimeout);
                 answers::refuse(shard, self, work, &view, &Local::new(408, "head_timeout")).await
@@ -150,6 +156,7 @@ impl Client {
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
+        shard: &Shard,
         work: &mut Work,
         limits: &Limits,
         late: u64,
@@ -167,6 +174,9 @@ impl Client {
             match self.stream.poll_read(cx, &mut self.inbox) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(Err(HeadFault::Gone)),
+                Poll::Pending if self.open.is_cut(shard.now()) => {
+                    return Poll::Ready(Err(HeadFault::Cut));
+                }
                 Poll::Pending => {
                     ready!(self.wait.poll_wait(cx, late));
                     return Poll::Ready(Err(HeadFault::Late));

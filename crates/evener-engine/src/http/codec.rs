@@ -10,6 +10,7 @@
 mod fastcgi;
 mod h1;
 
+use evener_plan::PoolProtocol;
 use evener_proto::h1::{BodyLength, Method, ResponseHead, Version};
 use evener_proto::{Malformed, Progress};
 
@@ -47,6 +48,9 @@ pub struct AnswerHead {
 pub struct HeadPolicy {
     /// The body goes on in other framing than it came in.
     pub reframed: bool,
+    /// The client speaks HTTP/1.0: it must not see a transfer coding (RFC 9112 §6.1), not even that
+    /// of an answer to HEAD.
+    pub http10: bool,
     /// The connection becomes a tunnel.
     pub tunnel: bool,
 }
@@ -59,6 +63,18 @@ macro_rules! on_codec {
             Codec::FastCgi($inner) => $call,
         }
     };
+}
+
+/// Whether servers that speak this can be asked what was asked: known before one is picked.
+///
+/// # Errors
+/// What of the request they cannot be told.
+#[inline]
+pub fn takes(protocol: PoolProtocol, asked: &Asked) -> Result<(), Malformed> {
+    match protocol {
+        PoolProtocol::Http => Ok(()),
+        PoolProtocol::Fastcgi => fastcgi::takes(asked.length),
+    }
 }
 
 impl Codec {

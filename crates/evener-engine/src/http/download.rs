@@ -193,7 +193,7 @@ impl Exchange<'_> {
         }
         let head = attempt.codec.answer_head(self.asked.method, self.work, inbox);
         head.map_err(|what| {
-            self.record.detail = Some(what.cause());
+            self.record.detail = Some(what.cause().into());
             Fault::Server(Cause::Junk)
         })
     }
@@ -247,7 +247,7 @@ impl Exchange<'_> {
         if self.asked.version == Version::Http11 && !unasked {
             let read = attempt.server.inbox.bytes();
             attempt.codec.write_head(
-                HeadPolicy { reframed: false, tunnel: false },
+                HeadPolicy { reframed: false, http10: false, tunnel: false },
                 self.work,
                 read,
             );
@@ -271,7 +271,7 @@ impl Exchange<'_> {
             || self.shard.is_draining()
             || !self.client.open.is_listening();
         let read = attempt.server.inbox.bytes();
-        let policy = HeadPolicy { reframed: !delimited, tunnel };
+        let policy = HeadPolicy { reframed: !delimited, http10: !http11, tunnel };
         self.work.down.clear();
         attempt.codec.write_head(policy, self.work, read);
         let chunked = attempt.down.chunked && !delimited;

@@ -11,7 +11,8 @@
 //!
 //! Not known here: what is written and read (`upload`, `download`).
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -20,13 +21,13 @@ use evener_plan::{PoolProtocol, PoolTimeouts, RetryOn};
 use evener_proto::Malformed;
 
 use super::answers::{self, Local};
-use super::codec::{Codec, FastCgi, H1};
+use super::codec::{self, Codec, FastCgi, H1};
 use super::download::{Download, DownloadState};
 use super::exchange::{After, Exchange};
 use super::forwarded;
 use super::tunnel;
 use super::upload::{Upload, UploadState};
-use crate::counters::{ListenerCounter, PoolCounter, ServerCounter};
+use crate::counters::{ListenerCounter, PoolCounter, ServerCounter, WorkerCounter};
 use crate::io::buffers::Size;
 use crate::io::{Buffer, Stream};
 use crate::pool::dial;
@@ -76,6 +77,8 @@ pub enum Fault {
     Cut,
     /// The server stopped sending after that.
     Stalled,
+    /// The listener was removed, and the time for what it had in hand is over.
+    DrainCut,
     /// The client left.
     ClientGone,
     /// The client stopped sending its body.
@@ -105,6 +108,9 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     step("proxy::run");
     exchange.record.pool = Some(pool.clone());
     pool.counters.add(PoolCounter::Requests);
+    if let Err(what) = codec::takes(pool.spec().protocol, &exchange.asked) {
+        return refuse(exchange, Fault::ClientMalformed(what)).await;
+    }
     let mut tries = Tries::new(exchange, &pool);
     loop {
         let lease = match pool.group().pick(&tries.tried, exchange.shard.now()) {
@@ -149,6 +155,8 @@ impl<'p> Tries<'p> {
         let index = lease.index();
         if self.last.is_some() {
             exchange.record.asked = exchange.shard.micros();
+            // What the try before met is not what this one will.
+            exchange.record.detail = None;
         }
         self.tried.insert(index);
         exchange.record.server = Some(index);
@@ -185,7 +193,7 @@ impl<'p> Tries<'p> {
     /// A kept connection, or a new one.
     async fn connection(
         &mut self,
-        exchange: &Exchange<'_>,
+        exchange: &mut Exchange<'_>,
         lease: &Lease,
         fresh: bool,
     ) -> Result<ServerConnection, Fault> {
@@ -198,9 +206,19 @@ impl<'p> Tries<'p> {
                 return Ok(ServerConnection { stream, inbox, born, reused: true });
             }
         }
-        let stream = dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until, true)
-            .await
-            .map_err(|cause| cause.map_or(Fault::Local, Fault::Server))?;
+        let dialing =
+            dial::dial(exchange.shard, self.pool, lease.index(), self.connect_until, true);
+        let mut dialing = pin!(dialing);
+        let dialed = poll_fn(|cx| match dialing.as_mut().poll(cx) {
+            Poll::Ready(dialed) => Poll::Ready(Ok(dialed)),
+            Poll::Pending if exchange.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+            Poll::Pending => Poll::Pending,
+        });
+        let stream = dialed.await?.map_err(|why| {
+            exchange.record.detail = Some(why.words.into());
+            why.cause.map_or(Fault::Local, Fault::Server)
+        })?;
+        exchange.record.asked = exchange.shard.micros();
         Ok(ServerConnection { stream, inbox, born: now, reused: false })
     }
 
@@ -269,7 +287,7 @@ impl Exchange<'_> {
         let mut attempt = Attempt {
             server,
             codec,
-            up: UploadState { at: Upload::Head, wait: deadlines.slot(), waited: 0, sent: 0 },
+            up: UploadState::new(deadlines.slot()),
             down: DownloadState::new(deadlines.slot()),
             timeouts: pool.spec().timeouts.clone(),
         };
@@ -284,7 +302,11 @@ impl Exchange<'_> {
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
         attempt.codec.request_body(data, self.body.decoder.is_done(), &mut self.work.up, read);
-        let result = poll_fn(|cx| self.poll_attempt(&mut attempt, cx)).await;
+        let result = poll_fn(|cx| match self.poll_attempt(&mut attempt, cx) {
+            Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+            other => other,
+        })
+        .await;
         self.settle(pool, index, attempt, result)
     }
 
@@ -304,6 +326,7 @@ impl Exchange<'_> {
                 }
                 attempt.up.at = Upload::Broken;
             }
+            attempt.up.at_once &= attempt.up.is_over();
         }
         if attempt.down.at == Download::Done {
             return Poll::Ready(Ok(()));
@@ -352,6 +375,12 @@ impl Exchange<'_> {
         Ended::Done
     }
 
+    /// Whether it must end now, whatever it waits for.
+    #[inline]
+    fn is_cut(&self) -> bool {
+        self.client.open.is_cut(self.shard.now())
+    }
+
     /// Whether the request may be sent a second time, as far as the request decides.
     fn may_send_again(&self) -> bool {
         self.asked.method.is_idempotent() && !self.body.beyond_prefix
@@ -365,7 +394,7 @@ impl Exchange<'_> {
 
 impl Fault {
     /// What it says of the server.
-    fn outcome(self) -> Outcome {
+    pub fn outcome(self) -> Outcome {
         match self {
             Fault::Server(cause) => Outcome::Failed(cause),
             Fault::SendTimeout => Outcome::Failed(Cause::SendTimeout),
@@ -411,6 +440,7 @@ impl Fault {
             Fault::Status(_) => "server_status",
             Fault::Cut => "answer_cut",
             Fault::Stalled => "answer_stalled",
+            Fault::DrainCut => answers::DRAIN_CUT,
             Fault::ClientGone => "client_gone",
             Fault::ClientLate => "body_timeout",
             Fault::ClientSlow => "client_slow",
@@ -428,6 +458,9 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
     if let Some(counter) = counter(fault) {
         exchange.view.counters.add(counter);
     }
+    if fault == Fault::DrainCut {
+        exchange.shard.worker.add(WorkerCounter::DrainCut, 1);
+    }
     if exchange.record.head_sent {
         if exchange.record.status == 0 {
             exchange.record.status = 499;
@@ -437,6 +470,8 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
     let status = match fault {
         Fault::Server(Cause::ConnectTimeout | Cause::ResponseTimeout | Cause::SendTimeout)
         | Fault::SendTimeout => 504,
+        // Our limit, not the server's doing: later, or elsewhere, it may be answered.
+        Fault::Local | Fault::DrainCut => 503,
         Fault::ClientGone | Fault::ClientStuck => {
             exchange.record.status = 499;
             return After::Gone;

@@ -2,9 +2,12 @@
 //!
 //! Rules kept here:
 //! - Two clock reads time an exchange: when its head was read and when its answer came; a third
-//!   only where the answer did not leave in one piece, and one for each further try.
+//!   only where the answer did not leave in one piece, one for each further try and connection made,
+//!   and one where the request did not leave in one piece.
+//! - A server's time is its own: it runs from the last byte of the request that went to it.
 //! - A log line is formatted only if someone wants it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::exchange::Exchange;
@@ -19,7 +22,8 @@ use crate::shard::{PoolView, Shard};
 pub struct Record {
     /// Microseconds on the shard's clock when the request's head was read.
     pub started: u64,
-    /// When the try that was answered began; a first one begins with the request.
+    /// When the server had the request, or when it could have been given it where it answered before
+    /// that; what left at once over a kept connection had left by the time its head was read.
     pub asked: u64,
     /// When the head of the answer came; 0 while it has not.
     pub answered: u64,
@@ -47,8 +51,8 @@ pub struct Record {
     pub server: Option<usize>,
     /// Name of what went wrong.
     pub cause: Option<&'static str>,
-    /// What of it exactly.
-    pub detail: Option<&'static str>,
+    /// What of it exactly: a name, or the words of a connection that could not be made.
+    pub detail: Option<Cow<'static, str>>,
 }
 
 impl Record {
@@ -76,6 +80,14 @@ impl Record {
         }
     }
 
+    /// All of the request has gone to the server, or as much as will go.
+    #[cold]
+    pub fn on_sent(&mut self, shard: &Shard) {
+        if self.answered == 0 {
+            self.asked = shard.micros();
+        }
+    }
+
     /// The head of an answer has come.
     #[inline]
     pub fn on_head(&mut self, shard: &Shard, status: u16) {
@@ -100,6 +112,7 @@ impl Record {
     fn count(&self, exchange: &Exchange<'_>, took: u64) {
         let Exchange { shard, view, asked, .. } = exchange;
         let received = (asked.head + exchange.body.prefix.consumed) as u64 + self.received;
+        view.counters.add(ListenerCounter::Requests);
         view.counters.add_n(ListenerCounter::BytesIn, received);
         view.counters.add_n(ListenerCounter::BytesOut, self.out);
         let route = view.route_counters(shard, asked.route);
@@ -143,7 +156,7 @@ impl Record {
             server,
             tries: self.tries,
             cause: self.cause,
-            detail: self.detail,
+            detail: self.detail.as_deref(),
             referer: head.fields.value(evener_proto::h1::Name::Referer, bytes),
             agent: head.fields.value(evener_proto::h1::Name::UserAgent, bytes),
         };

@@ -41,9 +41,16 @@ pub struct UploadState {
     pub waited: u64,
     /// Bytes that the server took.
     pub sent: u64,
+    /// Nothing had to be waited for.
+    pub at_once: bool,
 }
 
 impl UploadState {
+    /// Before the head.
+    pub fn new(wait: Deadline) -> UploadState {
+        UploadState { at: Upload::Head, wait, waited: 0, sent: 0, at_once: true }
+    }
+
     /// Whether nothing more is to be written.
     pub fn is_over(&self) -> bool {
         matches!(self.at, Upload::Done | Upload::Broken)
@@ -75,7 +82,12 @@ impl Exchange<'_> {
                 Upload::Client => {
                     ready!(self.poll_read_up(attempt, cx))?;
                 }
-                Upload::Done | Upload::Broken => return Poll::Ready(Ok(())),
+                Upload::Done | Upload::Broken => {
+                    if !attempt.up.at_once {
+                        self.record.on_sent(self.shard);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
     }

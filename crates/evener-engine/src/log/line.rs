@@ -1,4 +1,4 @@
-//! One line of the access log, as JSON or in the combined format.
+//! One line of the access log for a request, as JSON or in the combined format.
 //!
 //! Rules kept here:
 //! - A client's bytes cannot end a line or a string: control bytes, quotes and backslashes are
@@ -7,6 +7,7 @@
 
 use std::io::Write;
 
+use super::Entry;
 use crate::clock;
 use crate::http::forwarded::{ClientAddress, write_address};
 
@@ -48,9 +49,8 @@ pub struct Line<'a> {
     pub agent: Option<&'a [u8]>,
 }
 
-impl Line<'_> {
-    /// One JSON object and a line's end.
-    pub fn json(&self, out: &mut Vec<u8>) {
+impl Entry for Line<'_> {
+    fn json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"time\":\"");
         Moment::now().rfc3339(out);
         out.extend_from_slice(b"\",\"client.address\":\"");
@@ -85,8 +85,7 @@ impl Line<'_> {
         out.extend_from_slice(b"}\n");
     }
 
-    /// The combined format of web servers, times in UTC.
-    pub fn combined(&self, out: &mut Vec<u8>) {
+    fn combined(&self, out: &mut Vec<u8>) {
         self.client(out);
         out.extend_from_slice(b" - - [");
         Moment::now().common(out);
@@ -104,7 +103,9 @@ impl Line<'_> {
         quoted(out, self.agent.unwrap_or(b"-"));
         out.extend_from_slice(b"\"\n");
     }
+}
 
+impl Line<'_> {
     fn client(&self, out: &mut Vec<u8>) {
         match self.client {
             ClientAddress::Ip(address) => write_address(Some(address), out),
@@ -123,11 +124,11 @@ fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn number(out: &mut Vec<u8>, key: &str, value: u64) {
+pub(super) fn number(out: &mut Vec<u8>, key: &str, value: u64) {
     let _ = write!(out, ",\"{key}\":{value}");
 }
 
-fn text(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+pub(super) fn text(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     let _ = write!(out, ",\"{key}\":\"");
     for chunk in value.utf8_chunks() {
         for letter in chunk.valid().chars() {
@@ -150,7 +151,7 @@ fn text(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     out.push(b'"');
 }
 
-fn quoted(out: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn quoted(out: &mut Vec<u8>, value: &[u8]) {
     for byte in value {
         match byte {
             b'"' | b'\\' | 0..=0x1f | 0x7f => {
@@ -162,7 +163,7 @@ fn quoted(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// A moment in UTC, taken apart.
-struct Moment {
+pub(super) struct Moment {
     year: u64,
     month: usize,
     day: u64,
@@ -171,7 +172,7 @@ struct Moment {
 }
 
 impl Moment {
-    fn now() -> Moment {
+    pub(super) fn now() -> Moment {
         Moment::of(clock::unix_millis())
     }
 
@@ -199,7 +200,7 @@ impl Moment {
         (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60)
     }
 
-    fn rfc3339(&self, out: &mut Vec<u8>) {
+    pub(super) fn rfc3339(&self, out: &mut Vec<u8>) {
         let (hour, minute, second) = self.clock();
         let Moment { year, month, day, millis, .. } = self;
         let _ = write!(
@@ -208,7 +209,7 @@ impl Moment {
         );
     }
 
-    fn common(&self, out: &mut Vec<u8>) {
+    pub(super) fn common(&self, out: &mut Vec<u8>) {
         const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
         let (hour, minute, second) = self.clock();
         let from = (self.month.max(1) - 1) * 3;

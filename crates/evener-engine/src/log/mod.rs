@@ -8,6 +8,7 @@
 //! Not known here: what opened the destination.
 
 pub mod line;
+pub mod session;
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -17,7 +18,15 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use evener_plan::{AccessLog, LogFormat};
 
 use crate::counters::{WorkerBlock, WorkerCounter};
-use line::Line;
+
+/// What a line tells, in each format.
+pub trait Entry {
+    /// One JSON object and a line's end.
+    fn json(&self, out: &mut Vec<u8>);
+
+    /// The combined format of web servers, times in UTC.
+    fn combined(&self, out: &mut Vec<u8>);
+}
 
 /// A shard's end of the log.
 pub struct ShardLog {
@@ -91,14 +100,14 @@ impl ShardLog {
         *self.rules.borrow_mut() = rules.clone();
     }
 
-    /// Whether a line is wanted for this exchange.
+    /// Whether a line is wanted for this exchange or session.
     #[inline]
     pub fn wants(&self) -> bool {
         self.wanted.get() && self.sampled()
     }
 
     /// Takes a line.
-    pub fn write(&self, line: &Line<'_>) {
+    pub fn write(&self, line: &impl Entry) {
         let mut batch = self.batch.borrow_mut();
         match self.rules.borrow().format {
             LogFormat::Off => return,

@@ -24,9 +24,12 @@ use crate::io::{Poller, Stream};
 pub struct ConnectError {
     /// What it says of the server; `None` when the fault is ours.
     pub cause: Option<Cause>,
-    /// For people.
+    /// For people; at most [`MOST_WORDS`] bytes, since some of them are the server's.
     pub words: String,
 }
+
+/// Bytes of an error's words: a certificate can name a thousand hosts it is for.
+const MOST_WORDS: usize = 400;
 
 /// Connects, and makes the TLS handshake if there is a configuration for it. `speaks`: bytes for the
 /// server are at hand.
@@ -72,6 +75,11 @@ impl ConnectError {
         ConnectError { cause: Some(Cause::ConnectTimeout), words }
     }
 
+    /// There is no such server.
+    pub fn nowhere() -> ConnectError {
+        ConnectError { cause: None, words: "no such server".to_owned() }
+    }
+
     fn socket(why: io::Error) -> ConnectError {
         use io::ErrorKind as Kind;
         let cause = match why.kind() {
@@ -85,7 +93,7 @@ impl ConnectError {
             _ if is_ours(&why) => None,
             _ => Some(Cause::ConnectFailed),
         };
-        ConnectError { cause, words: plain(&why) }
+        ConnectError { cause, words: bounded(plain(&why)) }
     }
 
     fn handshake(why: &io::Error) -> ConnectError {
@@ -93,7 +101,7 @@ impl ConnectError {
             io::ErrorKind::TimedOut => Cause::ConnectTimeout,
             _ => Cause::TlsFailed,
         };
-        ConnectError { cause: Some(cause), words: format!("TLS: {}", plain(why)) }
+        ConnectError { cause: Some(cause), words: bounded(format!("TLS: {}", plain(why))) }
     }
 }
 
@@ -103,8 +111,28 @@ fn plain(why: &io::Error) -> String {
     words.split(" (os error ").next().unwrap_or(&words).to_owned()
 }
 
+fn bounded(mut words: String) -> String {
+    if words.len() > MOST_WORDS {
+        words.truncate(words.floor_char_boundary(MOST_WORDS - '…'.len_utf8()));
+        words.push('…');
+    }
+    words
+}
+
 fn is_ours(why: &io::Error) -> bool {
     use rustix::io::Errno;
     let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
     Errno::from_io_error(why).is_some_and(|code| ours.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_between_letters_and_say_so() {
+        assert_eq!(bounded("é".repeat(200)), "é".repeat(200));
+        let cut = bounded("é".repeat(201));
+        assert!(cut.len() <= MOST_WORDS && cut.ends_with("é…"));
+    }
 }

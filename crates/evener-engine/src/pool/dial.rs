@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 
-use evener_balance::{Cause, Lease, Outcome};
+use evener_balance::{Lease, Outcome};
 
 use super::connect::{ConnectError, connect};
 use crate::counters::ServerCounter;
@@ -18,15 +18,15 @@ use crate::shard::{PoolView, Shard};
 /// at hand.
 ///
 /// # Errors
-/// What it says of the server; `None` when the fault is ours.
+/// [`ConnectError`]; counted and told already.
 pub async fn dial(
     shard: &Rc<Shard>,
     pool: &Rc<PoolView>,
     index: usize,
     until: u64,
     speaks: bool,
-) -> Result<Stream, Option<Cause>> {
-    let target = pool.target(index).ok_or(None)?;
+) -> Result<Stream, ConnectError> {
+    let target = pool.target(index).ok_or_else(ConnectError::nowhere)?;
     let left = until.saturating_sub(shard.now()).max(1);
     let wait = shard.deadlines.slot();
     wait.arm(pool.spec().timeouts.connect.min(left));
@@ -37,11 +37,14 @@ pub async fn dial(
     })
     .await;
     let counters = pool.server_counters(shard, index);
-    result.inspect(|_| counters.add(ServerCounter::Connects, 1)).map_err(|why| {
-        counters.connect_failed(why.cause);
-        shard.warn_server(pool, index, &why.words);
-        why.cause
-    })
+    match &result {
+        Ok(_) => counters.add(ServerCounter::Connects, 1),
+        Err(why) => {
+            counters.connect_failed(why.cause);
+            shard.warn_server(pool, index, &why.words);
+        }
+    }
+    result
 }
 
 /// Tells counters and health how a try ended; the lease itself ends when it is dropped.

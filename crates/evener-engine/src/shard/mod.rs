@@ -9,6 +9,8 @@
 //! Not known here: where plans come from, what is spoken on connections.
 
 pub mod accept;
+#[cfg(test)]
+mod faults;
 mod handshake;
 mod parked;
 #[cfg(test)]
@@ -18,14 +20,17 @@ pub mod view;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
 
 use evener_balance::{State, Transition};
+use evener_plan::Drain;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -43,6 +48,7 @@ use crate::io::poller::{Watched, Way};
 use crate::io::{Deadlines, EventLoop, Poller, buffers};
 use crate::log::{Message, ShardLog};
 use crate::running::Running;
+use crate::steps::may_break;
 use crate::sys::memory::SharedMemory;
 use accept::Acceptor;
 use parked::Parked;
@@ -118,6 +124,8 @@ pub struct Shard {
     /// Its share of `Common::parked`.
     parked: Cell<u64>,
     draining: Cell<bool>,
+    /// When requests of removed listeners are cut.
+    cuts: RefCell<Vec<u64>>,
     warned: Cell<(u64, u32)>,
     /// Parked connections when memory was last given back, and when that was.
     trimmed: Cell<(usize, u64)>,
@@ -170,13 +178,29 @@ pub fn run(
     let events = EventLoop::new(SERVERS, CLIENTS).map_err(why)?;
     let shard = Rc::new(Shard::new(id, memory, common, &events)?);
     let timer = timer(&events).map_err(why)?;
-    events
-        .run(async move {
-            tokio::task::spawn_local(tick(shard.clone(), timer));
-            tokio::task::spawn_local(wake_parked(shard.clone()));
-            obey(shard, commands).await;
-        })
-        .map_err(why)
+    let ended = events.run(work(shard, timer, commands)).map_err(why)?;
+    ended.map_err(|what| format!("shard {id}: {what}"))
+}
+
+/// Obeys until commands end. What a shard does beside connections must not end before, not even by
+/// a fault of ours, unnoticed.
+async fn work(
+    shard: Rc<Shard>,
+    timer: Watched,
+    commands: UnboundedReceiver<Command>,
+) -> Result<(), String> {
+    let mut ticks = tokio::task::spawn_local(tick(shard.clone(), timer));
+    let mut wakes = tokio::task::spawn_local(wake_parked(shard.clone()));
+    let mut obeys = pin!(obey(shard, commands));
+    poll_fn(|cx| {
+        for (name, task) in [("the tick", &mut ticks), ("waking parked ones", &mut wakes)] {
+            if let Poll::Ready(ended) = Pin::new(task).poll(cx) {
+                return Poll::Ready(Err(format!("{name} has ended: {ended:?}")));
+            }
+        }
+        obeys.as_mut().poll(cx).map(Ok)
+    })
+    .await
 }
 
 async fn obey(shard: Rc<Shard>, mut commands: UnboundedReceiver<Command>) {
@@ -203,8 +227,9 @@ async fn tick(shard: Rc<Shard>, timer: Watched) {
         if poll_fn(|cx| timer.poll_call(cx, Way::Read, read)).await.is_err() {
             return;
         }
+        may_break("shard::tick");
         let now = clock::millis();
-        shard.deadlines.tick(now);
+        shard.move_time(now);
         shard.counters.stamp(now);
         shard.log.flush();
         if now >= slow {
@@ -269,6 +294,7 @@ impl Shard {
             descriptors: Cell::new(0),
             parked: Cell::new(0),
             draining: Cell::new(false),
+            cuts: RefCell::default(),
             warned: Cell::new((0, 0)),
             trimmed: Cell::new((0, 0)),
         })
@@ -369,9 +395,9 @@ impl Shard {
             self.worker.add(WorkerCounter::EventLinesLost, 1);
             return;
         }
-        let server = pool.server_id(index).unwrap_or("?");
-        let text = format!("{}/{server}: {}", pool.spec().name, words.trim_end());
-        self.common.events.send(Event::Log { level: "warning", text });
+        let server = pool.server_id(index).unwrap_or("?").to_owned();
+        let (pool, text) = (pool.spec().name.clone(), words.trim_end().to_owned());
+        self.common.events.send(Event::Warning { pool, server, text });
     }
 
     /// Closes what is kept for later only: descriptors are scarce.
@@ -407,20 +433,41 @@ impl Shard {
             }
             named.insert(name, slot);
         }
-        let until = clock::millis() + view.running.plan.drain.tunnels;
-        for removed in slots.values() {
-            removed.remove();
-            removed.cut_tunnels_at(until);
-        }
-        if !slots.is_empty() {
-            self.deadlines.wake_all();
-        }
+        self.leave(slots.values(), &view.running.plan.drain);
         *slots = named;
         drop(slots);
         self.generations.borrow_mut().push((generation, Arc::downgrade(&view.running)));
         self.counters.retire(&view.running, self.oldest_generation(generation));
         *self.view.borrow_mut() = Some(view);
         self.listen(&by_address);
+    }
+
+    /// These listeners are gone: what they have in hand has as long as the plan says.
+    fn leave<'s>(&self, removed: impl Iterator<Item = &'s Rc<Slot>>, drain: &Drain) {
+        let now = clock::millis();
+        let (requests, tunnels) = (now + drain.requests, now + drain.tunnels);
+        let mut some = false;
+        for slot in removed {
+            slot.remove();
+            slot.cut_requests_at(requests);
+            slot.cut_tunnels_at(tunnels);
+            some = true;
+        }
+        if some {
+            self.cuts.borrow_mut().push(requests);
+            self.deadlines.wake_all();
+        }
+    }
+
+    /// Moves deadlines, and wakes requests that must end.
+    fn move_time(&self, now: u64) {
+        self.deadlines.tick(now);
+        let mut cuts = self.cuts.borrow_mut();
+        let before = cuts.len();
+        cuts.retain(|at| *at > now);
+        if cuts.len() < before {
+            self.deadlines.wake_all();
+        }
     }
 
     /// The oldest generation that an exchange or a session may still be pinned to: their counters
@@ -469,8 +516,11 @@ impl Shard {
         }
         self.deadlines.wake_all();
         let wait = self.deadlines.slot();
-        let goes_on =
-            |now| (self.open() > 0 && now < requests) || (self.tunnels.get() > 0 && now < tunnels);
+        // Whom time cuts is told so by the tick, and has one more to write its line.
+        let goes_on = |now| {
+            (self.open() > 0 && now < requests)
+                || (self.tunnels.get() > 0 && now < tunnels + 2 * TICK_MS)
+        };
         while goes_on(clock::millis()) {
             drop(self.parking.expired(0, |_| true));
             poll_fn(|cx| wait.poll_wait(cx, TICK_MS)).await;

@@ -28,7 +28,7 @@ impl Shard {
 
     /// A tick, and what is done every second.
     pub fn simulated_tick(self: &Rc<Self>, now: u64) {
-        self.deadlines.tick(now);
+        self.move_time(now);
         if now.is_multiple_of(1000) {
             self.every_second(now);
         }

@@ -15,6 +15,8 @@ pub struct Slot {
     listening: Cell<bool>,
     /// When tunnels and sessions that still go on are cut; 0 while nobody wants them to end.
     cut_at: Cell<u64>,
+    /// The same for requests; `u64::MAX` while nobody wants them to end.
+    cut_requests_at: Cell<u64>,
     counts: Counts,
 }
 
@@ -49,7 +51,8 @@ impl Slot {
     /// A listener of this generation.
     pub fn new(view: Rc<ListenerView>, counts: Counts) -> Slot {
         let (listening, cut_at) = (Cell::new(true), Cell::new(0));
-        Slot { view: RefCell::new(view), listening, cut_at, counts }
+        let cut_requests_at = Cell::new(u64::MAX);
+        Slot { view: RefCell::new(view), listening, cut_at, cut_requests_at, counts }
     }
 
     /// What it is now, or was last.
@@ -71,6 +74,12 @@ impl Slot {
     /// they are woken.
     pub fn cut_tunnels_at(&self, at: u64) {
         self.cut_at.set(at);
+    }
+
+    /// Requests in hand have until then, in milliseconds on the worker's clock. They find out when
+    /// they are woken.
+    pub fn cut_requests_at(&self, at: u64) {
+        self.cut_requests_at.set(at);
     }
 }
 
@@ -95,6 +104,12 @@ impl Open {
         let tunnels = &self.slot.counts.tunnels;
         tunnels.set(tunnels.get() + 1);
         Tunnel { slot: self.slot.clone() }
+    }
+
+    /// Whether a request that is still in hand at this time is to end, whatever it waits for.
+    #[inline]
+    pub fn is_cut(&self, now: u64) -> bool {
+        now >= self.slot.cut_requests_at.get()
     }
 
     /// Whether the listener still exists.

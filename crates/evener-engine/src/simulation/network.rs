@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::future::pending;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use super::message;
 use super::stream::{self, Pipe};
@@ -34,6 +35,8 @@ pub struct ScriptedServer {
     pub script: RefCell<VecDeque<Answer>>,
     /// Whole requests that came, in their order.
     pub requests: RefCell<Vec<Vec<u8>>>,
+    /// Who waits to be connected.
+    pub waiting: RefCell<Vec<Waker>>,
     /// Connections that were made.
     pub connections: RefCell<Vec<ServerPipe>>,
 }
@@ -48,6 +51,8 @@ pub enum Manner {
     Refuses,
     /// It says nothing.
     Hangs,
+    /// It is never asked: we have no descriptor left to ask it with.
+    OutOfReach,
 }
 
 /// What is said to a request.
@@ -77,10 +82,11 @@ pub async fn connect(place: &Place) -> Option<io::Result<Stream>> {
         Place::Unix(path) => format!("unix:{}", path.display()),
     };
     let server = network.server(&address);
+    poll_fn(|cx| server.poll_meets(cx.waker())).await;
     match server.manner.get() {
-        Manner::Accepts => Some(Ok(server.accept())),
+        Manner::Hangs | Manner::Accepts => Some(Ok(server.accept())),
         Manner::Refuses => Some(Err(io::ErrorKind::ConnectionRefused.into())),
-        Manner::Hangs => pending().await,
+        Manner::OutOfReach => Some(Err(rustix::io::Errno::MFILE.into())),
     }
 }
 
@@ -109,6 +115,15 @@ impl Network {
 }
 
 impl ScriptedServer {
+    /// Ready once it says anything to who connects.
+    fn poll_meets(&self, who: &Waker) -> Poll<()> {
+        if self.manner.get() != Manner::Hangs {
+            return Poll::Ready(());
+        }
+        self.waiting.borrow_mut().push(who.clone());
+        Poll::Pending
+    }
+
     fn accept(&self) -> Stream {
         let (stream, pipe) = stream::pair(Wire::current());
         self.connections.borrow_mut().push(ServerPipe { pipe, answered: 0, looked: 0 });

@@ -165,15 +165,25 @@ impl Server {
         self
     }
 
+    /// Cannot be connected to, since there is no descriptor left for it.
+    pub fn is_out_of_reach(&self) -> &Server {
+        self.server.manner.set(Manner::OutOfReach);
+        self
+    }
+
     /// Lets new connections wait.
     pub fn hangs(&self) -> &Server {
         self.server.manner.set(Manner::Hangs);
         self
     }
 
-    /// Takes new connections.
+    /// Takes new connections, and those that it let wait.
     pub fn accepts(&self) -> &Server {
         self.server.manner.set(Manner::Accepts);
+        for waiting in self.server.waiting.take() {
+            waiting.wake();
+        }
+        self.world.settle();
         self
     }
 

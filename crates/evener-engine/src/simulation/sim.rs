@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use evener_balance::{Lease, Outcome};
 use evener_plan::Plan;
+use evener_stats::{Kind, family};
 
 use super::executor::Executor;
 use super::network::{Manner, Network};
@@ -16,6 +17,7 @@ use super::peer::{Peer, Server};
 use super::stream::{self, Pipe};
 use super::wire::Wire;
 use crate::clock;
+use crate::counters::WorkerCounter;
 use crate::events::{Event, Events, Heard};
 use crate::http::client::{self, Client};
 use crate::io::deadlines::TICK_MS;
@@ -76,16 +78,7 @@ impl Sim {
         steps::passed();
         let network = Rc::<Network>::default();
         Network::install(Some(network.clone()));
-        let (events, heard) = Events::new().expect("a descriptor for the bell");
-        let (log, lines) = sync_channel(1000);
-        let common = Common {
-            parked: Arc::default(),
-            connections: Arc::default(),
-            limit: Arc::new(plan.connections.into()),
-            events,
-            log,
-            seed: 7,
-        };
+        let (common, heard, lines) = common(&plan);
         let shard = Shard::simulated(SharedMemory::of_thread(), common);
         let running = build(plan, None);
         shard.swap(running.clone());
@@ -189,6 +182,16 @@ impl Sim {
         assert_eq!(outcomes, expected);
     }
 
+    /// Times measured since the beginning by all histograms of this kind and name: how many, and
+    /// their sum in microseconds.
+    pub fn measured(&self, kind: Kind, name: &str) -> (u64, u64) {
+        let totals = self.world.shard.counters.totals();
+        let slots = family(kind).metrics().filter(|metric| metric.name == name);
+        let slot = slots.map(|metric| metric.slot).next().expect("a metric");
+        let all = totals.entries(kind).map(|(_, values)| values.distribution(slot));
+        all.fold((0, 0), |(count, sum), times| (count + times.count(), sum + times.sum()))
+    }
+
     /// Server connections kept for later.
     pub fn kept(&self) -> usize {
         self.world.shard.kept()
@@ -198,6 +201,11 @@ impl Sim {
     pub fn cancel(&self) {
         self.world.cancelled.set(true);
         self.world.tasks.clear();
+    }
+
+    /// Connections that time has cut in a drain.
+    pub fn drain_cuts(&self) -> u64 {
+        self.world.shard.worker.counted(WorkerCounter::DrainCut)
     }
 
     /// Tasks that have not ended.
@@ -221,6 +229,7 @@ impl Sim {
     pub fn words(&self) -> Vec<String> {
         let words = self.world.heard.inbox.try_iter().filter_map(|event| match event {
             Event::Log { text, .. } => Some(text),
+            Event::Warning { pool, server, text } => Some(format!("{pool}/{server}: {text}")),
             _ => None,
         });
         words.collect()
@@ -282,7 +291,23 @@ impl Drop for Sim {
     }
 }
 
-fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
+/// What the shards of a worker share, and the ends that hear of it.
+pub fn common(plan: &Plan) -> (Common, Heard, Receiver<Message>) {
+    let (events, heard) = Events::new().expect("a descriptor for the bell");
+    let (log, lines) = sync_channel(1000);
+    let common = Common {
+        parked: Arc::default(),
+        connections: Arc::default(),
+        limit: Arc::new(plan.connections.into()),
+        events,
+        log,
+        seed: 7,
+    };
+    (common, heard, lines)
+}
+
+/// A plan made ready to run.
+pub fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
     let secrets = BTreeMap::new();
     let shop =
         Workshop { secrets: &secrets, tickets: &Arc::default(), previous, now: clock::millis() };
@@ -299,7 +324,7 @@ fn address(name: &str) -> String {
 }
 
 /// A plan with short bounds, nothing passive and no checks.
-fn plan(servers: &[&str]) -> Plan {
+pub fn plan(servers: &[&str]) -> Plan {
     let servers: Vec<_> = servers
         .iter()
         .map(|name| {

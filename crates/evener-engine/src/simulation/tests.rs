@@ -6,11 +6,13 @@ mod endings;
 mod fastcgi;
 mod interim;
 mod plain;
+mod removed;
 mod retries;
 mod seams;
 mod sessions;
 mod steps;
 mod timeouts;
+mod times;
 
 /// A request.
 const GET: &str = "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n";

@@ -5,95 +5,186 @@
 //!   always safe. All of it takes at most twice `timeouts.connect`.
 //! - The lease lasts as long as the session.
 //! - Whoever finds no server is closed at once.
+//! - Its line in the access log is written at one place, when it is over, however it ended.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
-use evener_balance::{Outcome, Tried};
+use evener_balance::{Lease, NoServer, Outcome, Tried};
 
-use super::relay::{Bounds, Relay};
+use super::relay::{Bounds, End, Relay};
 use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
+use crate::http::proxy::Fault;
 use crate::io::event_loop::give_way;
 use crate::io::{Buffer, Stream};
+use crate::log::session::SessionLine;
 use crate::pool::dial;
 use crate::running::RunningAnswer;
 use crate::shard::{ListenerView, Open, PoolView, Shard};
+use crate::steps::may_break;
+
+/// A session in hand, and what the log will be told of it.
+struct Session<'s> {
+    shard: &'s Rc<Shard>,
+    view: &'s ListenerView,
+    pool: &'s Rc<PoolView>,
+    /// Microseconds on the shard's clock.
+    started: u64,
+    /// Whether there will be a line; then who connected, since that is not known of who has left.
+    logged: Option<Option<SocketAddr>>,
+    /// The server tried last.
+    server: Option<usize>,
+    tries: u8,
+    /// Bytes both ways, once a server was connected to.
+    carried: Option<End>,
+    /// What ended it, where it was not both sides.
+    cause: Option<&'static str>,
+    detail: Option<String>,
+}
 
 /// Carries a session to its end.
 pub async fn serve(shard: Rc<Shard>, view: Rc<ListenerView>, mut client: Stream, open: Open) {
-    let shard = &shard;
     let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
     let Some(pool) = view.pool(*index) else { return };
-    let started = shard.micros();
-    // What the client says at once can travel with the end of the handshake; it often comes while
-    // others have their turn.
-    let mut first = Buffer::empty();
-    for _ in 0..2 {
-        match poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await {
-            Poll::Ready(Ok(_)) => break,
-            // Sockets tell an error once.
-            Poll::Ready(Err(_)) => return view.counters.add(ListenerCounter::Reset),
-            Poll::Pending => give_way().await,
-        }
-    }
-    pool.counters.add(PoolCounter::Requests);
-    let speaks = !first.is_empty();
-    first.release();
-    let Some((lease, mut server)) = connect(shard, &pool, speaks).await else {
-        view.counters.add(ListenerCounter::SessionsRefused);
-        return;
-    };
-    view.counters.add(ListenerCounter::SessionsServed);
-    let mut relay = Relay::new(shard, Bounds::of(view.spec()));
-    relay.client_first(first);
-    let end = relay.run(&mut client, &mut server, open.tunnel()).await;
-    let counters = pool.server_counters(shard, lease.index());
-    counters.add(ServerCounter::BytesOut, end.up);
-    counters.add(ServerCounter::BytesIn, end.down);
-    counters.outcome(Outcome::SessionEnded);
-    view.counters.add_n(ListenerCounter::BytesIn, end.up);
-    view.counters.add_n(ListenerCounter::BytesOut, end.down);
-    match end.cause {
-        Some("tunnel_idle") => view.counters.add(ListenerCounter::TunnelIdle),
-        Some("tunnel_max") => view.counters.add(ListenerCounter::LimitTunnel),
-        Some("drain_cut") => shard.worker.add(WorkerCounter::DrainCut, 1),
-        Some(_) => view.counters.add(ListenerCounter::Reset),
-        None => {}
-    }
-    let took = shard.micros().saturating_sub(started);
-    view.route_counters(shard, None).record(RouteHistogram::Duration, took);
+    let mut session = Session::begin(&shard, &view, &pool, &client);
+    session.carry(&mut client, &open).await;
+    session.end();
 }
 
-async fn connect(
-    shard: &Rc<Shard>,
-    pool: &Rc<PoolView>,
-    speaks: bool,
-) -> Option<(evener_balance::Lease, Stream)> {
-    let mut tried = Tried::new();
-    let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
-    loop {
-        let lease = match pool.group().pick(&tried, shard.now()) {
-            Ok(lease) => lease,
-            Err(why) => {
-                pool.counters.no_server(why);
-                return None;
-            }
-        };
-        tried.insert(lease.index());
-        match dial::dial(shard, pool, lease.index(), until, speaks).await {
-            Ok(stream) => {
-                dial::report(shard, pool, &lease, Outcome::SessionEnded);
-                return Some((lease, stream));
-            }
-            Err(cause) => {
-                let outcome = cause.map_or(Outcome::Local, Outcome::Failed);
-                dial::report(shard, pool, &lease, outcome);
-                if shard.now() >= until {
-                    return None;
+impl<'s> Session<'s> {
+    fn begin(
+        shard: &'s Rc<Shard>,
+        view: &'s ListenerView,
+        pool: &'s Rc<PoolView>,
+        client: &Stream,
+    ) -> Session<'s> {
+        Session {
+            shard,
+            view,
+            pool,
+            started: shard.micros(),
+            logged: shard.log.wants().then(|| client.peer_address()),
+            server: None,
+            tries: 0,
+            carried: None,
+            cause: None,
+            detail: None,
+        }
+    }
+
+    async fn carry(&mut self, client: &mut Stream, open: &Open) {
+        let counters = &self.view.counters;
+        // What the client says at once can travel with the end of the handshake; it often comes while
+        // others have their turn.
+        let mut first = Buffer::empty();
+        for _ in 0..2 {
+            match poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await {
+                Poll::Ready(Ok(_)) => break,
+                Poll::Ready(Err(_)) => {
+                    // Sockets tell an error once.
+                    self.cause = Some("reset");
+                    return counters.add(ListenerCounter::Reset);
                 }
-                pool.counters.add(PoolCounter::RetriesConnect);
+                Poll::Pending => give_way().await,
             }
         }
+        self.pool.counters.add(PoolCounter::Requests);
+        let speaks = !first.is_empty();
+        first.release();
+        let Some((lease, mut server)) = self.connect(speaks).await else {
+            return counters.add(ListenerCounter::SessionsRefused);
+        };
+        counters.add(ListenerCounter::SessionsServed);
+        let mut relay = Relay::new(self.shard, Bounds::of(self.view.spec()));
+        relay.client_first(first);
+        let end = relay.run(client, &mut server, open.tunnel()).await;
+        self.count(&lease, end);
+    }
+
+    async fn connect(&mut self, speaks: bool) -> Option<(Lease, Stream)> {
+        let (shard, pool) = (self.shard, self.pool);
+        let mut tried = Tried::new();
+        let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
+        loop {
+            let lease = match pool.group().pick(&tried, shard.now()) {
+                Ok(lease) => lease,
+                Err(why) => return self.give_up(why),
+            };
+            may_break("session::pick");
+            tried.insert(lease.index());
+            self.server = Some(lease.index());
+            self.tries = self.tries.saturating_add(1);
+            match dial::dial(shard, pool, lease.index(), until, speaks).await {
+                Ok(stream) => {
+                    (self.cause, self.detail) = (None, None);
+                    dial::report(shard, pool, &lease, Outcome::SessionEnded);
+                    return Some((lease, stream));
+                }
+                Err(why) => {
+                    let fault = why.cause.map_or(Fault::Local, Fault::Server);
+                    (self.cause, self.detail) = (Some(fault.cause()), Some(why.words));
+                    dial::report(shard, pool, &lease, fault.outcome());
+                    if shard.now() >= until {
+                        return None;
+                    }
+                    pool.counters.add(PoolCounter::RetriesConnect);
+                }
+            }
+        }
+    }
+
+    /// Nobody is left to try: the cause is that of the last try, if there was one.
+    fn give_up<T>(&mut self, why: NoServer) -> Option<T> {
+        self.pool.counters.no_server(why);
+        self.cause = self.cause.or(Some("no_server"));
+        None
+    }
+
+    fn count(&mut self, lease: &Lease, end: End) {
+        let view = self.view;
+        let counters = self.pool.server_counters(self.shard, lease.index());
+        counters.add(ServerCounter::BytesOut, end.up);
+        counters.add(ServerCounter::BytesIn, end.down);
+        counters.outcome(Outcome::SessionEnded);
+        view.counters.add_n(ListenerCounter::BytesIn, end.up);
+        view.counters.add_n(ListenerCounter::BytesOut, end.down);
+        match end.cause {
+            Some("tunnel_idle") => view.counters.add(ListenerCounter::TunnelIdle),
+            Some("tunnel_max") => view.counters.add(ListenerCounter::LimitTunnel),
+            Some("drain_cut") => self.shard.worker.add(WorkerCounter::DrainCut, 1),
+            Some(_) => view.counters.add(ListenerCounter::Reset),
+            None => {}
+        }
+        self.cause = end.cause;
+        self.carried = Some(end);
+    }
+
+    fn end(self) {
+        let took = self.shard.micros().saturating_sub(self.started);
+        if self.carried.is_some() {
+            self.view.route_counters(self.shard, None).record(RouteHistogram::Duration, took);
+        }
+        if let Some(client) = self.logged {
+            self.log(client, took);
+        }
+    }
+
+    #[cold]
+    fn log(&self, client: Option<SocketAddr>, took: u64) {
+        self.shard.log.write(&SessionLine {
+            client,
+            listener: &self.view.spec().name,
+            pool: &self.pool.spec().name,
+            server: self.server.and_then(|index| self.pool.server_id(index)),
+            tries: self.tries,
+            served: self.carried.is_some(),
+            received: self.carried.map_or(0, |end| end.up),
+            sent: self.carried.map_or(0, |end| end.down),
+            took,
+            cause: self.cause,
+            detail: self.detail.as_deref(),
+        });
     }
 }

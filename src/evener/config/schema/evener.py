@@ -79,7 +79,7 @@ class Metrics:
 
 @section(main="format")
 class Access:
-    """The access log."""
+    """The access log: a line for each request, and for each TCP session when it is over."""
 
     format: str = key(
         Choice("json", "combined", "off", planned="haproxy"),
@@ -95,7 +95,7 @@ class Access:
     )
     sample: float = key(
         Percent(),
-        "Share of the requests that get a line.",
+        "Share of the requests and TCP sessions that get a line.",
         default="100%",
         reason="a line that is missing is missed",
     )

@@ -47,6 +47,17 @@ pub struct FastCgi {
     started: bool,
 }
 
+/// Whether a responder can be given a body of this length.
+///
+/// # Errors
+/// [`Malformed::LengthRequired`].
+pub fn takes(length: BodyLength) -> Result<(), Malformed> {
+    match length {
+        BodyLength::None | BodyLength::Exact(_) => Ok(()),
+        _ => Err(Malformed::LengthRequired),
+    }
+}
+
 impl FastCgi {
     /// Before the request: its parameters are made from the exchange.
     pub fn new(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize) -> FastCgi {
@@ -73,11 +84,9 @@ impl FastCgi {
         read: &[u8],
         _own: &Own<'_>,
     ) -> Result<(), Malformed> {
-        if asked.length.is_empty() || matches!(asked.length, BodyLength::Exact(_)) {
-            work.up.own(read, |out| out.append(&mut self.request));
-            return Ok(());
-        }
-        Err(Malformed::LengthRequired)
+        takes(asked.length)?;
+        work.up.own(read, |out| out.append(&mut self.request));
+        Ok(())
     }
 
     pub(super) fn request_body(

@@ -6,6 +6,7 @@ use evener_proto::h1::forward::{self, RequestPolicy, ResponsePolicy, Segment, Un
 use evener_proto::h1::framing::{self, BodyLength};
 use evener_proto::h1::{
     BodyDecoder, ChunkHeader, LAST_CHUNK, Limits, Method, Name, ResponseHead, Segments, Sender,
+    Version,
 };
 use evener_proto::{Malformed, Progress};
 
@@ -93,8 +94,9 @@ impl H1 {
 
     #[inline]
     pub(super) fn write_head(&mut self, policy: HeadPolicy, work: &mut Work, read: &[u8]) {
+        let version = if policy.http10 { Version::Http10 } else { Version::Http11 };
         let (tunnel, reframed) = (policy.tunnel, policy.reframed);
-        let policy = ResponsePolicy { tunnel, reframed, ..ResponsePolicy::default() };
+        let policy = ResponsePolicy { tunnel, reframed, version, ..ResponsePolicy::default() };
         forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
         name_pieces(&work.segments, &mut work.down, read);
     }

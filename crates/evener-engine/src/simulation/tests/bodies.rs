@@ -88,6 +88,24 @@ fn a_chunked_answer_reaches_a_client_of_1_0_bare_and_ends_with_the_connection() 
 }
 
 #[test]
+fn a_client_of_1_0_that_asks_for_a_head_learns_a_length_and_no_coding() {
+    for (field, expected) in
+        [("transfer-ENCODING: chunked\r\n", ""), ("Content-Length: 9\r\n", "Content-Length: 9\r\n")]
+    {
+        on_every_wire(|| {
+            let sim = Sim::new(&["a"]);
+            sim.server("a").answers(format!("HTTP/1.1 200 OK\r\nX-A: b\r\n{field}\r\n"));
+            let client = sim.client();
+            client.sends("HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+            client.receives(format!(
+                "HTTP/1.1 200 OK\r\nX-A: b\r\n{expected}Connection: keep-alive\r\n\r\n"
+            ));
+            client.stays_connected();
+        });
+    }
+}
+
+#[test]
 fn an_answer_that_ends_with_its_connection_reaches_a_client_of_1_1_in_chunks() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);

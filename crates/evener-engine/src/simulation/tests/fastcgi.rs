@@ -204,6 +204,8 @@ fn a_body_of_known_length_goes_to_the_program_and_one_of_unknown_length_is_refus
         client.sends("POST / HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n");
         client.receives_status(411);
         client.sees_the_end();
+        sim.saw(&[("a", answered(201))]);
+        assert_eq!(sim.server("a").connections(), 1, "none is made for what cannot be asked");
     });
 }
 

@@ -1,7 +1,7 @@
 //! Which failures lead to another try, where, and how often.
 
 use evener_balance::{Cause, Outcome};
-use evener_plan::{Admin, RetryOn};
+use evener_plan::{Admin, LogFormat, RetryOn};
 
 use super::{GET, OK, OURS, answered};
 use crate::simulation::{Sim, on_every_wire};
@@ -252,4 +252,38 @@ fn junk_is_retried_where_the_plan_says_so() {
         sim.client().sends(GET).receives(OK);
         sim.saw(&[("a", Outcome::Failed(Cause::Junk)), ("b", answered(200))]);
     });
+}
+
+#[test]
+fn the_log_has_the_words_of_a_failed_connection_and_not_those_of_one_before_it() {
+    let sim = Sim::with(&["a", "b"], |plan| plan.access_log.format = LogFormat::Json);
+    sim.server("a").refuses();
+    sim.server("b").answers(OK);
+    sim.client().sends(GET).receives(OK);
+    let line = sim.log();
+    assert!(line.contains("\"evener.server\":\"b\"") && !line.contains("error."), "{line}");
+    sim.kill("b");
+    sim.client().sends(GET).receives_status(502);
+    let line = sim.log();
+    let said = "\"error.type\":\"connect_refused\",\"error.detail\":\"connection refused\"";
+    assert!(line.contains(said), "{line}");
+    sim.server("a").falls_silent().accepts();
+    let client = sim.client();
+    client.sends(GET);
+    sim.server("a").connection(0).sends("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n");
+    client.receives_status(502);
+    let line = sim.log();
+    assert!(!line.contains("connection refused"), "{line}");
+}
+
+#[test]
+fn a_limit_of_our_own_is_a_503_that_says_nothing_against_the_server() {
+    let sim = Sim::with(&["a", "b"], |plan| plan.access_log.format = LogFormat::Json);
+    sim.server("a").is_out_of_reach();
+    sim.client().sends(GET).receives_status(503);
+    let line = sim.log();
+    let said = "\"error.type\":\"local_limit\",\"error.detail\":\"Too many open files\"";
+    assert!(line.contains(said), "{line}");
+    sim.saw(&[("a", Outcome::Local)]);
+    assert_eq!(sim.server("b").connections(), 0, "no other server helps against that");
 }

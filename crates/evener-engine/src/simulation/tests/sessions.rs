@@ -1,7 +1,7 @@
 //! TCP listeners: sessions from a client to a server.
 
 use evener_balance::{Cause, Outcome};
-use evener_plan::{Admin, ListenerProtocol, Plan};
+use evener_plan::{Admin, ListenerProtocol, LogFormat, Plan};
 
 use crate::simulation::{Sim, on_every_wire};
 
@@ -111,4 +111,101 @@ fn who_reads_slowly_stops_who_sends_fast() {
     sim.server("a").connection(0).sends(&body);
     assert!(crate::io::buffers::lent() < 100_000);
     client.reads_again().receives(&body);
+}
+
+/// What the one line of the log says under these keys.
+#[track_caller]
+fn logged<const N: usize>(sim: &Sim, keys: [&str; N]) -> [serde_json::Value; N] {
+    let log = sim.log();
+    let lines: Vec<_> = log.lines().collect();
+    let [line] = lines[..] else { panic!("one line was expected: {lines:?}") };
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    keys.map(|key| line[key].clone())
+}
+
+#[test]
+fn a_session_has_a_line_in_the_log_when_it_is_over() {
+    let sim = Sim::with(&["a", "b"], |plan| {
+        tcp(plan);
+        plan.access_log.format = LogFormat::Json;
+    });
+    sim.server("a").refuses();
+    let client = sim.client();
+    client.sends("hello");
+    sim.run_for(2_000);
+    sim.server("b").connection(0).sends("hi").ends();
+    assert_eq!(sim.log(), "", "it is not over");
+    client.ends();
+    let [bytes_in, bytes_out, server, tries, duration, cause, detail] = logged(
+        &sim,
+        [
+            "evener.bytes_received",
+            "evener.bytes_sent",
+            "evener.server",
+            "evener.tries",
+            "duration",
+            "error.type",
+            "error.detail",
+        ],
+    );
+    assert_eq!((bytes_in, bytes_out, tries), (5.into(), 2.into(), 2.into()));
+    assert_eq!((server, cause, detail), ("b".into(), ().into(), ().into()));
+    assert!((2.0..2.2).contains(&duration.as_f64().unwrap()));
+}
+
+#[test]
+fn a_sessions_line_says_how_it_ended() {
+    let ended = |act: fn(&Sim)| {
+        let sim = Sim::with(&["a"], |plan| {
+            tcp(plan);
+            plan.access_log.format = LogFormat::Json;
+        });
+        act(&sim);
+        let [cause, detail] = logged(&sim, ["error.type", "error.detail"]);
+        format!("{} {}", cause.as_str().unwrap(), detail.as_str().unwrap_or("-"))
+    };
+    assert_eq!(
+        ended(|sim| {
+            sim.client().resets();
+        }),
+        "reset -"
+    );
+    let idle = |sim: &Sim| {
+        sim.client();
+        sim.run_for(60_000);
+    };
+    assert_eq!(ended(idle), "tunnel_idle -");
+    let removed = |sim: &Sim| {
+        let client = sim.client();
+        sim.run_for(10_000);
+        sim.reload(|plan| plan.listeners.clear());
+        client.sends("x");
+        sim.run_for(30_000);
+        client.sends("y");
+        sim.run_for(30_000);
+    };
+    assert_eq!(ended(removed), "drain_cut -");
+    let refused = |sim: &Sim| {
+        sim.kill("a");
+        sim.client();
+    };
+    assert_eq!(ended(refused), "connect_refused connection refused");
+    let late = |sim: &Sim| {
+        sim.server("a").hangs();
+        sim.client();
+        sim.run_for(5_000);
+    };
+    assert_eq!(ended(late), "connect_timeout no connection in time");
+    let nobody = |sim: &Sim| {
+        sim.reload(|plan| plan.pools[0].servers.clear());
+        sim.client();
+    };
+    assert_eq!(ended(nobody), "no_server -");
+}
+
+#[test]
+fn a_session_has_no_line_where_none_is_wanted() {
+    let sim = Sim::with(&["a"], tcp);
+    sim.client().resets();
+    assert_eq!(sim.log(), "");
 }
