@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::fcntl_dupfd_cloexec;
 use tokio::task::LocalSet;
 
 use super::poller::{Poller, Watched, Way};
@@ -64,10 +65,10 @@ impl EventLoop {
     pub fn new(servers: usize, clients: usize) -> io::Result<EventLoop> {
         let servers = Poller::new(servers)?;
         let clients = Poller::new(clients)?;
-        let door = Watched::not_ready(&servers, rustix::io::dup(&*clients)?);
+        let door = Watched::not_ready(&servers, fcntl_dupfd_cloexec(&*clients, 0)?);
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let descriptor = eventfd(0, flags)?;
-        let hears = Watched::not_ready(&servers, rustix::io::dup(&descriptor)?);
+        let hears = Watched::not_ready(&servers, fcntl_dupfd_cloexec(&descriptor, 0)?);
         let (rung, sleeps) = (AtomicBool::new(false), AtomicBool::new(false));
         let bell = Arc::new(Bell { rung, sleeps, descriptor });
         let mut nobody = Context::from_waker(Waker::noop());
@@ -103,14 +104,17 @@ impl EventLoop {
     fn turn(&self) -> io::Result<()> {
         self.bell.sleeps.store(true, Ordering::SeqCst);
         let busy = self.pending.get() || self.bell.rung.load(Ordering::SeqCst);
-        let turned = self.servers.turn(if busy { Some(AT_ONCE) } else { self.longest_sleep() });
+        let taken = self.servers.take(if busy { Some(AT_ONCE) } else { self.longest_sleep() });
+        // From here on only other threads would have to ring.
         self.bell.sleeps.store(false, Ordering::SeqCst);
-        turned?;
+        taken?;
+        self.servers.hand_out();
         if self.timers.next().is_some() {
             self.timers.fire(clock::micros());
         }
         if self.door.take_ready(Way::Read) || self.pending.get() {
-            self.pending.set(self.clients.turn(Some(AT_ONCE))?);
+            self.clients.take(Some(AT_ONCE))?;
+            self.pending.set(self.clients.hand_out());
         }
         Ok(())
     }
@@ -214,6 +218,33 @@ mod tests {
             heard
         });
         assert_eq!(heard.unwrap(), 14);
+    }
+
+    #[test]
+    fn the_loop_does_not_ring_for_itself() {
+        let events = EventLoop::new(4, 4).unwrap();
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = Watched::new(&events.servers, near.into());
+        let writing = std::thread::spawn(move || {
+            for _ in 0..10 {
+                std::thread::sleep(Duration::from_millis(3));
+                far.write_all(b"x").unwrap();
+            }
+            far
+        });
+        let read = |near: std::os::fd::BorrowedFd<'_>| rustix::io::read(near, &mut [0; 100]);
+        events
+            .run(async {
+                for _ in 0..10 {
+                    poll_fn(|cx| near.poll_call(cx, Way::Read, read)).await.unwrap();
+                    near.drained(Way::Read);
+                }
+            })
+            .unwrap();
+        drop(writing.join());
+        let rung = rustix::io::read(&events.bell.descriptor, &mut [0; 8]);
+        assert!(rung.is_err(), "nobody rang");
     }
 
     #[test]

@@ -39,7 +39,7 @@ struct Parked<T> {
 }
 
 /// Most events taken from the nested descriptor at once.
-const EVENTS: usize = 64;
+const EVENTS: usize = 32;
 
 impl<T> Lot<T> {
     /// One more place. An eighth in reserve instead of as many again: memory is the point here.
@@ -68,13 +68,14 @@ impl<T: AsFd> Parking<T> {
     /// When the kernel refuses to watch it; the connection is lost then.
     pub fn park(&self, connection: T, deadline: u64) -> io::Result<()> {
         let mut lot = self.lot.borrow_mut();
-        let place = lot.free.pop().unwrap_or(lot.places.len() as u32);
+        let place = lot.free.last().copied().unwrap_or(lot.places.len() as u32);
         epoll::add(
             &self.epoll,
             &connection,
             epoll::EventData::new_u64(u64::from(place)),
             epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
         )?;
+        lot.free.pop();
         let parked = Parked { deadline: u32::try_from(deadline).unwrap_or(u32::MAX), connection };
         match lot.places.get_mut(place as usize) {
             Some(free) => *free = Some(parked),

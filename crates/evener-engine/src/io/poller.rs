@@ -2,8 +2,9 @@
 //!
 //! Rules kept here:
 //! - A descriptor is registered when something has to be waited for and not before, for reading
-//!   first, and is never taken out: closing it does that. What a call says about readiness (it would
-//!   wait, or it took less than there was room for) is believed.
+//!   first, and is not taken out: closing it does that, unless another process holds it too. What a
+//!   call says about readiness (it would wait, or it took less than there was room for) is believed.
+//! - Who finds a descriptor ready again and again lets other tasks go on now and then.
 //! - One task waits for a descriptor at a time, whichever way bytes go.
 //!
 //! Not known here: what the descriptors are, when events are asked for (`event_loop`).
@@ -25,6 +26,8 @@ pub enum Way {
     Write = 2,
 }
 
+/// Calls on one descriptor before other tasks get their turn: two fast peers must not hold a shard.
+const CALLS: u8 = 16;
 /// The end or an error has come: reads find out about it without being told again.
 const ENDED: u8 = 4;
 const BOTH: u8 = Way::Read as u8 | Way::Write as u8;
@@ -56,6 +59,8 @@ pub struct Watched {
     descriptor: OwnedFd,
     /// Bits of [`Way`] that the kernel tells about.
     told: Cell<u8>,
+    /// Calls made without a wait between them.
+    calls: Cell<u8>,
     seat: Seat,
 }
 
@@ -77,18 +82,23 @@ impl Poller {
     }
 
     /// Takes a handful of events, waiting for the first one at most so long (`None`: as long as it
-    /// takes), and wakes those who wait for them. Whether there may be more.
+    /// takes). They are for [`Poller::hand_out`].
     ///
     /// # Errors
     /// Those of epoll_wait(2).
-    pub fn turn(&self, timeout: Option<Timespec>) -> io::Result<bool> {
+    pub fn take(&self, timeout: Option<Timespec>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         events.clear();
         let room = rustix::buffer::spare_capacity(&mut *events);
         match epoll::wait(&self.epoll, room, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(why) => return Err(why.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(why) => Err(why.into()),
         }
+    }
+
+    /// Wakes those whom the events are for. Whether there may be more.
+    pub fn hand_out(&self) -> bool {
+        let events = self.events.borrow();
         let mut places = self.places.borrow_mut();
         for event in events.iter() {
             let Some(place) = places.all.get_mut(event.data.u64() as usize) else { continue };
@@ -97,7 +107,7 @@ impl Poller {
                 waker.wake_by_ref();
             }
         }
-        Ok(events.len() == self.most)
+        events.len() >= self.most
     }
 
     fn take_seat(self: &Rc<Self>, ready: u8) -> Seat {
@@ -137,12 +147,17 @@ fn bits(flags: epoll::EventFlags) -> u8 {
 impl Watched {
     /// A descriptor about which nothing is known: the first call in either way finds out.
     pub fn new(poller: &Rc<Poller>, descriptor: OwnedFd) -> Watched {
-        Watched { descriptor, told: Cell::new(0), seat: poller.take_seat(BOTH) }
+        Watched::with(poller, descriptor, BOTH)
     }
 
     /// One that is known to be ready for nothing.
     pub fn not_ready(poller: &Rc<Poller>, descriptor: OwnedFd) -> Watched {
-        Watched { descriptor, told: Cell::new(0), seat: poller.take_seat(0) }
+        Watched::with(poller, descriptor, 0)
+    }
+
+    fn with(poller: &Rc<Poller>, descriptor: OwnedFd, ready: u8) -> Watched {
+        let (told, calls) = (Cell::new(0), Cell::new(0));
+        Watched { descriptor, told, calls, seat: poller.take_seat(ready) }
     }
 
     /// Ready when a call in this way is worth trying.
@@ -161,11 +176,13 @@ impl Watched {
             if !place.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                 place.waker = Some(cx.waker().clone());
             }
+            self.calls.set(0);
             Poll::Pending
         })
     }
 
     /// Makes a call that may say that it would wait; then it is made again when that has changed.
+    /// After so many without a wait the task lets others go on first.
     ///
     /// # Errors
     /// Those of the call.
@@ -177,10 +194,18 @@ impl Watched {
         mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Poll<io::Result<T>> {
         use rustix::io::Errno;
+        if self.calls.get() >= CALLS {
+            self.calls.set(0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             ready!(self.poll_ready(cx, way))?;
             match call(self.descriptor.as_fd()) {
-                Ok(result) => return Poll::Ready(Ok(result)),
+                Ok(result) => {
+                    self.calls.set(self.calls.get() + 1);
+                    return Poll::Ready(Ok(result));
+                }
                 Err(Errno::AGAIN) => self.seat.with(|place| place.ready &= !(way as u8)),
                 Err(Errno::INTR) => {}
                 Err(why) => return Poll::Ready(Err(why.into())),
@@ -226,11 +251,17 @@ impl Watched {
 
     /// Takes the descriptor out of the event loop.
     pub fn leave(self) -> OwnedFd {
-        if self.told.get() != 0 {
+        self.silence();
+        self.descriptor
+    }
+
+    /// The kernel tells nothing more about it. For one that others hold too: closing our descriptor
+    /// does not end that, and events would reach the next owner of this place.
+    pub fn silence(&self) {
+        if self.told.replace(0) != 0 {
             // It cannot fail for a descriptor that is registered.
             let _ = epoll::delete(&self.seat.poller.epoll, &self.descriptor);
         }
-        self.descriptor
     }
 
     #[cold]
@@ -415,6 +446,45 @@ mod tests {
             far.write_all(b"x").unwrap();
             poll_fn(|cx| new.poll_ready(cx, Way::Read)).await.unwrap();
             drop(old);
+        });
+    }
+
+    #[test]
+    fn what_lives_on_elsewhere_tells_nobody_once_it_is_silenced() {
+        within(4, async |poller| {
+            let (old, left) = pair(&poller);
+            let elsewhere = rustix::io::dup(&old).unwrap();
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(old.poll_call(&mut cx, Way::Read, read).is_pending());
+            old.silence();
+            drop(old);
+            let (new, _far) = pair(&poller);
+            assert_eq!(poller.places.borrow().all.len(), 1);
+            assert!(new.poll_call(&mut cx, Way::Read, read).is_pending());
+            drop(left);
+            give_way().await;
+            give_way().await;
+            assert!(!new.has_end(), "the end of another connection");
+            drop(elsewhere);
+        });
+    }
+
+    #[test]
+    fn who_is_always_ready_lets_others_go_on() {
+        within(4, async |poller| {
+            let (near, mut far) = pair(&poller);
+            far.write_all(&[b'x'; 1000]).unwrap();
+            let woken = Arc::new(Count::default());
+            let waker = Waker::from(woken.clone());
+            let mut cx = Context::from_waker(&waker);
+            let byte = |descriptor: BorrowedFd<'_>| rustix::io::read(descriptor, &mut [0; 1]);
+            for _ in 0..3 {
+                for _ in 0..CALLS {
+                    assert!(near.poll_call(&mut cx, Way::Read, byte).is_ready());
+                }
+                assert!(near.poll_call(&mut cx, Way::Read, byte).is_pending());
+            }
+            assert_eq!(woken.0.load(Ordering::Relaxed), 3, "it goes on behind the others");
         });
     }
 

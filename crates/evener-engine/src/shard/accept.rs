@@ -10,8 +10,9 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use evener_plan::ListenerProtocol;
 use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
@@ -22,7 +23,6 @@ use super::view::ListenerView;
 use super::{Shard, handshake};
 use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::http::client::{self, Client};
-use crate::io::event_loop::give_way;
 use crate::io::poller::{Watched, Way};
 use crate::io::socket::Socket;
 use crate::io::stream::Plain;
@@ -38,8 +38,6 @@ pub struct Acceptor {
     task: JoinHandle<()>,
 }
 
-/// Connections accepted before others get their turn.
-const AT_ONCE: usize = 16;
 /// How long accepting pauses at a limit, in milliseconds.
 const PAUSE_MS: u64 = 50;
 
@@ -56,8 +54,15 @@ impl Acceptor {
     ) -> io::Result<Acceptor> {
         let listener = Rc::new(listening(shard, &address, descriptor)?);
         let slot = Rc::new(RefCell::new(slot));
-        let task = tokio::task::spawn_local(run(shard.clone(), listener.clone(), slot.clone()));
+        let task = begin_to_accept(shard, &listener, &slot);
         Ok(Acceptor { address, listener, slot, task })
+    }
+
+    /// Goes on accepting if the task that did has ended by a panic.
+    pub fn revive(&mut self, shard: &Rc<Shard>) {
+        if self.task.is_finished() {
+            self.task = begin_to_accept(shard, &self.listener, &self.slot);
+        }
     }
 
     /// From now on connections belong to this listener.
@@ -71,7 +76,19 @@ impl Acceptor {
         while let Ok(newcomer) = accept_now(self.listener.as_fd()) {
             begin(shard, &self.slot.borrow(), newcomer);
         }
+        // The supervisor holds the same socket, and for a while so do other shards.
+        self.listener.silence();
     }
+}
+
+/// The task knows the socket weakly: when its owner lets go, it is closed at once.
+fn begin_to_accept(
+    shard: &Rc<Shard>,
+    listener: &Rc<Watched>,
+    slot: &Rc<RefCell<Rc<Slot>>>,
+) -> JoinHandle<()> {
+    let listener = Rc::downgrade(listener);
+    tokio::task::spawn_local(run(shard.clone(), listener, slot.clone()))
 }
 
 /// A connection that has just been made.
@@ -96,9 +113,8 @@ fn accept_now(listener: BorrowedFd<'_>) -> rustix::io::Result<Newcomer> {
     Ok(Newcomer { socket, peer: peer.and_then(|peer| peer.try_into().ok()) })
 }
 
-async fn run(shard: Rc<Shard>, listener: Rc<Watched>, slot: Rc<RefCell<Rc<Slot>>>) {
+async fn run(shard: Rc<Shard>, listener: Weak<Watched>, slot: Rc<RefCell<Rc<Slot>>>) {
     let mut paused = false;
-    let mut at_once = 0;
     loop {
         let here = slot.borrow().clone();
         let view = here.view();
@@ -114,12 +130,12 @@ async fn run(shard: Rc<Shard>, listener: Rc<Watched>, slot: Rc<RefCell<Rc<Slot>>
         }
         drop(view);
         paused = false;
-        if at_once == AT_ONCE {
-            give_way().await;
-            at_once = 0;
-        }
-        at_once += 1;
-        match poll_fn(|cx| listener.poll_call(cx, Way::Read, accept_now)).await {
+        let accepted = poll_fn(|cx| match listener.upgrade() {
+            Some(listener) => listener.poll_call(cx, Way::Read, accept_now),
+            // Whoever let go of it has ended this task, too.
+            None => Poll::Pending,
+        });
+        match accepted.await {
             Ok(newcomer) => begin(&shard, &slot.borrow(), newcomer),
             Err(why) if is_peers(&why) => {}
             Err(_) => {

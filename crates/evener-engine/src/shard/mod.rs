@@ -43,6 +43,7 @@ use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
 use crate::http::work::Work;
 use crate::io::deadlines::TICK_MS;
+use crate::io::event_loop::give_way;
 use crate::io::parking::Parking;
 use crate::io::poller::{Watched, Way};
 use crate::io::{Deadlines, EventLoop, Poller, buffers};
@@ -258,6 +259,8 @@ async fn wake_parked(shard: Rc<Shard>) {
         for parked in woken.drain(..) {
             shard.unpark(parked);
         }
+        // Many may wake at once, and begin like all others: a handful at a time.
+        give_way().await;
     }
 }
 
@@ -568,6 +571,9 @@ impl Shard {
 
     fn every_second(self: &Rc<Self>, now: u64) {
         self.watch_descriptors();
+        for acceptor in self.acceptors.borrow_mut().iter_mut() {
+            acceptor.revive(self);
+        }
         for parked in self.parking.expired(now / 1000, |parked| !parked.is_listening()) {
             drop(parked);
         }
