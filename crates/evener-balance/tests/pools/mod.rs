@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evener_plan::{
-    Admin, Check, CheckKind, Initial, Keepalive, Passive, Pool, PoolProtocol, PoolTimeouts,
+    Admin, Check, CheckKind, Initial, Keepalive, Limits, Passive, Pool, PoolProtocol, PoolTimeouts,
     Readmit, Retry, Scheduler, Server,
 };
 
@@ -39,6 +39,7 @@ pub fn server(index: usize, weight: u32) -> Server {
         tier: 0,
         admin: Admin::Ready,
         params: BTreeMap::new(),
+        limits: Limits::default(),
     }
 }
 

@@ -1,0 +1,238 @@
+//! `evener/prequal`: hot and cold servers by requests in flight; of the cold ones the fastest.
+//!
+//! Rules kept here:
+//! - Estimates of servers drawn at random stand in a small pool, each with its requests in flight
+//!   and latency. With each pick `probes` percent of one are taken anew; they age, are used a
+//!   number of times, and each pick drops the oldest and the worst by turns.
+//! - A server is hot if its requests in flight are above the `hot` quantile of what was estimated
+//!   lately. Among the cold the least latency is picked; where all are hot, the fewest requests.
+//! - A pick counts as one more in flight in the estimates of its server until they are made anew.
+//! - Estimates are what this balancer knows itself: its leases by weight, and latency as `latency`
+//!   has it. The paper's come from the servers.
+//!
+//! Precedent: Wydrowski and others, "Load is not what you should balance: introducing Prequal"
+//! (NSDI 2024), §4.
+
+use std::any::Any;
+
+use super::field::Field;
+use super::latency::{self, Latency};
+use crate::schedule::{Ask, Crew, Done, Schedule};
+
+/// Hot and cold servers by requests in flight; of the cold ones the fastest.
+pub(crate) struct Prequal {
+    field: Field,
+    latencies: Vec<Latency>,
+    rule: Rule,
+    /// Oldest first.
+    pool: Vec<Estimate>,
+    /// Requests in flight of the last estimates, around.
+    recent: Vec<u32>,
+    recent_at: usize,
+    /// Hundredths of estimates owed.
+    owed: u32,
+    drops_worst: bool,
+    now: u64,
+}
+
+/// The parameters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) pool: u32,
+    pub(crate) probes: u32,
+    /// Milliseconds.
+    pub(crate) age: u64,
+    pub(crate) hot: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Estimate {
+    place: u32,
+    /// Requests in flight for a weight of 1, in 256ths.
+    load: u32,
+    latency: f64,
+    at: u64,
+    uses: u32,
+}
+
+/// Estimates that the quantile is taken of.
+const RECENT: usize = 64;
+/// Time in which a latency decays to a third, in milliseconds.
+const DECAY: u64 = 10_000;
+/// Microseconds, for a server that nothing is known of: first to be asked.
+const UNKNOWN: f64 = 1.0;
+
+impl Prequal {
+    pub(crate) fn new(crew: &Crew<'_>, rule: Rule) -> Prequal {
+        Prequal {
+            field: Field::new(crew),
+            latencies: vec![Latency::default(); crew.len()],
+            rule: Rule { pool: rule.pool.max(2), ..rule },
+            pool: Vec::new(),
+            recent: Vec::new(),
+            recent_at: 0,
+            owed: 0,
+            drops_worst: false,
+            now: 0,
+        }
+    }
+
+    fn probe(&mut self, ask: &Ask<'_>) {
+        self.owed += self.rule.probes;
+        let owed = self.owed / 100;
+        self.owed %= 100;
+        let mut drawn = [0; 16];
+        let count = self.field.draw(ask, |draw, _| {
+            let draws = drawn.iter_mut().take(owed as usize);
+            draws.map_while(|slot| draw().map(|place| *slot = place)).count()
+        });
+        drawn[..count].iter().for_each(|place| self.estimate(*place, ask.now));
+    }
+
+    fn estimate(&mut self, place: usize, now: u64) {
+        let load = self.field.leases(place).saturating_mul(256) / self.field.weight(place).max(1);
+        let latency = self.latencies[place].now(now, DECAY).unwrap_or(UNKNOWN);
+        if self.pool.len() >= self.rule.pool as usize {
+            self.pool.remove(0);
+        }
+        self.pool.push(Estimate { place: place as u32, load, latency, at: now, uses: 0 });
+        match self.recent.get_mut(self.recent_at) {
+            Some(slot) => *slot = load,
+            None => self.recent.push(load),
+        }
+        self.recent_at = (self.recent_at + 1) % RECENT;
+    }
+
+    /// From so many requests in flight on a server is hot.
+    fn threshold(&self) -> u32 {
+        let mut loads = [0; RECENT];
+        let loads = &mut loads[..self.recent.len()];
+        loads.copy_from_slice(&self.recent);
+        let at = loads.len() * self.rule.hot as usize / 100;
+        match loads.len() {
+            0 => 0,
+            len => *loads.select_nth_unstable(at.min(len - 1)).1,
+        }
+    }
+
+    /// How often an estimate is used: so that the pool neither empties nor grows stale.
+    fn uses(&self) -> u32 {
+        let share = f64::from(self.rule.pool) / self.field.len().max(1) as f64;
+        let gained = (1.0 - share).max(0.0) * f64::from(self.rule.probes) / 100.0 - 1.0;
+        match gained > 0.0 {
+            true => (2.0 / gained).ceil() as u32,
+            false => u32::MAX,
+        }
+    }
+
+    fn drop_one(&mut self, threshold: u32) {
+        self.drops_worst = !self.drops_worst;
+        let worst = |one: &&(usize, &Estimate), other: &&(usize, &Estimate)| {
+            let rank = |estimate: &Estimate| {
+                let is_hot = estimate.load > threshold;
+                (is_hot, if is_hot { f64::from(estimate.load) } else { estimate.latency })
+            };
+            rank(one.1).partial_cmp(&rank(other.1)).unwrap_or(std::cmp::Ordering::Equal)
+        };
+        let estimates: Vec<(usize, &Estimate)> = self.pool.iter().enumerate().collect();
+        let at = match self.drops_worst {
+            true => estimates.iter().max_by(worst).map(|(at, _)| *at),
+            false => Some(0),
+        };
+        if let Some(at) = at.filter(|_| self.pool.len() > self.rule.pool as usize / 2) {
+            self.pool.remove(at);
+        }
+    }
+
+    /// The best estimate of a server that can be picked: cold before hot.
+    fn best(&self, ask: &Ask<'_>, threshold: u32) -> Option<usize> {
+        let mut best: Option<(bool, f64, usize)> = None;
+        for (at, estimate) in self.pool.iter().enumerate() {
+            if !self.field.takes(estimate.place as usize, ask) {
+                continue;
+            }
+            let is_hot = estimate.load > threshold;
+            let cost = if is_hot { f64::from(estimate.load) } else { estimate.latency };
+            let is_better = match best {
+                Some((hot, least, _)) => (is_hot, cost) < (hot, least),
+                None => true,
+            };
+            if is_better {
+                best = Some((is_hot, cost, at));
+            }
+        }
+        best.map(|(_, _, at)| at)
+    }
+}
+
+impl Schedule for Prequal {
+    fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        let age = self.rule.age;
+        self.pool.retain(|estimate| ask.now.saturating_sub(estimate.at) < age);
+        self.probe(ask);
+        let threshold = self.threshold();
+        let picked = match self.best(ask, threshold) {
+            Some(at) => {
+                self.pool[at].uses += 1;
+                let estimate = self.pool[at];
+                if estimate.uses >= self.uses() {
+                    self.pool.remove(at);
+                }
+                estimate.place as usize
+            }
+            None => self.field.draw(ask, |draw, _| draw())?,
+        };
+        self.drop_one(threshold);
+        let one_more = 256 / self.field.weight(picked).max(1);
+        let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == picked);
+        same.for_each(|estimate| estimate.load += one_more);
+        self.latencies[picked].on_pick(ask.now);
+        self.now = ask.now;
+        Some(picked)
+    }
+
+    fn mark(&self) -> u32 {
+        latency::mark_of(self.now)
+    }
+
+    fn set_active(&mut self, place: usize, active: bool) {
+        self.field.set_active(place, active);
+    }
+
+    fn counts_leases(&self) -> bool {
+        true
+    }
+
+    fn set_in_flight(&mut self, place: usize, leases: u32) {
+        self.field.set_leases(place, leases);
+    }
+
+    fn ended(&mut self, place: usize, mark: u32) {
+        if let Some(began) = latency::began(mark, self.now) {
+            self.latencies[place].on_end(began);
+        }
+    }
+
+    fn times(&self) -> bool {
+        true
+    }
+
+    fn on_done(&mut self, place: usize, done: &Done, now: u64) {
+        self.latencies[place].on_done(done, now, DECAY);
+    }
+
+    fn stir(&mut self, seed: u64) {
+        self.field.stir(seed);
+    }
+
+    fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
+        if let Some(before) = before.downcast_ref::<Prequal>() {
+            self.now = before.now;
+            for (latency, kept) in self.latencies.iter_mut().zip(kept) {
+                if let Some(kept) = kept {
+                    *latency = before.latencies[*kept as usize].without_leases();
+                }
+            }
+        }
+    }
+}
