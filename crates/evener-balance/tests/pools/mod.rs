@@ -1,5 +1,8 @@
 //! Pools for tests, as short as the case allows.
 
+#[allow(dead_code, reason = "each test crate uses its part of this module")]
+pub mod schedulers;
+
 use std::collections::BTreeMap;
 
 use evener_plan::{

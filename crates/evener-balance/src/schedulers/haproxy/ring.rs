@@ -7,6 +7,9 @@
 //!   upward, to the first that will do.
 //! - Bounded load: of `⌈(all requests + 1) × factor⌉` slots each server has its share by weight, at
 //!   least one, and takes nothing while they are full.
+//! - Round robin, for requests without a hash, goes from node to node past those without room.
+//!   HAProxy, once nobody had room, asks the first node alone until that one has; here all are
+//!   asked, since nobody waits.
 //! - Nodes of servers that are out stay and are passed by: the fewer servers are active, the
 //!   longer a walk.
 

@@ -29,6 +29,8 @@ pub(crate) struct Prequal {
     /// Requests in flight of the last estimates, around.
     recent: Vec<u32>,
     recent_at: usize,
+    /// From so many requests in flight on a server is hot.
+    threshold: u32,
     /// Hundredths of estimates owed.
     owed: u32,
     drops_worst: bool,
@@ -57,6 +59,8 @@ struct Estimate {
 
 /// Estimates that the quantile is taken of.
 const RECENT: usize = 64;
+/// After so many it is taken anew.
+const FRESH: usize = 8;
 /// Time in which a latency decays to a third, in milliseconds.
 const DECAY: u64 = 10_000;
 /// Microseconds, for a server that nothing is known of: first to be asked.
@@ -71,6 +75,7 @@ impl Prequal {
             pool: Vec::new(),
             recent: Vec::new(),
             recent_at: 0,
+            threshold: 0,
             owed: 0,
             drops_worst: false,
             now: 0,
@@ -101,10 +106,12 @@ impl Prequal {
             None => self.recent.push(load),
         }
         self.recent_at = (self.recent_at + 1) % RECENT;
+        if self.recent.len() < RECENT || self.recent_at.is_multiple_of(FRESH) {
+            self.threshold = self.quantile();
+        }
     }
 
-    /// From so many requests in flight on a server is hot.
-    fn threshold(&self) -> u32 {
+    fn quantile(&self) -> u32 {
         let mut loads = [0; RECENT];
         let loads = &mut loads[..self.recent.len()];
         loads.copy_from_slice(&self.recent);
@@ -125,43 +132,39 @@ impl Prequal {
         }
     }
 
-    fn drop_one(&mut self, threshold: u32) {
+    fn drop_one(&mut self) {
         self.drops_worst = !self.drops_worst;
-        let worst = |one: &&(usize, &Estimate), other: &&(usize, &Estimate)| {
-            let rank = |estimate: &Estimate| {
-                let is_hot = estimate.load > threshold;
-                (is_hot, if is_hot { f64::from(estimate.load) } else { estimate.latency })
-            };
-            rank(one.1).partial_cmp(&rank(other.1)).unwrap_or(std::cmp::Ordering::Equal)
-        };
-        let estimates: Vec<(usize, &Estimate)> = self.pool.iter().enumerate().collect();
-        let at = match self.drops_worst {
-            true => estimates.iter().max_by(worst).map(|(at, _)| *at),
-            false => Some(0),
-        };
-        if let Some(at) = at.filter(|_| self.pool.len() > self.rule.pool as usize / 2) {
-            self.pool.remove(at);
+        if self.pool.len() <= self.rule.pool as usize / 2 {
+            return;
         }
+        let mut worst = 0;
+        if self.drops_worst {
+            for at in 1..self.pool.len() {
+                if self.rank(&self.pool[at]) > self.rank(&self.pool[worst]) {
+                    worst = at;
+                }
+            }
+        }
+        self.pool.remove(worst);
     }
 
-    /// The best estimate of a server that can be picked: cold before hot.
-    fn best(&self, ask: &Ask<'_>, threshold: u32) -> Option<usize> {
-        let mut best: Option<(bool, f64, usize)> = None;
+    /// Cold before hot, the fast before the slow, and of the hot the idle before the busy.
+    fn rank(&self, estimate: &Estimate) -> (bool, f64) {
+        let is_hot = estimate.load > self.threshold;
+        (is_hot, if is_hot { f64::from(estimate.load) } else { estimate.latency })
+    }
+
+    /// The best estimate of a server that can be picked.
+    fn best(&self, ask: &Ask<'_>) -> Option<usize> {
+        let mut best: Option<((bool, f64), usize)> = None;
         for (at, estimate) in self.pool.iter().enumerate() {
-            if !self.field.takes(estimate.place as usize, ask) {
-                continue;
-            }
-            let is_hot = estimate.load > threshold;
-            let cost = if is_hot { f64::from(estimate.load) } else { estimate.latency };
-            let is_better = match best {
-                Some((hot, least, _)) => (is_hot, cost) < (hot, least),
-                None => true,
-            };
-            if is_better {
-                best = Some((is_hot, cost, at));
+            let rank = self.rank(estimate);
+            let is_better = best.is_none_or(|(least, _)| rank < least);
+            if is_better && self.field.takes(estimate.place as usize, ask) {
+                best = Some((rank, at));
             }
         }
-        best.map(|(_, _, at)| at)
+        best.map(|(_, at)| at)
     }
 }
 
@@ -170,8 +173,7 @@ impl Schedule for Prequal {
         let age = self.rule.age;
         self.pool.retain(|estimate| ask.now.saturating_sub(estimate.at) < age);
         self.probe(ask);
-        let threshold = self.threshold();
-        let picked = match self.best(ask, threshold) {
+        let picked = match self.best(ask) {
             Some(at) => {
                 self.pool[at].uses += 1;
                 let estimate = self.pool[at];
@@ -182,7 +184,7 @@ impl Schedule for Prequal {
             }
             None => self.field.draw(ask, |draw, _| draw())?,
         };
-        self.drop_one(threshold);
+        self.drop_one();
         let one_more = 256 / self.field.weight(picked).max(1);
         let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == picked);
         same.for_each(|estimate| estimate.load += one_more);
