@@ -247,11 +247,14 @@ impl Schedule for Roundrobin {
         (self.weight, self.position) = (before.weight, before.position);
         let mut reweighed = Vec::new();
         for (place, kept) in kept.iter().enumerate() {
-            let old = kept.map(|kept| kept as usize).filter(|old| before.room.is_active(*old));
-            let Some(old) = old else {
+            let Some(old) = kept.map(|kept| kept as usize) else {
                 continue;
             };
             let weight = std::mem::replace(&mut self.servers[place], before.servers[old]).weight;
+            if !before.room.is_active(old) {
+                self.servers[place].weight = weight;
+                continue;
+            }
             self.room.set_active(place, true);
             self.next_weight += self.servers[place].weight;
             if let Some(queue) = self.servers[place].queue {

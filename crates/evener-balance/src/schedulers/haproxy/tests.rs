@@ -230,6 +230,44 @@ proptest! {
     }
 
     #[test]
+    fn a_new_plan_that_changes_nothing_changes_no_pick((weights, most, events) in story()) {
+        let mut troop = Troop::new(&weights);
+        for (server, most) in troop.servers.iter_mut().zip(&most) {
+            server.limits.most = *most;
+        }
+        let scheduler = Scheduler::HaproxyRoundrobin {};
+        let (mut schedule, mut twin) = (troop.make(&scheduler), troop.make(&scheduler));
+        let (mut leases, mut active) = (vec![0u32; weights.len()], vec![true; weights.len()]);
+        for event in events {
+            match event {
+                Event::Pick(tried) => {
+                    let ask = Ask { tried: &tried, ..Ask::default() };
+                    let picked = schedule.pick(&ask);
+                    prop_assert_eq!(picked, twin.pick(&ask));
+                    if let Some(place) = picked {
+                        leases[place] += 1;
+                        schedule.set_in_flight(place, leases[place]);
+                        twin.set_in_flight(place, leases[place]);
+                    }
+                }
+                Event::End(_) => {}
+                Event::Active(place, on) => {
+                    active[place] = on;
+                    schedule.set_active(place, on);
+                    twin.set_active(place, on);
+                }
+                Event::Weigh(..) => {
+                    schedule = reweighed(&troop, &*schedule, &scheduler);
+                    for (place, active) in active.iter().enumerate() {
+                        schedule.set_active(place, *active);
+                        schedule.set_in_flight(place, leases[place]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_hash_belongs_to_the_nearest_node(
         weights in prop::collection::vec(1u32..4, 1..8),
         down in any::<prop::sample::Index>(),
