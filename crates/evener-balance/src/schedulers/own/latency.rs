@@ -32,14 +32,19 @@ const MOST: f64 = 60_000_000.0;
 impl Latency {
     /// The estimate now; `None` if none was ever made and nothing is under way.
     pub(super) fn now(&self, now: u64, decay: u64) -> Option<f64> {
-        let age = match self.open {
-            0 => 0.0,
-            open => (now as f64 - self.starts as f64 / f64::from(open)).max(0.0) * 1_000.0,
-        };
+        let age = self.age(now);
         let decayed = self.estimate * self.keeps(now, decay);
         match self.is_known {
             true => Some(decayed.max(age)),
             false => (age > 0.0).then_some(age),
+        }
+    }
+
+    /// How long open leases have lasted in the mean.
+    pub(super) fn age(&self, now: u64) -> f64 {
+        match self.open {
+            0 => 0.0,
+            open => (now as f64 - self.starts as f64 / f64::from(open)).max(0.0) * 1_000.0,
         }
     }
 
@@ -62,13 +67,9 @@ impl Latency {
 
     pub(super) fn on_done(&mut self, done: &Done, now: u64, decay: u64) {
         let keeps = self.keeps(now, decay);
-        let took = done.whole as f64;
-        let sample = match done.how {
-            How::Nothing => return,
-            How::Works => took,
-            How::Refuses | How::Fails => took.max(2.0 * self.estimate * keeps).max(FAILURE),
+        let Some(sample) = sample_of(done, self.estimate * keeps) else {
+            return;
         };
-        let sample = sample.min(MOST);
         self.estimate = match self.is_known {
             true if sample < self.estimate => self.estimate * keeps + sample * (1.0 - keeps),
             _ => sample,
@@ -87,6 +88,17 @@ impl Latency {
         let passed = now.saturating_sub(self.at) as f64;
         (-passed / decay.max(1) as f64).exp()
     }
+}
+
+/// What an ended exchange counts as, if as anything.
+pub(super) fn sample_of(done: &Done, estimate: f64) -> Option<f64> {
+    let took = done.whole as f64;
+    let sample = match done.how {
+        How::Nothing => return None,
+        How::Works => took,
+        How::Refuses | How::Fails => took.max(2.0 * estimate).max(FAILURE),
+    };
+    Some(sample.min(MOST))
 }
 
 /// The start of a lease as its mark: the lower bits of its milliseconds, never 0.

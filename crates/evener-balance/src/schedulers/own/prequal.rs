@@ -7,8 +7,10 @@
 //! - A server is hot if its requests in flight are above the `hot` quantile of what was estimated
 //!   lately. Among the cold the least latency is picked; where all are hot, the fewest requests.
 //! - A pick counts as one more in flight in the estimates of its server until they are made anew.
-//! - Estimates are what this balancer knows itself: its leases by weight, and latency as `latency`
-//!   has it. The paper's come from the servers.
+//! - Estimates are what this balancer knows itself; the paper's come from the servers. Load is its
+//!   leases by weight, latency the mean of about ten exchanges, or of the open leases where these
+//!   last longer. What is old tends to the mean of all, so that a server that was slow is asked
+//!   again, though not first.
 //!
 //! Precedent: Wydrowski and others, "Load is not what you should balance: introducing Prequal"
 //! (NSDI 2024), §4.
@@ -22,7 +24,11 @@ use crate::schedule::{Ask, Crew, Done, Schedule};
 /// Hot and cold servers by requests in flight; of the cold ones the fastest.
 pub(crate) struct Prequal {
     field: Field,
+    /// For the age of open leases.
     latencies: Vec<Latency>,
+    means: Vec<Mean>,
+    /// The mean of all.
+    overall: f64,
     rule: Rule,
     /// Oldest first.
     pool: Vec<Estimate>,
@@ -35,6 +41,15 @@ pub(crate) struct Prequal {
     owed: u32,
     drops_worst: bool,
     now: u64,
+}
+
+/// The mean latency of a server.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    micros: f64,
+    /// When it was made; milliseconds.
+    at: u64,
+    is_known: bool,
 }
 
 /// The parameters.
@@ -61,8 +76,10 @@ struct Estimate {
 const RECENT: usize = 64;
 /// After so many it is taken anew.
 const FRESH: usize = 8;
-/// Time in which a latency decays to a third, in milliseconds.
-const DECAY: u64 = 10_000;
+/// Time in which a latency's distance from the mean of all falls to a third, in milliseconds.
+const DECAY: f64 = 3_000.0;
+/// What a new latency moves the mean of its server by, and that of all.
+const MOVES: (f64, f64) = (0.1, 0.01);
 /// Microseconds, for a server that nothing is known of: first to be asked.
 const UNKNOWN: f64 = 1.0;
 
@@ -71,6 +88,8 @@ impl Prequal {
         Prequal {
             field: Field::new(crew),
             latencies: vec![Latency::default(); crew.len()],
+            means: vec![Mean::default(); crew.len()],
+            overall: 0.0,
             rule: Rule { pool: rule.pool.max(2), ..rule },
             pool: Vec::new(),
             recent: Vec::new(),
@@ -96,7 +115,7 @@ impl Prequal {
 
     fn estimate(&mut self, place: usize, now: u64) {
         let load = self.field.leases(place).saturating_mul(256) / self.field.weight(place).max(1);
-        let latency = self.latencies[place].now(now, DECAY).unwrap_or(UNKNOWN);
+        let latency = self.latency(place, now).max(self.latencies[place].age(now));
         if self.pool.len() >= self.rule.pool as usize {
             self.pool.remove(0);
         }
@@ -109,6 +128,15 @@ impl Prequal {
         if self.recent.len() < RECENT || self.recent_at.is_multiple_of(FRESH) {
             self.threshold = self.quantile();
         }
+    }
+
+    fn latency(&self, place: usize, now: u64) -> f64 {
+        let mean = &self.means[place];
+        if !mean.is_known {
+            return UNKNOWN;
+        }
+        let keeps = (-(now.saturating_sub(mean.at) as f64) / DECAY).exp();
+        self.overall + (mean.micros - self.overall) * keeps
     }
 
     fn quantile(&self) -> u32 {
@@ -220,7 +248,15 @@ impl Schedule for Prequal {
     }
 
     fn on_done(&mut self, place: usize, done: &Done, now: u64) {
-        self.latencies[place].on_done(done, now, DECAY);
+        let before = self.latency(place, now);
+        let Some(sample) = latency::sample_of(done, before) else {
+            return;
+        };
+        let is_known = std::mem::replace(&mut self.means[place].is_known, true);
+        self.means[place].at = now;
+        self.means[place].micros =
+            if is_known { before + MOVES.0 * (sample - before) } else { sample };
+        self.overall += if self.overall > 0.0 { MOVES.1 * (sample - self.overall) } else { sample };
     }
 
     fn stir(&mut self, seed: u64) {
@@ -230,9 +266,10 @@ impl Schedule for Prequal {
     fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
         if let Some(before) = before.downcast_ref::<Prequal>() {
             self.now = before.now;
-            for (latency, kept) in self.latencies.iter_mut().zip(kept) {
+            self.overall = before.overall;
+            for (mean, kept) in self.means.iter_mut().zip(kept) {
                 if let Some(kept) = kept {
-                    *latency = before.latencies[*kept as usize].without_leases();
+                    *mean = before.means[*kept as usize];
                 }
             }
         }
