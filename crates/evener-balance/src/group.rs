@@ -194,7 +194,8 @@ impl Group {
             let how = outcome.how();
             let answered = matches!(how, How::Works | How::Refuses);
             let head = timing.head.or(answered.then_some(timing.whole));
-            let done = Done { how, head, whole: timing.whole, headed: lease.is_headed() };
+            let (headed, mark) = (lease.is_headed(), lease.mark());
+            let done = Done { how, head, whole: timing.whole, headed, mark };
             lease.roster().on_done(lease.index(), &done, now);
         }
         match outcome.verdict() {

@@ -52,6 +52,10 @@ impl Lease {
         !self.headed.swap(true, Ordering::Relaxed)
     }
 
+    pub(crate) fn mark(&self) -> u32 {
+        self.mark
+    }
+
     pub(crate) fn is_headed(&self) -> bool {
         self.headed.load(Ordering::Relaxed)
     }

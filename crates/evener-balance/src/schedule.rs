@@ -121,6 +121,8 @@ pub(crate) struct Done {
     pub(crate) whole: u64,
     /// Whether [`Schedule::on_head`] was called for it.
     pub(crate) headed: bool,
+    /// The mark of its lease.
+    pub(crate) mark: u32,
 }
 
 /// What an ended exchange says of its server's speed.

@@ -5,6 +5,7 @@
 //! - What a server is in a hash is its id, so that a new address keeps its keys.
 //! - A request without key and client is drawn a hash.
 
+mod at_load;
 mod bounded_hash;
 mod field;
 mod latency;

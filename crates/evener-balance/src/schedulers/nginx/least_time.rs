@@ -268,7 +268,7 @@ mod tests {
                     Event::Done(place, took, works) if scan.leases[place] > 0 => {
                         let how = if works { How::Works } else { How::Fails };
                         let whole = took * 1_000;
-                        let done = Done { how, head: Some(whole / 2), whole, headed: took % 2 == 0 };
+                        let done = Done { how, head: Some(whole / 2), whole, headed: took % 2 == 0, mark: 0 };
                         least.on_done(place, &done, now);
                         scan.times.on_done(place, &done, now);
                         scan.leases[place] -= 1;
@@ -287,7 +287,7 @@ mod tests {
 
     fn done(took: u64) -> Done {
         let whole = took * 1_000;
-        Done { how: How::Works, head: Some(whole), whole, headed: false }
+        Done { how: How::Works, head: Some(whole), whole, headed: false, mark: 0 }
     }
 
     #[test]

@@ -169,6 +169,7 @@ mod tests {
             head: Some(micros),
             whole: micros,
             headed: false,
+            mark: 0,
         };
         random.on_done(0, &done(900_000), 1);
         random.on_done(1, &done(90_000), 1);

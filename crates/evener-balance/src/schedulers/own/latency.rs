@@ -59,10 +59,8 @@ impl Latency {
 
     /// A lease that began then ended.
     pub(super) fn on_end(&mut self, began: u64) {
-        if self.open > 0 {
-            self.open -= 1;
-            self.starts = self.starts.saturating_sub(began);
-        }
+        self.open = self.open.saturating_sub(1);
+        self.starts = if self.open > 0 { self.starts.saturating_sub(began) } else { 0 };
     }
 
     pub(super) fn on_done(&mut self, done: &Done, now: u64, decay: u64) {
@@ -101,15 +99,21 @@ pub(super) fn sample_of(done: &Done, estimate: f64) -> Option<f64> {
     Some(sample.min(MOST))
 }
 
-/// The start of a lease as its mark: the lower bits of its milliseconds, never 0.
-pub(super) fn mark_of(now: u64) -> u32 {
-    (now as u32) | 1
+/// The start of a lease and a step of load (below 8) as its mark: the lower 28 bits of its
+/// milliseconds, never 0.
+pub(super) fn mark_of(now: u64, load: u32) -> u32 {
+    ((now as u32) << 4) | ((load & 7) << 1) | 1
 }
 
-/// The start that a mark means, in the 49 days up to now; to two milliseconds.
+/// The start that a mark means, in the 3 days up to now.
 pub(super) fn began(mark: u32, now: u64) -> Option<u64> {
-    let since = (mark_of(now)).wrapping_sub(mark);
+    let since = ((now as u32) << 4).wrapping_sub(mark & !15) >> 4;
     (mark != 0).then(|| now.saturating_sub(since.into()))
+}
+
+/// The step of load that a mark means.
+pub(super) fn load_of(mark: u32) -> Option<u32> {
+    (mark != 0).then_some((mark >> 1) & 7)
 }
 
 #[cfg(test)]
@@ -117,7 +121,7 @@ mod tests {
     use super::*;
 
     fn done(how: How, whole: u64) -> Done {
-        Done { how, head: None, whole, headed: false }
+        Done { how, head: None, whole, headed: false, mark: 0 }
     }
 
     #[test]
@@ -144,5 +148,14 @@ mod tests {
         assert_eq!(silent.now(3_000, 10_000), Some(2_000_000.0));
         silent.on_end(1_000);
         assert!(silent.now(3_000, 10_000).unwrap() < 1_000.0);
+    }
+
+    #[test]
+    fn a_mark_is_the_millisecond_a_lease_began_in() {
+        for (start, now) in [(0, 0), (1, 2), (7, 7), (6, 9), (1 << 40, (1 << 40) + 86_400_001)] {
+            assert_eq!(began(mark_of(start, 5), now), Some(start));
+            assert_eq!(load_of(mark_of(start, 5)), Some(5));
+        }
+        assert_eq!(began(0, 5), None, "a lease of another plan");
     }
 }

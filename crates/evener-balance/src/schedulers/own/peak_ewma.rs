@@ -61,7 +61,7 @@ impl Schedule for PeakEwma {
     }
 
     fn mark(&self) -> u32 {
-        latency::mark_of(self.now)
+        latency::mark_of(self.now, 0)
     }
 
     fn set_active(&mut self, place: usize, active: bool) {

@@ -8,15 +8,14 @@
 //!   lately. Among the cold the least latency is picked; where all are hot, the fewest requests.
 //! - A pick counts as one more in flight in the estimates of its server until they are made anew.
 //! - Estimates are what this balancer knows itself; the paper's come from the servers. Load is its
-//!   leases by weight, latency the mean of about ten exchanges, or of the open leases where these
-//!   last longer. What is old tends to the mean of all, so that a server that was slow is asked
-//!   again, though not first.
+//!   leases by weight, latency as `at_load` has it, or the age of open leases where that is more.
 //!
 //! Precedent: Wydrowski and others, "Load is not what you should balance: introducing Prequal"
 //! (NSDI 2024), §4.
 
 use std::any::Any;
 
+use super::at_load::{AtLoad, step_of};
 use super::field::Field;
 use super::latency::{self, Latency};
 use crate::schedule::{Ask, Crew, Done, Schedule};
@@ -26,9 +25,9 @@ pub(crate) struct Prequal {
     field: Field,
     /// For the age of open leases.
     latencies: Vec<Latency>,
-    means: Vec<Mean>,
-    /// The mean of all.
-    overall: f64,
+    at_load: AtLoad,
+    /// Load and time of the last pick.
+    load: u32,
     rule: Rule,
     /// Oldest first.
     pool: Vec<Estimate>,
@@ -41,15 +40,6 @@ pub(crate) struct Prequal {
     owed: u32,
     drops_worst: bool,
     now: u64,
-}
-
-/// The mean latency of a server.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    micros: f64,
-    /// When it was made; milliseconds.
-    at: u64,
-    is_known: bool,
 }
 
 /// The parameters.
@@ -76,11 +66,7 @@ struct Estimate {
 const RECENT: usize = 64;
 /// After so many it is taken anew.
 const FRESH: usize = 8;
-/// Time in which a latency's distance from the mean of all falls to a third, in milliseconds.
-const DECAY: f64 = 3_000.0;
-/// What a new latency moves the mean of its server by, and that of all.
-const MOVES: (f64, f64) = (0.1, 0.01);
-/// Microseconds, for a server that nothing is known of: first to be asked.
+/// Microseconds, while nothing is known of any server.
 const UNKNOWN: f64 = 1.0;
 
 impl Prequal {
@@ -88,8 +74,8 @@ impl Prequal {
         Prequal {
             field: Field::new(crew),
             latencies: vec![Latency::default(); crew.len()],
-            means: vec![Mean::default(); crew.len()],
-            overall: 0.0,
+            at_load: AtLoad::new(crew.len()),
+            load: 0,
             rule: Rule { pool: rule.pool.max(2), ..rule },
             pool: Vec::new(),
             recent: Vec::new(),
@@ -115,7 +101,7 @@ impl Prequal {
 
     fn estimate(&mut self, place: usize, now: u64) {
         let load = self.field.leases(place).saturating_mul(256) / self.field.weight(place).max(1);
-        let latency = self.latency(place, now).max(self.latencies[place].age(now));
+        let latency = self.latency(place, self.field.leases(place), now);
         if self.pool.len() >= self.rule.pool as usize {
             self.pool.remove(0);
         }
@@ -130,13 +116,9 @@ impl Prequal {
         }
     }
 
-    fn latency(&self, place: usize, now: u64) -> f64 {
-        let mean = &self.means[place];
-        if !mean.is_known {
-            return UNKNOWN;
-        }
-        let keeps = (-(now.saturating_sub(mean.at) as f64) / DECAY).exp();
-        self.overall + (mean.micros - self.overall) * keeps
+    fn latency(&self, place: usize, leases: u32, now: u64) -> f64 {
+        let known = self.at_load.estimate(place, leases, now);
+        known.unwrap_or(UNKNOWN).max(self.latencies[place].age(now))
     }
 
     fn quantile(&self) -> u32 {
@@ -158,6 +140,17 @@ impl Prequal {
             true => (2.0 / gained).ceil() as u32,
             false => u32::MAX,
         }
+    }
+
+    /// The estimates of a server that was picked know it.
+    fn note_one_more(&mut self, place: usize) {
+        let latency = self.latency(place, self.load + 1, self.now);
+        let load = 256 / self.field.weight(place).max(1);
+        let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == place);
+        same.for_each(|estimate| {
+            estimate.load += load;
+            estimate.latency = latency;
+        });
     }
 
     fn drop_one(&mut self) {
@@ -213,16 +206,15 @@ impl Schedule for Prequal {
             None => self.field.draw(ask, |draw, _| draw())?,
         };
         self.drop_one();
-        let one_more = 256 / self.field.weight(picked).max(1);
-        let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == picked);
-        same.for_each(|estimate| estimate.load += one_more);
         self.latencies[picked].on_pick(ask.now);
         self.now = ask.now;
+        self.load = self.field.leases(picked);
+        self.note_one_more(picked);
         Some(picked)
     }
 
     fn mark(&self) -> u32 {
-        latency::mark_of(self.now)
+        latency::mark_of(self.now, step_of(self.load))
     }
 
     fn set_active(&mut self, place: usize, active: bool) {
@@ -248,15 +240,14 @@ impl Schedule for Prequal {
     }
 
     fn on_done(&mut self, place: usize, done: &Done, now: u64) {
-        let before = self.latency(place, now);
-        let Some(sample) = latency::sample_of(done, before) else {
+        let (Some(began_at), leases) = (latency::load_of(done.mark), self.field.leases(place))
+        else {
             return;
         };
-        let is_known = std::mem::replace(&mut self.means[place].is_known, true);
-        self.means[place].at = now;
-        self.means[place].micros =
-            if is_known { before + MOVES.0 * (sample - before) } else { sample };
-        self.overall += if self.overall > 0.0 { MOVES.1 * (sample - self.overall) } else { sample };
+        let before = self.at_load.estimate(place, leases, now).unwrap_or(0.0);
+        if let Some(sample) = latency::sample_of(done, before) {
+            self.at_load.learn(place, began_at, sample, now);
+        }
     }
 
     fn stir(&mut self, seed: u64) {
@@ -266,12 +257,7 @@ impl Schedule for Prequal {
     fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
         if let Some(before) = before.downcast_ref::<Prequal>() {
             self.now = before.now;
-            self.overall = before.overall;
-            for (mean, kept) in self.means.iter_mut().zip(kept) {
-                if let Some(kept) = kept {
-                    *mean = before.means[*kept as usize];
-                }
-            }
+            self.at_load.inherit(&before.at_load, kept);
         }
     }
 }
