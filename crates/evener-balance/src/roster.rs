@@ -29,6 +29,8 @@ const WITHIN: u64 = 10_000;
 /// The servers of a pool under one plan.
 pub(crate) struct Roster {
     scheduler: Scheduler,
+    /// The window that failures are counted in.
+    within: u64,
     seats: Vec<Seat>,
     tiers: Vec<Tier>,
     by_id: BTreeMap<Box<str>, u32>,
@@ -125,6 +127,7 @@ impl Roster {
         let rule = tiers.first().map_or(KeyRule::Nothing, |tier| tier.line().schedule.key_rule());
         let mut roster = Roster {
             scheduler: pool.scheduler.clone(),
+            within: within(pool),
             by_id: by_id.collect(),
             rule,
             counts_leases: tiers.iter().any(|tier| tier.line().schedule.counts_leases()),
@@ -154,6 +157,7 @@ impl Roster {
                 && seat.limits == server.limits
         };
         self.scheduler == pool.scheduler
+            && self.within == within(pool)
             && self.seats.len() == pool.servers.len()
             && self.seats.iter().zip(&pool.servers).all(same)
     }
@@ -408,6 +412,10 @@ impl Line {
     }
 }
 
+fn within(pool: &Pool) -> u64 {
+    pool.passive.as_ref().map_or(WITHIN, |passive| passive.within)
+}
+
 fn seat(pool: &Pool, states: Vec<Arc<ServerState>>, house: &House) -> (Vec<Seat>, Vec<Tier>) {
     let mut numbers: Vec<u32> = pool.servers.iter().map(|server| server.tier).collect();
     numbers.sort_unstable();
@@ -440,7 +448,7 @@ impl Tier {
         let crew = Crew {
             servers: seats.iter().map(|index| &pool.servers[*index as usize]).collect(),
             numbers: seats.iter().map(number).collect(),
-            within: pool.passive.as_ref().map_or(WITHIN, |passive| passive.within),
+            within: within(pool),
             seed,
         };
         let line = Line {
