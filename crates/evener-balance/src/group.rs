@@ -22,7 +22,7 @@ use crate::health::{Health, Rules, Transition};
 use crate::lease::Lease;
 use crate::outcome::{Cause, Outcome, Verdict};
 use crate::request::{Request, Unknown};
-use crate::roster::{House, Picked, Roster};
+use crate::roster::{House, Picked, Roster, Seat};
 use crate::schedule::{Done, How};
 use crate::server::{ServerState, Standing};
 use crate::tried::Tried;
@@ -65,6 +65,10 @@ pub enum NoServer {
     /// Those that take traffic were all tried.
     #[error("every server that takes traffic was tried")]
     AllTried,
+    /// Some take traffic, but none has room, or none is one that the scheduler would use for this
+    /// request (IPVS's hashes without fallback).
+    #[error("no server has room for the request")]
+    NoRoom,
 }
 
 impl Group {
@@ -162,7 +166,7 @@ impl Group {
             self.open_trials(now);
         }
         let Some(Picked { index, was_trial, mark }) = self.roster.pick(request, tried, now) else {
-            return Err(self.why_none());
+            return Err(self.why_none(tried));
         };
         let lease = Lease::of_begun(self.roster.clone(), index, mark, now);
         let state = self.roster.state(index);
@@ -334,13 +338,16 @@ impl Group {
         }
     }
 
-    fn why_none(&self) -> NoServer {
-        let takes =
-            |seat: &crate::roster::Seat| seat.weight > 0 && seat.state.standing() != Standing::Out;
-        match self.roster.seats() {
-            [] => NoServer::Empty,
-            seats if seats.iter().any(takes) => NoServer::AllTried,
-            _ => NoServer::NoneUp,
+    fn why_none(&self, tried: &Tried) -> NoServer {
+        let takes = |seat: &Seat| seat.weight > 0 && seat.state.standing() != Standing::Out;
+        let seats = self.roster.seats();
+        let mut taking = seats.iter().enumerate().filter(|(_, seat)| takes(seat)).peekable();
+        if taking.peek().is_none() {
+            return if seats.is_empty() { NoServer::Empty } else { NoServer::NoneUp };
+        }
+        match taking.all(|(index, _)| tried.contains(index)) {
+            true => NoServer::AllTried,
+            false => NoServer::NoRoom,
         }
     }
 }
