@@ -1,4 +1,4 @@
-//! What a pick costs: `cargo run --release -p evener-balance --example pick_cost`.
+//! What a pick costs: `cargo run --release -p evener-balance --example pick_cost [NAME]`.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -8,35 +8,62 @@
 #[path = "../tests/pools/mod.rs"]
 mod pools;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use evener_balance::{Birth, Group, Lease, Outcome, Tried};
+use evener_balance::{Birth, Group, Lease, Outcome, Request, Tried};
 use evener_plan::{Readmit, Scheduler};
+use pools::schedulers::all;
 
 const OK: Outcome = Outcome::Answered { status: 200 };
 
 fn main() {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
     println!("ns per pick with its report and its lease's end, 64 leases held");
-    let schedulers = [Scheduler::NginxRoundRobin {}, Scheduler::NginxLeastConn {}];
-    for scheduler in schedulers {
-        for servers in [10, 100, 10_000] {
-            for (words, weigh) in WEIGHTS {
-                let group = group(&scheduler, servers, weigh);
-                let picks = 20_000_000 / servers.max(100);
-                println!("{scheduler:?} {servers:>6} {words}: {:.0}", cost(&group, picks));
-                if servers == 10 {
-                    println!("  with 2 threads: {:.0}", contended(group, picks));
-                }
-            }
+    println!("{:32} {:>8} {:>8} {:>8} {:>8}", "servers", 10, "2 threads", 100, 10_000);
+    for (name, scheduler) in all().iter().filter(|(name, _)| name.contains(&wanted)) {
+        for (words, weigh) in WEIGHTS {
+            let cost_of = |servers: usize| {
+                let group = group(scheduler, servers, weigh);
+                cost(&group, 2_000_000 / servers.max(10))
+            };
+            let two = contended(group(scheduler, 10, weigh), 100_000);
+            let (few, some, many) = (cost_of(10), cost_of(100), cost_of(10_000));
+            println!("{:32} {few:8.0} {two:8.0} {some:8.0} {many:8.0}", format!("{name} {words}"));
         }
     }
 }
 
 type Weigh = fn(usize) -> u32;
 
-const WEIGHTS: [(&str, Weigh); 2] =
-    [("equal weights", |_| 1), ("weights 1 to 100", |i| 1 + (i as u32 * 7919) % 100)];
+const WEIGHTS: [(&str, Weigh); 2] = [("", |_| 1), ("1-9", |i| 1 + (i as u32 * 7919) % 9)];
+
+/// A request with all that a scheduler may ask.
+struct Asked(u32);
+
+impl Request for Asked {
+    fn client(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(self.0 & 0x3ff)), 1_024))
+    }
+
+    fn local(&self) -> Option<IpAddr> {
+        Some(IpAddr::V4(Ipv4Addr::from_bits(self.0 & 0x3ff)))
+    }
+
+    fn target(&self) -> Option<&[u8]> {
+        const TARGETS: [&[u8]; 4] = [b"/a/b?k=1", b"/c?k=22", b"/?k=333", b"/d/e/f?k=4444"];
+        Some(TARGETS[self.0 as usize % 4])
+    }
+
+    fn header(&self, _name: &str) -> Option<&[u8]> {
+        Some(b"www.example.com")
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.target()
+    }
+}
 
 fn group(scheduler: &Scheduler, servers: usize, weigh: Weigh) -> Group {
     let weights: Vec<u32> = (0..servers).map(weigh).collect();
@@ -48,12 +75,19 @@ fn group(scheduler: &Scheduler, servers: usize, weigh: Weigh) -> Group {
 
 fn cost(group: &Group, picks: usize) -> f64 {
     let tried = Tried::new();
-    let pick = || group.pick(&tried, 1).expect("all are up");
-    let mut held: Vec<Lease> = (0..64).map(|_| pick()).collect();
+    let pick = |i: usize| {
+        let asked = Asked((i as u32).wrapping_mul(2_654_435_761));
+        group.pick_for(&asked, &tried, 1 + i as u64 / 1_000).ok()
+    };
+    let mut held: Vec<Option<Lease>> = (0..64).map(pick).collect();
     let start = Instant::now();
     for i in 0..picks {
-        let lease = pick();
-        group.report(&lease, OK, 1);
+        // The one before goes first, as where connections are few.
+        held[i % 64] = None;
+        let lease = pick(i);
+        if let Some(lease) = &lease {
+            group.report(lease, OK, 1 + i as u64 / 1_000);
+        }
         held[i % 64] = lease;
     }
     start.elapsed().as_nanos() as f64 / picks as f64

@@ -17,10 +17,13 @@ use std::sync::atomic::Ordering;
 
 use evener_plan::{Admin, HealthState, Initial, Pool};
 
+use crate::hashes::xxh64;
 use crate::health::{Health, Rules, Transition};
 use crate::lease::Lease;
 use crate::outcome::{Cause, Outcome, Verdict};
-use crate::roster::{House, Picked, Roster};
+use crate::request::{Request, Unknown};
+use crate::roster::{House, Picked, Roster, Seat};
+use crate::schedule::{Done, How};
 use crate::server::{ServerState, Standing};
 use crate::tried::Tried;
 
@@ -40,6 +43,15 @@ pub enum Birth {
     Reload,
 }
 
+/// How long an exchange took, in microseconds from the pick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timing {
+    /// To the head of the answer, if one came and its time is known.
+    pub head: Option<u64>,
+    /// To the end of the exchange.
+    pub whole: u64,
+}
+
 /// Why nobody was picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -53,6 +65,10 @@ pub enum NoServer {
     /// Those that take traffic were all tried.
     #[error("every server that takes traffic was tried")]
     AllTried,
+    /// Some take traffic, but none has room, or none is one that the scheduler would use for this
+    /// request (IPVS's hashes without fallback).
+    #[error("no server has room for the request")]
+    NoRoom,
 }
 
 impl Group {
@@ -66,7 +82,10 @@ impl Group {
         let roster = match stay {
             Some(roster) => roster.clone(),
             None => {
-                let house = before.map_or_else(House::new, |roster| roster.house().clone());
+                let house = before.map_or_else(
+                    || House::new(seed_of(pool, now)),
+                    |roster| roster.house().clone(),
+                );
                 let states = states(pool, &rules, before.map(|roster| &**roster), birth, now);
                 Roster::new(pool, states, house, before.map(|roster| &**roster))
             }
@@ -124,19 +143,32 @@ impl Group {
         self.roster.up()
     }
 
-    /// Picks a server that was not tried: in the lowest tier that has one, by the pool's
-    /// scheduler.
+    /// Picks for a request of which nothing is known: see [`Group::pick_for`].
     ///
     /// # Errors
     /// [`NoServer`] says why there is none.
     pub fn pick(&self, tried: &Tried, now: u64) -> Result<Lease, NoServer> {
+        self.pick_for(&Unknown, tried, now)
+    }
+
+    /// Picks a server that was not tried: in the lowest tier that has one, by the pool's
+    /// scheduler, which asks the request what it needs.
+    ///
+    /// # Errors
+    /// [`NoServer`] says why there is none.
+    pub fn pick_for(
+        &self,
+        request: &dyn Request,
+        tried: &Tried,
+        now: u64,
+    ) -> Result<Lease, NoServer> {
         if now >= self.roster.house().next_trial.load(Ordering::Relaxed) {
             self.open_trials(now);
         }
-        let Some(Picked { index, was_trial }) = self.roster.pick(tried) else {
-            return Err(self.why_none());
+        let Some(Picked { index, was_trial, mark }) = self.roster.pick(request, tried, now) else {
+            return Err(self.why_none(tried));
         };
-        let lease = Lease::of_begun(self.roster.clone(), index);
+        let lease = Lease::of_begun(self.roster.clone(), index, mark, now);
         let state = self.roster.state(index);
         if was_trial || state.is_watched() {
             state.change(|health| health.on_pick(&self.rules, now));
@@ -150,6 +182,26 @@ impl Group {
     /// How the try that a lease was for has ended (or is certain to end). Call it once per lease,
     /// before the lease is dropped.
     pub fn report(&self, lease: &Lease, outcome: Outcome, now: u64) -> Option<Transition> {
+        let whole = now.saturating_sub(lease.begun()) * 1_000;
+        self.report_timed(lease, outcome, Timing { head: None, whole }, now)
+    }
+
+    /// [`Group::report`] with times finer than `now`, for schedulers that go by them.
+    pub fn report_timed(
+        &self,
+        lease: &Lease,
+        outcome: Outcome,
+        timing: Timing,
+        now: u64,
+    ) -> Option<Transition> {
+        if lease.roster().times() {
+            let how = outcome.how();
+            let answered = matches!(how, How::Works | How::Refuses);
+            let head = timing.head.or(answered.then_some(timing.whole));
+            let (headed, mark) = (lease.is_headed(), lease.mark());
+            let done = Done { how, head, whole: timing.whole, headed, mark };
+            lease.roster().on_done(lease.index(), &done, now);
+        }
         match outcome.verdict() {
             Verdict::Nothing => None,
             Verdict::Works if !lease.server().is_watched() => None,
@@ -158,6 +210,20 @@ impl Group {
             }),
             Verdict::Fails(cause) => self.on_failure(lease, cause, now),
         }
+    }
+
+    /// The head of an answer came, so many microseconds after the pick. Only
+    /// `nginx/least_time` with `measure: header` and `inflight` has a use for it before the end.
+    pub fn on_head(&self, lease: &Lease, micros: u64, now: u64) {
+        if lease.roster().times() && lease.note_head() {
+            lease.roster().on_head(lease.index(), micros, now);
+        }
+    }
+
+    /// Schedulers that draw lots draw from this seed from now on; give each process one of its
+    /// own. Until then it is made of the pool's name and the time of its birth.
+    pub fn stir(&self, seed: u64) {
+        self.roster.stir(seed);
     }
 
     /// A result of the pool's check with index `check`; an error says what was wrong.
@@ -272,13 +338,16 @@ impl Group {
         }
     }
 
-    fn why_none(&self) -> NoServer {
-        let takes =
-            |seat: &crate::roster::Seat| seat.weight > 0 && seat.state.standing() != Standing::Out;
-        match self.roster.seats() {
-            [] => NoServer::Empty,
-            seats if seats.iter().any(takes) => NoServer::AllTried,
-            _ => NoServer::NoneUp,
+    fn why_none(&self, tried: &Tried) -> NoServer {
+        let takes = |seat: &Seat| seat.weight > 0 && seat.state.standing() != Standing::Out;
+        let seats = self.roster.seats();
+        let mut taking = seats.iter().enumerate().filter(|(_, seat)| takes(seat)).peekable();
+        if taking.peek().is_none() {
+            return if seats.is_empty() { NoServer::Empty } else { NoServer::NoneUp };
+        }
+        match taking.all(|(index, _)| tried.contains(index)) {
+            true => NoServer::AllTried,
+            false => NoServer::NoRoom,
         }
     }
 }
@@ -291,6 +360,10 @@ impl fmt::Debug for Group {
             .field("up", &self.counts_up())
             .finish()
     }
+}
+
+fn seed_of(pool: &Pool, now: u64) -> u64 {
+    xxh64(pool.name.as_bytes(), now)
 }
 
 /// The states of the pool's servers: those that stay, and new ones.

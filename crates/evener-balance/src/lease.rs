@@ -5,6 +5,7 @@
 //! - A lease keeps its server alive, also when a later plan no longer has it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::roster::Roster;
 use crate::server::ServerState;
@@ -14,12 +15,22 @@ use crate::server::ServerState;
 pub struct Lease {
     roster: Arc<Roster>,
     index: u32,
+    /// The scheduler's word for it.
+    mark: u32,
+    begun: u64,
+    /// The scheduler heard that the head of the answer came.
+    headed: AtomicBool,
 }
 
 impl Lease {
-    /// Of a server whose in-flight count has been raised for it.
-    pub(crate) fn of_begun(roster: Arc<Roster>, index: usize) -> Lease {
-        Lease { roster, index: index as u32 }
+    /// Of a server whose in-flight count has been raised for it at `now`.
+    pub(crate) fn of_begun(roster: Arc<Roster>, index: usize, mark: u32, now: u64) -> Lease {
+        Lease { roster, index: index as u32, mark, begun: now, headed: AtomicBool::new(false) }
+    }
+
+    /// When it began, in monotonic milliseconds.
+    pub fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// Index of the server in its group, which is its index in the plan's pool.
@@ -35,11 +46,24 @@ impl Lease {
     pub(crate) fn roster(&self) -> &Arc<Roster> {
         &self.roster
     }
+
+    /// Notes that the head came; true the first time.
+    pub(crate) fn note_head(&self) -> bool {
+        !self.headed.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn mark(&self) -> u32 {
+        self.mark
+    }
+
+    pub(crate) fn is_headed(&self) -> bool {
+        self.headed.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.roster.end(self.index());
+        self.roster.end(self.index(), self.mark);
     }
 }
 

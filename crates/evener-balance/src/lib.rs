@@ -12,19 +12,25 @@
 
 #![forbid(unsafe_code)]
 
+mod dice;
 mod group;
+mod hashes;
 pub mod health;
+mod key;
 mod lease;
 mod outcome;
+mod request;
 mod roster;
 mod schedule;
 mod schedulers;
 mod server;
+mod structures;
 mod tried;
 
-pub use group::{Birth, Facts, Group, NoServer, Seed};
+pub use group::{Birth, Facts, Group, NoServer, Seed, Timing};
 pub use health::{Reason, State, Transition};
 pub use lease::Lease;
 pub use outcome::{Cause, Outcome};
+pub use request::{Request, Unknown};
 pub use server::ServerState;
 pub use tried::Tried;

@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use crate::schedule::How;
+
 /// How one try at one server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,6 +81,20 @@ impl Outcome {
             | Outcome::StaleReuse
             | Outcome::ClientGone
             | Outcome::Local => Verdict::Nothing,
+        }
+    }
+}
+
+impl Outcome {
+    /// What it says of the server's speed: an answer that says it cannot is none, else a server
+    /// that fails fast would be the fastest.
+    pub(crate) fn how(self) -> How {
+        match (self, self.verdict()) {
+            (Outcome::Answered { status: 500.. }, _) => How::Refuses,
+            (_, Verdict::Fails(_)) => How::Fails,
+            (_, Verdict::Works) => How::Works,
+            (Outcome::AnswerCut | Outcome::AnswerStalled, _) => How::Fails,
+            _ => How::Nothing,
         }
     }
 }

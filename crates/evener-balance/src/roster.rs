@@ -14,19 +14,29 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use evener_plan::{Pool, Scheduler};
+use evener_plan::{Limits, Pool, Scheduler};
 
-use crate::schedule::{Position, Schedule, make};
+use crate::dice::mix;
+use crate::key::KeyRule;
+use crate::request::Request;
+use crate::schedule::{Ask, Crew, Done, Position, Schedule, make};
 use crate::server::{ServerState, Standing};
 use crate::tried::Tried;
+
+/// The window of failures where none is set: nginx's `fail_timeout`.
+const WITHIN: u64 = 10_000;
 
 /// The servers of a pool under one plan.
 pub(crate) struct Roster {
     scheduler: Scheduler,
+    /// The window that failures are counted in.
+    within: u64,
     seats: Vec<Seat>,
     tiers: Vec<Tier>,
     by_id: BTreeMap<Box<str>, u32>,
+    rule: KeyRule,
     counts_leases: bool,
+    times: bool,
     house: Arc<House>,
 }
 
@@ -38,11 +48,14 @@ pub(crate) struct House {
     deciding: Mutex<()>,
     /// When the next ejected server may have its trial; `u64::MAX` is none.
     pub(crate) next_trial: AtomicU64,
+    /// Where random numbers come from.
+    seed: AtomicU64,
 }
 
 pub(crate) struct Seat {
     pub(crate) state: Arc<ServerState>,
     pub(crate) weight: u32,
+    limits: Limits,
     pub(crate) tier_number: u32,
     tier: u32,
     place: u32,
@@ -66,15 +79,18 @@ struct Line {
 pub(crate) struct Picked {
     pub(crate) index: usize,
     pub(crate) was_trial: bool,
+    /// The scheduler's word for the lease.
+    pub(crate) mark: u32,
 }
 
 impl House {
-    pub(crate) fn new() -> Arc<House> {
+    pub(crate) fn new(seed: u64) -> Arc<House> {
         Arc::new(House {
             living: AtomicUsize::new(0),
             rosters: Mutex::new(Vec::new()),
             deciding: Mutex::new(()),
             next_trial: AtomicU64::new(u64::MAX),
+            seed: AtomicU64::new(seed),
         })
     }
 
@@ -84,6 +100,11 @@ impl House {
 
     fn rosters(&self) -> MutexGuard<'_, Vec<Weak<Roster>>> {
         self.rosters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A seed for the tier in this row.
+    fn seed_of(&self, tier: usize) -> u64 {
+        mix(self.seed.load(Ordering::Relaxed) ^ mix(tier as u64 + 1))
     }
 
     fn is_shared(&self) -> bool {
@@ -100,13 +121,17 @@ impl Roster {
         house: Arc<House>,
         previous: Option<&Roster>,
     ) -> Arc<Roster> {
-        let (seats, tiers) = seat(pool, states);
+        let (seats, tiers) = seat(pool, states, &house);
         let by_id = (0..).zip(&seats);
         let by_id = by_id.map(|(index, seat)| (seat.state.id().into(), index));
+        let rule = tiers.first().map_or(KeyRule::Nothing, |tier| tier.line().schedule.key_rule());
         let mut roster = Roster {
             scheduler: pool.scheduler.clone(),
+            within: within(pool),
             by_id: by_id.collect(),
+            rule,
             counts_leases: tiers.iter().any(|tier| tier.line().schedule.counts_leases()),
+            times: tiers.iter().any(|tier| tier.line().schedule.times()),
             seats,
             tiers,
             house: house.clone(),
@@ -118,7 +143,7 @@ impl Roster {
         // Registered before the states are read: what changes meanwhile is heard or read.
         house.rosters().push(Arc::downgrade(&roster));
         house.living.fetch_add(1, Ordering::AcqRel);
-        (0..roster.seats.len()).for_each(|index| roster.refresh(index));
+        (0..roster.seats.len()).for_each(|index| roster.tell(index));
         roster
     }
 
@@ -129,8 +154,10 @@ impl Roster {
                 && **seat.state.address() == *server.address
                 && seat.weight == server.weight
                 && seat.tier_number == server.tier
+                && seat.limits == server.limits
         };
         self.scheduler == pool.scheduler
+            && self.within == within(pool)
             && self.seats.len() == pool.servers.len()
             && self.seats.iter().zip(&pool.servers).all(same)
     }
@@ -152,13 +179,15 @@ impl Roster {
     }
 
     /// Picks in the lowest tier that has someone, and raises the in-flight count.
-    pub(crate) fn pick(&self, tried: &Tried) -> Option<Picked> {
-        self.tiers.iter().enumerate().find_map(|(number, tier)| self.pick_in(number, tier, tried))
+    pub(crate) fn pick(&self, request: &dyn Request, tried: &Tried, now: u64) -> Option<Picked> {
+        let ask = Ask { tried: &[], key: self.rule.of(request), now };
+        let mut tiers = self.tiers.iter().enumerate();
+        tiers.find_map(|(number, tier)| self.pick_in(number, tier, tried, ask))
     }
 
-    fn pick_in(&self, number: usize, tier: &Tier, tried: &Tried) -> Option<Picked> {
+    fn pick_in(&self, number: usize, tier: &Tier, tried: &Tried, ask: Ask<'_>) -> Option<Picked> {
         if tried.is_empty() {
-            return self.pick_besides(tier, &[]);
+            return self.pick_besides(tier, &ask);
         }
         let mut few = [0; 8];
         let here = tried.iter().filter_map(|index| self.seats.get(index));
@@ -170,20 +199,22 @@ impl Roster {
         }
         let many: Vec<u32> = here.map(|seat| seat.place).collect();
         if many.is_empty() {
-            return self.pick_besides(tier, &few[..len]);
+            return self.pick_besides(tier, &Ask { tried: &few[..len], ..ask });
         }
-        self.pick_besides(tier, &[&few[..len], &many].concat())
+        self.pick_besides(tier, &Ask { tried: &[&few[..len], &many].concat(), ..ask })
     }
 
-    fn pick_besides(&self, tier: &Tier, tried: &[u32]) -> Option<Picked> {
+    fn pick_besides(&self, tier: &Tier, ask: &Ask<'_>) -> Option<Picked> {
         let mut line = tier.line();
-        let place = line.schedule.pick(tried)?;
+        let place = line.schedule.pick(ask)?;
+        let mark = line.schedule.mark();
         let index = tier.seats[place] as usize;
         let state = &self.seats[index].state;
         let leases = state.begin();
         let was_trial = line.standing[place] == Standing::Trial && state.take_trial();
         if was_trial {
-            line.stand(place, Standing::Out);
+            line.put(place, Standing::Out);
+            line.schedule.set_alive(place, false);
         }
         if self.counts_leases {
             line.schedule.set_in_flight(place, leases);
@@ -192,17 +223,38 @@ impl Roster {
         if self.house.is_shared() {
             self.tell_others(index, Roster::refresh);
         }
-        Some(Picked { index, was_trial })
+        Some(Picked { index, was_trial, mark })
     }
 
     /// Ends a lease.
-    pub(crate) fn end(&self, index: usize) {
+    pub(crate) fn end(&self, index: usize, mark: u32) {
         self.seats[index].state.end();
-        if self.counts_leases {
-            self.recount(index);
-        }
+        self.count_end(index, mark);
         if self.house.is_shared() {
-            self.tell_others(index, Roster::recount);
+            self.tell_others(index, |other, there| other.count_end(there, 0));
+        }
+    }
+
+    /// Whether its schedulers want [`Roster::on_head`] and [`Roster::on_done`].
+    pub(crate) fn times(&self) -> bool {
+        self.times
+    }
+
+    pub(crate) fn on_head(&self, index: usize, micros: u64, now: u64) {
+        let (seat, mut line) = self.line_of(index);
+        line.schedule.on_head(seat.place as usize, micros, now);
+    }
+
+    pub(crate) fn on_done(&self, index: usize, done: &Done, now: u64) {
+        let (seat, mut line) = self.line_of(index);
+        line.schedule.on_done(seat.place as usize, done, now);
+    }
+
+    /// Random numbers of this pool come from this seed from now on.
+    pub(crate) fn stir(&self, seed: u64) {
+        self.house.seed.store(seed, Ordering::Relaxed);
+        for (number, tier) in self.tiers.iter().enumerate() {
+            tier.line().schedule.stir(self.house.seed_of(number));
         }
     }
 
@@ -236,21 +288,33 @@ impl Roster {
 
     fn refresh(&self, index: usize) {
         let (seat, mut line) = self.line_of(index);
-        let standing = match seat.weight {
-            0 => Standing::Out,
-            _ => seat.state.standing(),
-        };
-        line.stand(seat.place as usize, standing);
+        line.stand(seat);
         if self.counts_leases {
             let leases = seat.state.in_flight();
             line.schedule.set_in_flight(seat.place as usize, leases);
         }
     }
 
-    fn recount(&self, index: usize) {
+    /// Tells a new scheduler how things are with a server, whatever it took over.
+    fn tell(&self, index: usize) {
         let (seat, mut line) = self.line_of(index);
-        let leases = seat.state.in_flight();
-        line.schedule.set_in_flight(seat.place as usize, leases);
+        let place = seat.place as usize;
+        line.stand(seat);
+        let is_in = line.standing[place] != Standing::Out;
+        line.schedule.set_active(place, is_in);
+        if self.counts_leases {
+            let leases = seat.state.in_flight();
+            line.schedule.set_in_flight(place, leases);
+        }
+    }
+
+    fn count_end(&self, index: usize, mark: u32) {
+        if self.counts_leases {
+            let (seat, mut line) = self.line_of(index);
+            let leases = seat.state.in_flight();
+            line.schedule.ended(seat.place as usize, mark);
+            line.schedule.set_in_flight(seat.place as usize, leases);
+        }
     }
 
     fn line_of(&self, index: usize) -> (&Seat, MutexGuard<'_, Line>) {
@@ -272,6 +336,9 @@ impl Roster {
     }
 
     fn resume(&mut self, previous: &Roster) {
+        for tier in &self.tiers {
+            self.inherit(tier, previous);
+        }
         for seat in &self.seats {
             let before = previous.index_of(seat.state.id());
             let before = before.filter(|&index| Arc::ptr_eq(previous.state(index), &seat.state));
@@ -281,6 +348,28 @@ impl Roster {
                 line.schedule.resume(seat.place as usize, position);
             }
         }
+    }
+
+    /// The scheduler of a tier takes over from that of the same tier before.
+    fn inherit(&self, tier: &Tier, previous: &Roster) {
+        let number = |roster: &Roster, tier: &Tier| {
+            tier.seats.first().map(|index| roster.seats[*index as usize].tier_number)
+        };
+        let same = |old: &&Tier| number(previous, old) == number(self, tier);
+        let Some(old) = previous.tiers.iter().find(same) else {
+            return;
+        };
+        let kept = |index: &u32| {
+            let state = &self.seats[*index as usize].state;
+            let before = previous.index_of(state.id())?;
+            let seat = &previous.seats[before];
+            let stays = Arc::ptr_eq(&seat.state, state)
+                && old.seats.get(seat.place as usize) == Some(&(before as u32));
+            stays.then_some(seat.place)
+        };
+        let kept: Vec<Option<u32>> = tier.seats.iter().map(kept).collect();
+        let old = old.line();
+        tier.line().schedule.inherit(&*old.schedule, &kept);
     }
 
     fn position(&self, index: usize) -> Position {
@@ -304,7 +393,15 @@ impl Tier {
 }
 
 impl Line {
-    fn stand(&mut self, place: usize, standing: Standing) {
+    /// The standing of a server, by its health and weight.
+    fn stand(&mut self, seat: &Seat) {
+        let standing = seat.state.standing();
+        self.schedule.set_alive(seat.place as usize, standing != Standing::Out);
+        let is_weighted = seat.weight > 0;
+        self.put(seat.place as usize, if is_weighted { standing } else { Standing::Out });
+    }
+
+    fn put(&mut self, place: usize, standing: Standing) {
         let before = std::mem::replace(&mut self.standing[place], standing);
         if before == standing {
             return;
@@ -315,7 +412,11 @@ impl Line {
     }
 }
 
-fn seat(pool: &Pool, states: Vec<Arc<ServerState>>) -> (Vec<Seat>, Vec<Tier>) {
+fn within(pool: &Pool) -> u64 {
+    pool.passive.as_ref().map_or(WITHIN, |passive| passive.within)
+}
+
+fn seat(pool: &Pool, states: Vec<Arc<ServerState>>, house: &House) -> (Vec<Seat>, Vec<Tier>) {
     let mut numbers: Vec<u32> = pool.servers.iter().map(|server| server.tier).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -326,22 +427,32 @@ fn seat(pool: &Pool, states: Vec<Arc<ServerState>>) -> (Vec<Seat>, Vec<Tier>) {
         seats.push(Seat {
             state,
             weight: server.weight,
+            limits: server.limits,
             tier_number: server.tier,
             tier: tier as u32,
             place: members[tier].len() as u32,
         });
         members[tier].push(index as u32);
     }
-    let tiers = members.into_iter().map(|members| Tier::new(pool, members));
+    let tiers = members.into_iter().enumerate();
+    let tiers = tiers.map(|(tier, members)| Tier::new(pool, members, house.seed_of(tier)));
     (seats, tiers.collect())
 }
 
 impl Tier {
-    fn new(pool: &Pool, seats: Vec<u32>) -> Tier {
-        let weight = |index: &u32| pool.servers[*index as usize].weight;
-        let weights: Vec<u32> = seats.iter().map(weight).collect();
+    fn new(pool: &Pool, seats: Vec<u32>, seed: u64) -> Tier {
+        let number = |index: &u32| match pool.servers[*index as usize].limits.number {
+            0 => index + 1,
+            number => number,
+        };
+        let crew = Crew {
+            servers: seats.iter().map(|index| &pool.servers[*index as usize]).collect(),
+            numbers: seats.iter().map(number).collect(),
+            within: within(pool),
+            seed,
+        };
         let line = Line {
-            schedule: make(&pool.scheduler, &weights),
+            schedule: make(&pool.scheduler, &crew),
             standing: vec![Standing::Out; seats.len()],
             up: 0,
         };

@@ -1,10 +1,8 @@
-//! The schedulers, one file each.
+//! The schedulers, a file each in the folder of the program whose they are.
 
-mod contest;
-mod nginx_least_conn;
-mod nginx_round_robin;
-#[cfg(test)]
-mod smooth;
+pub(crate) mod haproxy;
+pub(crate) mod lvs;
+pub(crate) mod nginx;
+pub(crate) mod own;
 
-pub(crate) use nginx_least_conn::NginxLeastConn;
-pub(crate) use nginx_round_robin::NginxRoundRobin;
+pub(crate) use haproxy::Input as HaproxyInput;

@@ -187,6 +187,20 @@ fn an_empty_pool_says_so() {
 }
 
 #[test]
+fn a_pool_that_is_full_says_so_until_a_lease_ends() {
+    let mut plan = pool(&[1, 1]);
+    plan.servers.iter_mut().for_each(|server| server.limits.most = 1);
+    let group = group(&plan);
+    let leases = [pick(&group, 0), pick(&group, 0)];
+    assert_eq!(group.pick(&Tried::new(), 0).unwrap_err(), NoServer::NoRoom);
+    let mut tried = Tried::new();
+    (0..2).for_each(|index| tried.insert(index));
+    assert_eq!(group.pick(&tried, 0).unwrap_err(), NoServer::AllTried);
+    drop(leases);
+    assert!(group.pick(&Tried::new(), 0).is_ok());
+}
+
+#[test]
 fn the_first_check_decides_at_once_and_streaks_do_from_then_on() {
     let mut plan = pool(&[1, 1]);
     plan.checks = vec![check(2, 3)];

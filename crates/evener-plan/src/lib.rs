@@ -13,16 +13,21 @@
 mod listener;
 mod pool;
 mod route;
+mod scheduler;
 
 pub use listener::{
     HttpLimits, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, TlsVersion,
 };
 pub use pool::{
-    Admin, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Passive, Pool, PoolProtocol,
-    PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Scheduler, Server,
+    Admin, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive, Pool,
+    PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
 };
 pub use route::{
     Answer, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect, Respond, Route,
+};
+pub use scheduler::{
+    Better, HaproxyHash, HashFunction, HashKey, LvsHash, LvsLocality, LvsService, Measure,
+    Persistence, Scheduler,
 };
 
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, TlsVersion};
+use crate::{Millis, Scheduler, TlsVersion};
 
 /// Servers that can answer for each other, and how to choose among them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,18 +46,6 @@ pub enum PoolProtocol {
     Fastcgi,
 }
 
-/// How a server is chosen. Spelled `program/name`, exact to the pick of that program.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", deny_unknown_fields)]
-pub enum Scheduler {
-    /// nginx's smooth weighted round robin.
-    #[serde(rename = "nginx/round_robin")]
-    NginxRoundRobin {},
-    /// nginx's least connections by weight, ties by smooth weighted round robin.
-    #[serde(rename = "nginx/least_conn")]
-    NginxLeastConn {},
-}
-
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +65,28 @@ pub struct Server {
     pub admin: Admin,
     /// Parameters of this server, over the pool's.
     pub params: BTreeMap<String, String>,
+    /// How much it may have at once. The one field that may be missing: most servers have none.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+}
+
+/// How much a server may have at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Leases at which it is full (nginx `max_conns`, HAProxy `maxconn`, IPVS `-x`); 0 is never.
+    pub most: u32,
+    /// IPVS `-y`: connections below which a full one takes new ones again; 0 is three quarters of
+    /// `most`.
+    pub again: u32,
+    /// Its number in HAProxy's hashes and in `first` (`id`); 0 is its place in the pool, from 1.
+    pub number: u32,
+}
+
+impl Limits {
+    fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
 }
 
 /// What people want of a server.

@@ -25,3 +25,20 @@ fn every_golden_plan_is_read_and_written_back_whole() {
     }
     assert!(seen > 0, "no golden plans in {}", folder.display());
 }
+
+#[test]
+fn a_scheduler_reads_as_its_name_with_its_parameters_beside_it() {
+    let text = r#"{"name":"lvs/sh","port":false,"fallback":true,
+        "service":{"inactive":120000,"persistence":null}}"#;
+    let scheduler: evener_plan::Scheduler = serde_json::from_str(text).expect("a scheduler");
+    let written = serde_json::to_value(&scheduler).expect("JSON");
+    assert_eq!(written, serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
+    for wrong in [
+        r#"{"name":"lvs/sh","port":false,"fallback":true}"#,
+        r#"{"name":"lvs/rr","inactive":1,"persistence":null,"more":1}"#,
+        r#"{"name":"nginx/round_robin","more":1}"#,
+        r#"{"name":"lvs/none"}"#,
+    ] {
+        assert!(serde_json::from_str::<evener_plan::Scheduler>(wrong).is_err(), "{wrong}");
+    }
+}

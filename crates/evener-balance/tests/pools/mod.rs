@@ -1,9 +1,12 @@
 //! Pools for tests, as short as the case allows.
 
+#[allow(dead_code, reason = "each test crate uses its part of this module")]
+pub mod schedulers;
+
 use std::collections::BTreeMap;
 
 use evener_plan::{
-    Admin, Check, CheckKind, Initial, Keepalive, Passive, Pool, PoolProtocol, PoolTimeouts,
+    Admin, Check, CheckKind, Initial, Keepalive, Limits, Passive, Pool, PoolProtocol, PoolTimeouts,
     Readmit, Retry, Scheduler, Server,
 };
 
@@ -39,6 +42,7 @@ pub fn server(index: usize, weight: u32) -> Server {
         tier: 0,
         admin: Admin::Ready,
         params: BTreeMap::new(),
+        limits: Limits::default(),
     }
 }
 

@@ -1,26 +1,50 @@
 //! `nginx/round_robin`: smooth weighted round robin, pick for pick as nginx.
 //!
 //! Rules kept here:
-//! - The rule is `smooth`'s; all active places stand in one heat of a `contest`, which makes the
+//! - The rule is `smooth`'s; all open places stand in one heat of a `contest`, which makes the
 //!   same picks without a scan.
-//! - A place that was tried sits out one step: it is neither owed nor counted.
+//! - A place that was tried, or is full, sits out: it is neither owed nor counted.
 
 use super::contest::{Contest, NONE};
-use crate::schedule::{Position, Schedule};
+use super::gate::Gate;
+use crate::schedule::{Ask, Crew, Position, Schedule};
 
 /// Smooth weighted round robin.
-pub(crate) struct NginxRoundRobin {
+pub(crate) struct RoundRobin {
     contest: Contest,
+    gate: Gate,
 }
 
 /// The one heat.
 const HEAT: u32 = 0;
 
-impl NginxRoundRobin {
-    pub(crate) fn new(weights: &[u32]) -> NginxRoundRobin {
-        let mut contest = Contest::new(weights);
+impl RoundRobin {
+    pub(crate) fn new(crew: &Crew<'_>) -> RoundRobin {
+        let mut contest = Contest::new(&crew.weights());
         contest.clear_heat(HEAT);
-        NginxRoundRobin { contest }
+        RoundRobin { contest, gate: Gate::new(crew) }
+    }
+
+    /// Picks among the open places that were not tried.
+    pub(super) fn pick_besides(&mut self, tried: &[u32]) -> Option<usize> {
+        if tried.is_empty() {
+            return self.step();
+        }
+        let is_in = |place: &usize| self.contest.is_in(*place);
+        let out: Vec<usize> = tried.iter().map(|place| *place as usize).filter(is_in).collect();
+        out.iter().for_each(|place| self.seat(*place, false));
+        let picked = self.step();
+        out.iter().for_each(|place| self.seat(*place, true));
+        picked
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// What failures took comes back by one, as it does with each step.
+    pub(super) fn give_back(&mut self, place: usize) {
+        self.contest.give_back(place);
     }
 
     fn step(&mut self) -> Option<usize> {
@@ -28,31 +52,31 @@ impl NginxRoundRobin {
         self.contest.settle(winner);
         Some(winner)
     }
+
+    fn seat(&mut self, place: usize, is_in: bool) {
+        if self.contest.is_in(place) != is_in {
+            self.contest.place(place, if is_in { HEAT } else { NONE }, 0);
+        }
+    }
 }
 
-impl Schedule for NginxRoundRobin {
-    fn pick(&mut self, tried: &[u32]) -> Option<usize> {
-        if tried.is_empty() {
-            return self.step();
-        }
-        let is_in = |place: &usize| self.contest.is_in(*place);
-        let out: Vec<usize> = tried.iter().map(|place| *place as usize).filter(is_in).collect();
-        out.iter().for_each(|place| self.set_active(*place, false));
-        let picked = self.step();
-        out.iter().for_each(|place| self.set_active(*place, true));
-        picked
+impl Schedule for RoundRobin {
+    fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        self.pick_besides(ask.tried)
     }
 
     fn set_active(&mut self, place: usize, active: bool) {
-        if self.contest.is_in(place) != active {
-            self.contest.place(place, if active { HEAT } else { NONE }, 0);
-        }
+        self.gate.set_active(place, active);
+        self.seat(place, self.gate.is_open(place));
     }
 
-    fn set_in_flight(&mut self, _place: usize, _leases: u32) {}
-
     fn counts_leases(&self) -> bool {
-        false
+        self.gate.has_limits()
+    }
+
+    fn set_in_flight(&mut self, place: usize, leases: u32) {
+        self.gate.set_leases(place, leases);
+        self.seat(place, self.gate.is_open(place));
     }
 
     fn on_failure(&mut self, place: usize, allowed: u32) {
@@ -71,18 +95,19 @@ impl Schedule for NginxRoundRobin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedulers::smooth::Smooth;
+    use crate::schedule::tests::Troop;
+    use crate::schedulers::nginx::smooth::Smooth;
     use proptest::prelude::*;
 
-    fn all_active(weights: &[u32]) -> NginxRoundRobin {
-        let mut robin = NginxRoundRobin::new(weights);
+    fn all_active(weights: &[u32]) -> RoundRobin {
+        let mut robin = RoundRobin::new(&Troop::new(weights).crew());
         (0..weights.len()).for_each(|place| robin.set_active(place, true));
         robin
     }
 
-    fn letters(robin: &mut NginxRoundRobin, picks: usize) -> String {
+    fn letters(robin: &mut RoundRobin, picks: usize) -> String {
         let letter = |place| (b'a' + place as u8) as char;
-        (0..picks).map(|_| letter(robin.pick(&[]).unwrap())).collect()
+        (0..picks).map(|_| letter(robin.pick_besides(&[]).unwrap())).collect()
     }
 
     #[test]
@@ -92,12 +117,12 @@ mod tests {
 
     #[test]
     fn nobody_active_is_no_pick_and_no_step() {
-        let mut robin = NginxRoundRobin::new(&[1, 2]);
-        assert_eq!(robin.pick(&[]), None);
-        assert_eq!(NginxRoundRobin::new(&[]).pick(&[]), None);
+        let mut robin = RoundRobin::new(&Troop::new(&[1, 2]).crew());
+        assert_eq!(robin.pick_besides(&[]), None);
+        assert_eq!(RoundRobin::new(&Troop::new(&[]).crew()).pick_besides(&[]), None);
         robin.set_active(1, true);
-        assert_eq!(robin.pick(&[1]), None);
-        assert_eq!(robin.pick(&[0]), Some(1));
+        assert_eq!(robin.pick_besides(&[1]), None);
+        assert_eq!(robin.pick_besides(&[0]), Some(1));
     }
 
     #[derive(Debug, Clone)]
@@ -130,7 +155,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_tournament_equals_the_scan_pick_for_pick((weights, events) in story()) {
-            let mut robin = NginxRoundRobin::new(&weights);
+            let mut robin = RoundRobin::new(&Troop::new(&weights).crew());
             let (mut scan, mut active) = (Smooth::new(&weights), vec![false; weights.len()]);
             for (place, active) in active.iter_mut().enumerate() {
                 robin.set_active(place, true);
@@ -141,7 +166,7 @@ mod tests {
                     Event::Pick(tried) => {
                         let free = |p: &usize| active[*p] && !tried.contains(&(*p as u32));
                         let wanted = scan.pick((0..weights.len()).filter(free));
-                        prop_assert_eq!(robin.pick(&tried), wanted);
+                        prop_assert_eq!(robin.pick_besides(&tried), wanted);
                     }
                     Event::Active(place, on) => {
                         robin.set_active(place, on);
@@ -165,9 +190,22 @@ mod tests {
             let mut robin = all_active(&weights);
             let mut picks = vec![0; weights.len()];
             for _ in 0..weights.iter().sum::<u32>() {
-                picks[robin.pick(&[]).unwrap()] += 1;
+                picks[robin.pick_besides(&[]).unwrap()] += 1;
             }
             prop_assert_eq!(picks, weights);
         }
+    }
+
+    #[test]
+    fn a_full_place_sits_out_until_a_lease_ends() {
+        let mut troop = Troop::new(&[1, 1]);
+        troop.servers[0].limits.most = 1;
+        let mut robin = RoundRobin::new(&troop.crew());
+        (0..2).for_each(|place| robin.set_active(place, true));
+        robin.set_in_flight(0, 1);
+        assert_eq!(letters(&mut robin, 2), "bb");
+        assert_eq!(robin.pick_besides(&[1]), None);
+        robin.set_in_flight(0, 0);
+        assert!(letters(&mut robin, 2).contains('a'));
     }
 }

@@ -1,161 +1,65 @@
 //! `nginx/least_conn`: fewest leases by weight, ties by smooth weighted round robin.
 //!
 //! Rules kept here (nginx, `ngx_http_upstream_get_least_conn_peer`):
-//! - `leases / weight` is compared exactly. Places that are equal in it stand in one heat of a
-//!   `contest`, so nothing is scanned.
-//! - Where several are least, smooth weighted round robin makes a step among them alone; where
-//!   one is, nobody is owed or pays, and what failures took is not given back.
-//! - A place that was tried sits out: two that are least without it count as several.
+//! - The rule is that of `ranks`, with the leases as load.
 
-use std::collections::BTreeMap;
-
-use super::contest::{Contest, NONE};
-use crate::schedule::{Position, Schedule};
+use super::gate::Gate;
+use super::ranks::Ranks;
+use crate::schedule::{Ask, Crew, Position, Schedule};
 
 /// Fewest leases by weight.
-pub(crate) struct NginxLeastConn {
-    contest: Contest,
-    weight: Vec<u32>,
-    leases: Vec<u32>,
-    /// The heat each place is in.
-    heat: Vec<u32>,
-    heats: Heats,
+pub(crate) struct LeastConn {
+    ranks: Ranks,
+    gate: Gate,
 }
 
-/// Heats by the reduced fraction `leases / weight` of their members.
-#[derive(Default)]
-struct Heats {
-    by_ratio: BTreeMap<(u32, u32), u32>,
-    ratio: Vec<(u32, u32)>,
-    free: Vec<u32>,
-}
-
-impl NginxLeastConn {
-    pub(crate) fn new(weights: &[u32]) -> NginxLeastConn {
-        NginxLeastConn {
-            contest: Contest::new(weights),
-            weight: weights.to_vec(),
-            leases: vec![0; weights.len()],
-            heat: vec![NONE; weights.len()],
-            heats: Heats::default(),
-        }
+impl LeastConn {
+    pub(crate) fn new(crew: &Crew<'_>) -> LeastConn {
+        LeastConn { ranks: Ranks::new(&crew.weights()), gate: Gate::new(crew) }
     }
 
-    /// Moves an active place to the heat of its leases.
-    fn enter(&mut self, place: usize) {
-        let (leases, weight) = (self.leases[place], self.weight[place]);
-        let ratio = reduced(leases, weight);
-        let left = self.heat[place];
-        if left != NONE && self.heats.ratio[left as usize] == ratio {
-            return;
-        }
-        let heat = self.heats.of(ratio, &mut self.contest);
-        self.contest.place(place, heat, leases);
-        self.heat[place] = heat;
-        self.give_up(left);
-    }
-
-    fn leave(&mut self, place: usize) {
-        self.contest.place(place, NONE, 0);
-        let left = std::mem::replace(&mut self.heat[place], NONE);
-        self.give_up(left);
-    }
-
-    fn give_up(&mut self, heat: u32) {
-        if heat != NONE && self.contest.members(heat) == 0 {
-            self.heats.remove(heat);
-        }
+    fn seat(&mut self, place: usize) {
+        self.ranks.seat(place, self.gate.is_open(place), self.gate.leases(place));
     }
 }
 
-impl Heats {
-    fn of(&mut self, ratio: (u32, u32), contest: &mut Contest) -> u32 {
-        if let Some(heat) = self.by_ratio.get(&ratio) {
-            return *heat;
-        }
-        let heat = self.free.pop().unwrap_or_else(|| {
-            self.ratio.push(ratio);
-            self.ratio.len() as u32 - 1
-        });
-        contest.clear_heat(heat);
-        self.ratio[heat as usize] = ratio;
-        self.by_ratio.insert(ratio, heat);
-        heat
-    }
-
-    fn remove(&mut self, heat: u32) {
-        self.by_ratio.remove(&self.ratio[heat as usize]);
-        self.free.push(heat);
-    }
-}
-
-impl Schedule for NginxLeastConn {
-    fn pick(&mut self, tried: &[u32]) -> Option<usize> {
-        let is_in = |place: &usize| self.contest.is_in(*place);
-        let out: Vec<usize> = tried.iter().map(|place| *place as usize).filter(is_in).collect();
-        out.iter().for_each(|place| self.leave(*place));
-        let picked = match self.contest.leader() {
-            Some((_, heat)) if self.contest.members(heat) > 1 => self.contest.step(),
-            leader => leader.map(|(place, _)| place),
-        };
-        if let Some(place) = picked {
-            // The lease to come, whose number is told next.
-            self.leases[place] += 1;
-            self.enter(place);
-        }
-        out.iter().for_each(|place| self.enter(*place));
-        picked
+impl Schedule for LeastConn {
+    fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        self.ranks.pick(ask.tried)
     }
 
     fn set_active(&mut self, place: usize, active: bool) {
-        match (self.contest.is_in(place), active) {
-            (false, true) => self.enter(place),
-            (true, false) => self.leave(place),
-            _ => {}
-        }
-    }
-
-    fn set_in_flight(&mut self, place: usize, leases: u32) {
-        self.leases[place] = leases;
-        if self.contest.is_in(place) {
-            self.enter(place);
-        }
+        self.gate.set_active(place, active);
+        self.seat(place);
     }
 
     fn counts_leases(&self) -> bool {
         true
     }
 
+    fn set_in_flight(&mut self, place: usize, leases: u32) {
+        self.gate.set_leases(place, leases);
+        self.seat(place);
+    }
+
     fn on_failure(&mut self, place: usize, allowed: u32) {
-        self.contest.fail(place, allowed);
+        self.ranks.fail(place, allowed);
     }
 
     fn position(&self, place: usize) -> Position {
-        self.contest.position(place)
+        self.ranks.position(place)
     }
 
     fn resume(&mut self, place: usize, position: Position) {
-        self.contest.resume(place, position);
+        self.ranks.resume(place, position);
     }
-}
-
-/// The fraction in lowest terms; a weight of 0 never takes part and counts as 1.
-fn reduced(leases: u32, weight: u32) -> (u32, u32) {
-    let weight = weight.max(1);
-    if leases == 0 || weight == 1 {
-        return (leases, if leases == 0 { 1 } else { weight });
-    }
-    let (mut divisor, mut rest) = (weight, leases % weight);
-    while rest != 0 {
-        (divisor, rest) = (rest, divisor % rest);
-    }
-    (leases / divisor, weight / divisor)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedulers::smooth::Smooth;
+    use crate::schedule::tests::Troop;
+    use crate::schedulers::nginx::smooth::Smooth;
     use proptest::prelude::*;
 
     /// The rule as nginx writes it: two passes over all places.
@@ -233,12 +137,12 @@ mod tests {
     proptest! {
         #[test]
         fn the_contest_equals_the_scan_pick_for_pick((weights, events) in story()) {
-            let (mut least, mut scan) = (NginxLeastConn::new(&weights), Scan::new(&weights));
+            let (mut least, mut scan) = (LeastConn::new(&Troop::new(&weights).crew()), Scan::new(&weights));
             (0..weights.len()).for_each(|place| least.set_active(place, true));
             for event in events {
                 match event {
                     Event::Pick(tried) => {
-                        let picked = least.pick(&tried);
+                        let picked = least.ranks.pick(&tried);
                         prop_assert_eq!(picked, scan.pick(&tried));
                         if let Some(place) = picked {
                             scan.leases[place] += 1;
@@ -263,7 +167,7 @@ mod tests {
                 prop_assert_eq!(least.position(place), scan.smooth.position(place));
             }
             let active = (0..weights.len()).filter(|place| scan.active[*place]).count();
-            prop_assert!(least.heats.by_ratio.len() <= active, "empty heats are given up");
+            prop_assert!(least.ranks.heats() <= active, "empty heats are given up");
         }
     }
 }

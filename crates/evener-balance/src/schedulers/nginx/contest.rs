@@ -148,6 +148,14 @@ impl Contest {
         self.note_recovering(place);
     }
 
+    /// One of what failures took comes back.
+    pub(super) fn give_back(&mut self, place: usize) {
+        if self.lines[place].effective < self.lines[place].weight {
+            self.bend(place, |line| line.effective += 1);
+            self.replay_path(place);
+        }
+    }
+
     pub(super) fn position(&self, place: usize) -> Position {
         let line = &self.lines[place];
         Position { owed: self.credit(line), lost: (line.weight - line.effective) as u32 }

@@ -1,0 +1,82 @@
+//! The least of a score, ties by list order: what seven of the kernel's schedulers are.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+use super::roll::Roll;
+use super::{Heirs, Rule};
+use crate::key::Key;
+use crate::schedule::Crew;
+use crate::structures::Tournament;
+
+/// What is compared; the kernel scans for it, here a tournament has it ready.
+pub(crate) trait Score: Send + 'static {
+    /// Its value.
+    type Value: Ord + Send;
+
+    /// The value of an available place, or `None` where it has none for another reason.
+    fn of(roll: &Roll, place: usize) -> Option<Self::Value>;
+}
+
+/// The available place with the least score.
+pub(crate) struct Least<S: Score> {
+    /// By rank.
+    scores: Tournament<S::Value>,
+    score: PhantomData<S>,
+}
+
+impl<S: Score> Least<S> {
+    pub(crate) fn new(crew: &Crew<'_>) -> Least<S> {
+        Least { scores: Tournament::new(crew.len()), score: PhantomData }
+    }
+
+    pub(super) fn winner(&self, roll: &Roll) -> Option<usize> {
+        self.scores.winner().map(|rank| roll.place(rank))
+    }
+}
+
+impl<S: Score> Rule for Least<S> {
+    fn pick(&mut self, roll: &Roll, _key: &Key<'_>, _now: u64) -> Option<usize> {
+        self.winner(roll)
+    }
+
+    fn on_load(&mut self, roll: &Roll, place: usize) {
+        let score = roll.is_available(place).then(|| S::of(roll, place));
+        self.scores.set(roll.rank(place), score.flatten());
+    }
+
+    fn inherit(&mut self, _before: &Self, _heirs: &Heirs<'_>) {}
+}
+
+/// `load / weight`, compared without dividing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    pub(super) load: u64,
+    pub(super) weight: u32,
+}
+
+impl Share {
+    fn cross(&self, other: &Share) -> u128 {
+        u128::from(self.load) * u128::from(other.weight)
+    }
+}
+
+impl Ord for Share {
+    fn cmp(&self, other: &Share) -> Ordering {
+        self.cross(other).cmp(&other.cross(self))
+    }
+}
+
+impl PartialOrd for Share {
+    fn partial_cmp(&self, other: &Share) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Share {
+    fn eq(&self, other: &Share) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Share {}

@@ -1,0 +1,197 @@
+//! Persistence: clients stay with their server.
+//!
+//! Rules kept here (Linux `ip_vs_core.c`, `ip_vs_conn.c`):
+//! - A client is an address cut to the mask. Its template lasts `timeout` after its last new
+//!   connection; while it has connections, or had one within the time they count as inactive, it
+//!   lasts a minute more at a time.
+//! - A template whose server left the list, or has weight 0 where `expire_quiescent`, is replaced.
+//! - Ours: at most 1,048,576 templates; beyond that a client gets none.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::IpAddr;
+
+use evener_plan::Persistence;
+
+/// Who stays with which server.
+pub(super) struct Templates {
+    timeout: u64,
+    prefix_v4: u32,
+    prefix_v6: u32,
+    expire_quiescent: bool,
+    inactive: u64,
+    by_client: BTreeMap<IpAddr, u32>,
+    slots: Vec<Template>,
+    free: Vec<u32>,
+    /// When to look at a slot; the earliest first.
+    due: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+#[derive(Debug, Clone)]
+struct Template {
+    client: IpAddr,
+    place: u32,
+    until: u64,
+    /// Leases that have not ended, and when the last one that has stops to count.
+    open: u32,
+    counts_until: u64,
+    is_live: bool,
+}
+
+const MORE: u64 = 60_000;
+const MOST: usize = 1 << 20;
+/// Templates looked at with one pick.
+const BATCH: usize = 64;
+
+impl Templates {
+    pub(super) fn new(persistence: &Persistence, inactive: u64) -> Templates {
+        Templates {
+            timeout: persistence.timeout,
+            prefix_v4: persistence.prefix_v4.min(32).into(),
+            prefix_v6: persistence.prefix_v6.min(128).into(),
+            expire_quiescent: persistence.expire_quiescent,
+            inactive,
+            by_client: BTreeMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            due: BinaryHeap::new(),
+        }
+    }
+
+    /// The client an address belongs to.
+    pub(super) fn masked(&self, address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V4(four) => {
+                let mask = u32::MAX.checked_shl(32 - self.prefix_v4).unwrap_or(0);
+                IpAddr::V4((four.to_bits() & mask).into())
+            }
+            IpAddr::V6(six) => {
+                let mask = u128::MAX.checked_shl(128 - self.prefix_v6).unwrap_or(0);
+                IpAddr::V6((six.to_bits() & mask).into())
+            }
+        }
+    }
+
+    /// The client's server, if it may keep it: `keeps` is told whether weight 0 may.
+    pub(super) fn kept(
+        &self,
+        client: IpAddr,
+        keeps: impl Fn(usize, bool) -> bool,
+    ) -> Option<usize> {
+        let slot = *self.by_client.get(&client)?;
+        let place = self.slots[slot as usize].place as usize;
+        keeps(place, !self.expire_quiescent).then_some(place)
+    }
+
+    /// The client gets a connection at a server. Gives the mark of its lease and the server that
+    /// lost a template for it.
+    pub(super) fn take(&mut self, client: IpAddr, place: usize, now: u64) -> (u32, Option<usize>) {
+        let mut lost = None;
+        let slot = match self.by_client.get(&client) {
+            Some(&slot) if self.slots[slot as usize].place as usize == place => slot,
+            known => {
+                if let Some(&slot) = known {
+                    lost = Some(self.slots[slot as usize].place as usize);
+                    self.remove(slot);
+                }
+                if self.by_client.len() >= MOST {
+                    return (0, lost);
+                }
+                self.add(client, place)
+            }
+        };
+        let template = &mut self.slots[slot as usize];
+        template.open += 1;
+        template.until = now + self.timeout;
+        self.due.push(Reverse((template.until, slot)));
+        (slot + 1, lost)
+    }
+
+    /// A lease with this mark ended.
+    pub(super) fn ended(&mut self, mark: u32, now: u64) {
+        let slot = mark.checked_sub(1).and_then(|slot| self.slots.get_mut(slot as usize));
+        if let Some(template) = slot {
+            template.open = template.open.saturating_sub(1);
+            template.counts_until = now + self.inactive;
+            if !template.is_live && template.open == 0 {
+                self.free.push(mark - 1);
+            }
+        }
+    }
+
+    /// Forgets templates whose time is over, some at a time; gives their servers.
+    pub(super) fn expire(&mut self, now: u64) -> Vec<usize> {
+        let mut servers = Vec::new();
+        for _ in 0..BATCH {
+            let Some(Reverse((due, slot))) = self.due.peek().copied().filter(|due| due.0.0 <= now)
+            else {
+                break;
+            };
+            self.due.pop();
+            let template = &mut self.slots[slot as usize];
+            if !template.is_live || template.until != due {
+                continue;
+            }
+            if template.open > 0 || now < template.counts_until {
+                template.until = due + MORE;
+                self.due.push(Reverse((template.until, slot)));
+            } else {
+                servers.push(template.place as usize);
+                self.remove(slot);
+            }
+        }
+        servers
+    }
+
+    /// Takes over templates of servers that stay; gives how many each has.
+    pub(super) fn inherit(
+        &mut self,
+        before: &Templates,
+        moves: &[Option<u32>],
+    ) -> Vec<(usize, i32)> {
+        let mut counts: BTreeMap<usize, i32> = BTreeMap::new();
+        for old in before.slots.iter().filter(|old| old.is_live) {
+            if let Some(place) = moves[old.place as usize] {
+                let slot = self.add(self.masked(old.client), place as usize);
+                let template = &mut self.slots[slot as usize];
+                // Leases of the plan before end there.
+                *template = Template { open: 0, place, client: template.client, ..old.clone() };
+                self.due.push(Reverse((old.until, slot)));
+                *counts.entry(place as usize).or_default() += 1;
+            }
+        }
+        counts.into_iter().collect()
+    }
+
+    fn add(&mut self, client: IpAddr, place: usize) -> u32 {
+        let template = Template {
+            client,
+            place: place as u32,
+            until: 0,
+            open: 0,
+            counts_until: 0,
+            is_live: true,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = template;
+                slot
+            }
+            None => {
+                self.slots.push(template);
+                self.slots.len() as u32 - 1
+            }
+        };
+        self.by_client.insert(client, slot);
+        slot
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let template = &mut self.slots[slot as usize];
+        template.is_live = false;
+        self.by_client.remove(&template.client);
+        if template.open == 0 {
+            self.free.push(slot);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The least by `load / weight`, ties by smooth weighted round robin.
+//!
+//! Rules kept here (nginx, `ngx_http_upstream_get_least_conn_peer`, `…_least_time_peer`):
+//! - `load / weight` is compared exactly. Places that are equal in it stand in one heat of a
+//!   `contest`, so nothing is scanned.
+//! - Where several are least, smooth weighted round robin makes a step among them alone; where
+//!   one is, nobody is owed or pays, and what failures took is not given back.
+//! - A place that was tried sits out: two that are least without it count as several.
+
+use std::collections::BTreeMap;
+
+use super::contest::{Contest, NONE};
+use crate::schedule::Position;
+
+/// Places by their load.
+pub(super) struct Ranks {
+    contest: Contest,
+    weight: Vec<u32>,
+    load: Vec<u32>,
+    /// The heat each place is in.
+    heat: Vec<u32>,
+    heats: Heats,
+}
+
+/// Heats by the reduced fraction `load / weight` of their members.
+#[derive(Default)]
+struct Heats {
+    by_ratio: BTreeMap<(u32, u32), u32>,
+    ratio: Vec<(u32, u32)>,
+    free: Vec<u32>,
+}
+
+impl Ranks {
+    /// Nobody takes part yet; loads are 0.
+    pub(super) fn new(weights: &[u32]) -> Ranks {
+        Ranks {
+            contest: Contest::new(weights),
+            weight: weights.to_vec(),
+            load: vec![0; weights.len()],
+            heat: vec![NONE; weights.len()],
+            heats: Heats::default(),
+        }
+    }
+
+    /// The least of those who take part and were not tried.
+    pub(super) fn pick(&mut self, tried: &[u32]) -> Option<usize> {
+        let is_in = |place: &usize| self.contest.is_in(*place);
+        let out: Vec<usize> = tried.iter().map(|place| *place as usize).filter(is_in).collect();
+        out.iter().for_each(|place| self.leave(*place));
+        let picked = match self.contest.leader() {
+            Some((_, heat)) if self.contest.members(heat) > 1 => self.contest.step(),
+            leader => leader.map(|(place, _)| place),
+        };
+        if let Some(place) = picked {
+            self.contest.settle(place);
+        }
+        out.iter().for_each(|place| self.enter(*place));
+        picked
+    }
+
+    /// The place takes part with this load, or not at all.
+    pub(super) fn seat(&mut self, place: usize, is_in: bool, load: u32) {
+        self.load[place] = load;
+        match (self.contest.is_in(place), is_in) {
+            (_, true) => self.enter(place),
+            (true, false) => self.leave(place),
+            (false, false) => {}
+        }
+    }
+
+    pub(super) fn fail(&mut self, place: usize, allowed: u32) {
+        self.contest.fail(place, allowed);
+    }
+
+    pub(super) fn position(&self, place: usize) -> Position {
+        self.contest.position(place)
+    }
+
+    pub(super) fn resume(&mut self, place: usize, position: Position) {
+        self.contest.resume(place, position);
+    }
+
+    #[cfg(test)]
+    pub(super) fn heats(&self) -> usize {
+        self.heats.by_ratio.len()
+    }
+
+    /// Moves a place to the heat of its load.
+    fn enter(&mut self, place: usize) {
+        let (load, weight) = (self.load[place], self.weight[place]);
+        let ratio = reduced(load, weight);
+        let left = self.heat[place];
+        if left != NONE && self.heats.ratio[left as usize] == ratio {
+            return;
+        }
+        let heat = self.heats.of(ratio, &mut self.contest);
+        self.contest.place(place, heat, load);
+        self.heat[place] = heat;
+        self.give_up(left);
+    }
+
+    fn leave(&mut self, place: usize) {
+        self.contest.place(place, NONE, 0);
+        let left = std::mem::replace(&mut self.heat[place], NONE);
+        self.give_up(left);
+    }
+
+    fn give_up(&mut self, heat: u32) {
+        if heat != NONE && self.contest.members(heat) == 0 {
+            self.heats.remove(heat);
+        }
+    }
+}
+
+impl Heats {
+    fn of(&mut self, ratio: (u32, u32), contest: &mut Contest) -> u32 {
+        if let Some(heat) = self.by_ratio.get(&ratio) {
+            return *heat;
+        }
+        let heat = self.free.pop().unwrap_or_else(|| {
+            self.ratio.push(ratio);
+            self.ratio.len() as u32 - 1
+        });
+        contest.clear_heat(heat);
+        self.ratio[heat as usize] = ratio;
+        self.by_ratio.insert(ratio, heat);
+        heat
+    }
+
+    fn remove(&mut self, heat: u32) {
+        self.by_ratio.remove(&self.ratio[heat as usize]);
+        self.free.push(heat);
+    }
+}
+
+/// The fraction in lowest terms; a weight of 0 never takes part and counts as 1.
+fn reduced(load: u32, weight: u32) -> (u32, u32) {
+    let weight = weight.max(1);
+    if load == 0 || weight == 1 {
+        return (load, if load == 0 { 1 } else { weight });
+    }
+    let (mut divisor, mut rest) = (weight, load % weight);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (load / divisor, weight / divisor)
+}

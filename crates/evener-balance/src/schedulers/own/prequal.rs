@@ -1,0 +1,263 @@
+//! `evener/prequal`: hot and cold servers by requests in flight; of the cold ones the fastest.
+//!
+//! Rules kept here:
+//! - Estimates of servers drawn at random stand in a small pool, each with its requests in flight
+//!   and latency. With each pick `probes` percent of one are taken anew; they age, are used a
+//!   number of times, and each pick drops the oldest and the worst by turns.
+//! - A server is hot if its requests in flight are above the `hot` quantile of what was estimated
+//!   lately. Among the cold the least latency is picked; where all are hot, the fewest requests.
+//! - A pick counts as one more in flight in the estimates of its server until they are made anew.
+//! - Estimates are what this balancer knows itself; the paper's come from the servers. Load is its
+//!   leases by weight, latency as `at_load` has it, or the age of open leases where that is more.
+//!
+//! Precedent: Wydrowski and others, "Load is not what you should balance: introducing Prequal"
+//! (NSDI 2024), §4.
+
+use std::any::Any;
+
+use super::at_load::{AtLoad, step_of};
+use super::field::Field;
+use super::latency::{self, Latency};
+use crate::schedule::{Ask, Crew, Done, Schedule};
+
+/// Hot and cold servers by requests in flight; of the cold ones the fastest.
+pub(crate) struct Prequal {
+    field: Field,
+    /// For the age of open leases.
+    latencies: Vec<Latency>,
+    at_load: AtLoad,
+    /// Load and time of the last pick.
+    load: u32,
+    rule: Rule,
+    /// Oldest first.
+    pool: Vec<Estimate>,
+    /// Requests in flight of the last estimates, around.
+    recent: Vec<u32>,
+    recent_at: usize,
+    /// From so many requests in flight on a server is hot.
+    threshold: u32,
+    /// Hundredths of estimates owed.
+    owed: u32,
+    drops_worst: bool,
+    now: u64,
+}
+
+/// The parameters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) pool: u32,
+    pub(crate) probes: u32,
+    /// Milliseconds.
+    pub(crate) age: u64,
+    pub(crate) hot: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Estimate {
+    place: u32,
+    /// Requests in flight for a weight of 1, in 256ths.
+    load: u32,
+    latency: f64,
+    at: u64,
+    uses: u32,
+}
+
+/// Estimates that the quantile is taken of.
+const RECENT: usize = 64;
+/// After so many it is taken anew.
+const FRESH: usize = 8;
+/// Microseconds, while nothing is known of any server.
+const UNKNOWN: f64 = 1.0;
+
+impl Prequal {
+    pub(crate) fn new(crew: &Crew<'_>, rule: Rule) -> Prequal {
+        Prequal {
+            field: Field::new(crew),
+            latencies: vec![Latency::default(); crew.len()],
+            at_load: AtLoad::new(crew.len()),
+            load: 0,
+            rule: Rule { pool: rule.pool.max(2), ..rule },
+            pool: Vec::new(),
+            recent: Vec::new(),
+            recent_at: 0,
+            threshold: 0,
+            owed: 0,
+            drops_worst: false,
+            now: 0,
+        }
+    }
+
+    fn probe(&mut self, ask: &Ask<'_>) {
+        self.owed += self.rule.probes;
+        let owed = self.owed / 100;
+        self.owed %= 100;
+        let mut drawn = [0; 16];
+        let count = self.field.draw(ask, |draw, _| {
+            let draws = drawn.iter_mut().take(owed as usize);
+            draws.map_while(|slot| draw().map(|place| *slot = place)).count()
+        });
+        drawn[..count].iter().for_each(|place| self.estimate(*place, ask.now));
+    }
+
+    fn estimate(&mut self, place: usize, now: u64) {
+        let load = self.field.leases(place).saturating_mul(256) / self.field.weight(place).max(1);
+        let latency = self.latency(place, self.field.leases(place), now);
+        if self.pool.len() >= self.rule.pool as usize {
+            self.pool.remove(0);
+        }
+        self.pool.push(Estimate { place: place as u32, load, latency, at: now, uses: 0 });
+        match self.recent.get_mut(self.recent_at) {
+            Some(slot) => *slot = load,
+            None => self.recent.push(load),
+        }
+        self.recent_at = (self.recent_at + 1) % RECENT;
+        if self.recent.len() < RECENT || self.recent_at.is_multiple_of(FRESH) {
+            self.threshold = self.quantile();
+        }
+    }
+
+    fn latency(&self, place: usize, leases: u32, now: u64) -> f64 {
+        let known = self.at_load.estimate(place, leases, now);
+        known.unwrap_or(UNKNOWN).max(self.latencies[place].age(now))
+    }
+
+    fn quantile(&self) -> u32 {
+        let mut loads = [0; RECENT];
+        let loads = &mut loads[..self.recent.len()];
+        loads.copy_from_slice(&self.recent);
+        let at = loads.len() * self.rule.hot as usize / 100;
+        match loads.len() {
+            0 => 0,
+            len => *loads.select_nth_unstable(at.min(len - 1)).1,
+        }
+    }
+
+    /// How often an estimate is used: so that the pool neither empties nor grows stale.
+    fn uses(&self) -> u32 {
+        let share = f64::from(self.rule.pool) / self.field.len().max(1) as f64;
+        let gained = (1.0 - share).max(0.0) * f64::from(self.rule.probes) / 100.0 - 1.0;
+        match gained > 0.0 {
+            true => (2.0 / gained).ceil() as u32,
+            false => u32::MAX,
+        }
+    }
+
+    /// The estimates of a server that was picked know it.
+    fn note_one_more(&mut self, place: usize) {
+        let latency = self.latency(place, self.load + 1, self.now);
+        let load = 256 / self.field.weight(place).max(1);
+        let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == place);
+        same.for_each(|estimate| {
+            estimate.load += load;
+            estimate.latency = latency;
+        });
+    }
+
+    fn drop_one(&mut self) {
+        self.drops_worst = !self.drops_worst;
+        if self.pool.len() <= self.rule.pool as usize / 2 {
+            return;
+        }
+        let mut worst = 0;
+        if self.drops_worst {
+            for at in 1..self.pool.len() {
+                if self.rank(&self.pool[at]) > self.rank(&self.pool[worst]) {
+                    worst = at;
+                }
+            }
+        }
+        self.pool.remove(worst);
+    }
+
+    /// Cold before hot, the fast before the slow, and of the hot the idle before the busy.
+    fn rank(&self, estimate: &Estimate) -> (bool, f64) {
+        let is_hot = estimate.load > self.threshold;
+        (is_hot, if is_hot { f64::from(estimate.load) } else { estimate.latency })
+    }
+
+    /// The best estimate of a server that can be picked.
+    fn best(&self, ask: &Ask<'_>) -> Option<usize> {
+        let mut best: Option<((bool, f64), usize)> = None;
+        for (at, estimate) in self.pool.iter().enumerate() {
+            let rank = self.rank(estimate);
+            let is_better = best.is_none_or(|(least, _)| rank < least);
+            if is_better && self.field.takes(estimate.place as usize, ask) {
+                best = Some((rank, at));
+            }
+        }
+        best.map(|(_, at)| at)
+    }
+}
+
+impl Schedule for Prequal {
+    fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        let age = self.rule.age;
+        self.pool.retain(|estimate| ask.now.saturating_sub(estimate.at) < age);
+        self.probe(ask);
+        let picked = match self.best(ask) {
+            Some(at) => {
+                self.pool[at].uses += 1;
+                let estimate = self.pool[at];
+                if estimate.uses >= self.uses() {
+                    self.pool.remove(at);
+                }
+                estimate.place as usize
+            }
+            None => self.field.draw(ask, |draw, _| draw())?,
+        };
+        self.drop_one();
+        self.latencies[picked].on_pick(ask.now);
+        self.now = ask.now;
+        self.load = self.field.leases(picked);
+        self.note_one_more(picked);
+        Some(picked)
+    }
+
+    fn mark(&self) -> u32 {
+        latency::mark_of(self.now, step_of(self.load))
+    }
+
+    fn set_active(&mut self, place: usize, active: bool) {
+        self.field.set_active(place, active);
+    }
+
+    fn counts_leases(&self) -> bool {
+        true
+    }
+
+    fn set_in_flight(&mut self, place: usize, leases: u32) {
+        self.field.set_leases(place, leases);
+    }
+
+    fn ended(&mut self, place: usize, mark: u32) {
+        if let Some(began) = latency::began(mark, self.now) {
+            self.latencies[place].on_end(began);
+        }
+    }
+
+    fn times(&self) -> bool {
+        true
+    }
+
+    fn on_done(&mut self, place: usize, done: &Done, now: u64) {
+        let (Some(began_at), leases) = (latency::load_of(done.mark), self.field.leases(place))
+        else {
+            return;
+        };
+        let before = self.at_load.estimate(place, leases, now).unwrap_or(0.0);
+        if let Some(sample) = latency::sample_of(done, before) {
+            self.at_load.learn(place, began_at, sample, now);
+        }
+    }
+
+    fn stir(&mut self, seed: u64) {
+        self.field.stir(seed);
+    }
+
+    fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
+        if let Some(before) = before.downcast_ref::<Prequal>() {
+            self.now = before.now;
+            self.at_load.inherit(&before.at_load, kept);
+        }
+    }
+}

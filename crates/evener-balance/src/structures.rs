@@ -1,0 +1,9 @@
+//! What schedulers find their server with, faster than by looking at all.
+
+mod heights;
+mod shares;
+mod tournament;
+
+pub(crate) use heights::Heights;
+pub(crate) use shares::Shares;
+pub(crate) use tournament::Tournament;

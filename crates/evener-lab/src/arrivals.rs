@@ -1,0 +1,100 @@
+//! When requests arrive.
+
+use crate::draw::Draw;
+use crate::scenario::{Micros, SECOND};
+
+/// When requests arrive, at all balancers together.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrivals {
+    /// At random, so many a second in the mean.
+    Poisson {
+        /// Requests a second.
+        rate: f64,
+    },
+    /// One after another at one distance.
+    Even {
+        /// Requests a second.
+        rate: f64,
+    },
+    /// At random, at rates that change at times; before the first time nothing arrives.
+    Steps(
+        /// From when on how many a second, in order of time.
+        Vec<(Micros, f64)>,
+    ),
+    /// At these times, in order.
+    Recorded(Vec<Micros>),
+}
+
+impl Arrivals {
+    /// The first arrival after `now`; `count` have come so far.
+    pub(crate) fn next(&self, now: Micros, count: usize, draw: &mut Draw) -> Option<Micros> {
+        match self {
+            Arrivals::Poisson { rate } => Some(now + gap(draw.exponential(), *rate)),
+            Arrivals::Even { rate } => Some(gap(count as f64 + 1.0, *rate)),
+            Arrivals::Steps(steps) => next_of(steps, now, draw),
+            Arrivals::Recorded(times) => times.get(count).copied(),
+        }
+    }
+
+    /// The rates there are.
+    pub(crate) fn rates(&self) -> Vec<f64> {
+        match self {
+            Arrivals::Poisson { rate } | Arrivals::Even { rate } => vec![*rate],
+            Arrivals::Steps(steps) => steps.iter().map(|(_, rate)| *rate).collect(),
+            Arrivals::Recorded(_) => Vec::new(),
+        }
+    }
+}
+
+/// So many mean distances.
+fn gap(distances: f64, rate: f64) -> Micros {
+    (distances * SECOND as f64 / rate).round() as Micros
+}
+
+/// A gap that reaches into the next step goes on there at that step's rate.
+fn next_of(steps: &[(Micros, f64)], now: Micros, draw: &mut Draw) -> Option<Micros> {
+    let mut left = draw.exponential();
+    let mut at = now;
+    let first = steps.partition_point(|(from, _)| *from <= now).saturating_sub(1);
+    for (step, (from, rate)) in steps.iter().enumerate().skip(first) {
+        at = at.max(*from);
+        let next = at + gap(left, *rate);
+        match steps.get(step + 1) {
+            Some((until, _)) if next >= *until => {
+                left -= (*until - at) as f64 * rate / SECOND as f64;
+                at = *until;
+            }
+            _ => return Some(next),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(arrivals: &Arrivals, from: Micros, until: Micros) -> usize {
+        let mut draw = Draw::new(1);
+        let (mut now, mut times) = (0, Vec::new());
+        while let Some(next) = arrivals.next(now, times.len(), &mut draw).filter(|at| *at < until) {
+            now = next;
+            times.push(now);
+        }
+        times.iter().filter(|at| **at >= from).count()
+    }
+
+    #[test]
+    fn each_step_has_its_rate() {
+        let steps = Arrivals::Steps(vec![(SECOND, 1_000.0), (11 * SECOND, 100.0)]);
+        assert_eq!(count(&steps, 0, SECOND), 0);
+        assert!((9_600..10_400).contains(&count(&steps, 0, 11 * SECOND)));
+        assert!((880..1_120).contains(&count(&steps, 11 * SECOND, 21 * SECOND)));
+    }
+
+    #[test]
+    fn even_and_recorded_ones_come_when_they_are_due() {
+        assert_eq!(count(&Arrivals::Even { rate: 50.0 }, 0, SECOND + 1), 50);
+        assert_eq!(count(&Arrivals::Recorded(vec![3, 5, 9]), 4, 100), 2);
+    }
+}

@@ -1,0 +1,21 @@
+//! Why a scenario cannot be run.
+
+/// Why a scenario cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// A pool has servers that nothing is said of, or the other way round.
+    #[error("the pool has {pool} servers, the scenario has models of {models}")]
+    ServersDiffer {
+        /// Servers of the pool.
+        pool: usize,
+        /// Models of servers.
+        models: usize,
+    },
+    /// Nobody balances.
+    #[error("a scenario needs at least one balancer")]
+    NoBalancer,
+    /// A rate, mean or deviation that is negative, infinite or no number.
+    #[error("{0} is not a number above 0")]
+    NotPositive(&'static str),
+}

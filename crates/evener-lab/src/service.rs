@@ -1,0 +1,50 @@
+//! How long a server works on a request.
+
+use crate::draw::Draw;
+use crate::scenario::Micros;
+
+/// How long a server works on a request, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Service {
+    /// Always as long.
+    Fixed(Micros),
+    /// Memoryless.
+    Exponential {
+        /// Mean.
+        mean: f64,
+    },
+    /// Around a mean; never below 0.
+    Normal {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        deviation: f64,
+    },
+    /// With a long tail.
+    LogNormal {
+        /// Half take longer.
+        median: f64,
+        /// Standard deviation of the logarithm.
+        spread: f64,
+    },
+}
+
+impl Service {
+    pub(crate) fn draw(&self, draw: &mut Draw) -> f64 {
+        match *self {
+            Service::Fixed(span) => span as f64,
+            Service::Exponential { mean } => mean * draw.exponential(),
+            Service::Normal { mean, deviation } => (mean + deviation * draw.normal()).max(0.0),
+            Service::LogNormal { median, spread } => median * (spread * draw.normal()).exp(),
+        }
+    }
+
+    /// The numbers that must be above 0.
+    pub(crate) fn scale(&self) -> f64 {
+        match *self {
+            Service::Fixed(span) => span.max(1) as f64,
+            Service::Exponential { mean } | Service::Normal { mean, .. } => mean,
+            Service::LogNormal { median, .. } => median,
+        }
+    }
+}
