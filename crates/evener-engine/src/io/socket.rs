@@ -6,6 +6,7 @@
 //!
 //! Not known here: TLS, protocols.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,6 +24,8 @@ use super::poller::{Poller, Watched, Way};
 /// A connected socket.
 pub struct Socket {
     watched: Watched,
+    /// The handshake's last acknowledgement waits for the first bytes.
+    held_back: Cell<bool>,
 }
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
@@ -30,7 +33,7 @@ const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 impl Socket {
     /// A connected socket that does not block.
     pub fn new(poller: &Rc<Poller>, descriptor: OwnedFd) -> Socket {
-        Socket { watched: Watched::new(poller, descriptor) }
+        Socket { watched: Watched::new(poller, descriptor), held_back: Cell::new(false) }
     }
 
     /// Connects over TCP. Who speaks at once has the handshake's last acknowledgement travel with
@@ -50,12 +53,11 @@ impl Socket {
         };
         let socket = net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
-        if speaks {
-            // A kernel that does not know this sends the packet.
-            let _ = sockopt::set_tcp_quickack(&socket, false);
-        }
+        // A kernel that does not know this sends the packet.
+        let held_back = speaks && sockopt::set_tcp_quickack(&socket, false).is_ok();
         let begun = net::connect(&socket, &address);
-        let socket = Socket { watched: Watched::not_ready(poller, socket) };
+        let watched = Watched::not_ready(poller, socket);
+        let socket = Socket { watched, held_back: Cell::new(held_back) };
         match begun {
             Ok(()) => {}
             Err(Errno::INPROGRESS) => {
@@ -184,10 +186,13 @@ impl Socket {
 
     #[inline]
     fn short(&self, written: Poll<io::Result<usize>>, size: usize) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(count)) = written
-            && count < size
-        {
-            self.watched.drained(Way::Write);
+        if let Poll::Ready(Ok(count)) = written {
+            if count < size {
+                self.watched.drained(Way::Write);
+            }
+            if self.held_back.get() {
+                self.acknowledge_at_once();
+            }
         }
         written
     }
@@ -195,6 +200,14 @@ impl Socket {
     /// Nobody waits for it any more.
     pub fn forget(&self) {
         self.watched.forget();
+    }
+
+    /// From now on acknowledgements travel as they always do. Held back for longer, they would keep a
+    /// server that writes an answer in two pieces waiting (RFC 9293 §3.7.4: Nagle's algorithm).
+    #[cold]
+    fn acknowledge_at_once(&self) {
+        self.held_back.set(false);
+        let _ = sockopt::set_tcp_quickack(&self.watched, true);
     }
 
     /// Makes a call of the caller's own on the descriptor, which may say that it would wait.
@@ -280,6 +293,36 @@ mod tests {
                 assert_eq!(read(&socket, &mut room).await.unwrap(), 0);
             });
         }
+    }
+
+    #[test]
+    fn a_server_that_answers_in_two_pieces_is_not_kept_waiting() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = std::thread::spawn(move || {
+                let (mut far, _) = listener.accept().unwrap();
+                far.read_exact(&mut [0; 3]).unwrap();
+                // Without TCP_NODELAY the second waits until the first is acknowledged.
+                far.write_all(b"head").unwrap();
+                far.write_all(b"body").unwrap();
+                far
+            });
+            let socket = Socket::connect_tcp(&poller, address, true).await.unwrap();
+            poll_fn(|cx| socket.poll_write(cx, b"GET")).await.unwrap();
+            let mut got = 0;
+            let began = std::time::Instant::now();
+            while got < 8 {
+                got += read(&socket, &mut [0; 8]).await.unwrap();
+            }
+            // The kernel's delayed acknowledgement takes 40 ms.
+            assert!(
+                began.elapsed() < std::time::Duration::from_millis(35),
+                "{:?}",
+                began.elapsed()
+            );
+            drop(server.join().unwrap());
+        });
     }
 
     #[test]

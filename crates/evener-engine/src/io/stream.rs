@@ -257,26 +257,26 @@ impl<S: Session> Tls<S> {
         let result = Pin::new(&mut self.session).poll_read(cx, into);
         // What is known already makes no socket readable: payload that found no room, and the end
         // when it came in one piece with the payload before it.
-        self.more = result.is_ready() && (into.remaining() == 0 || self.session.has_ended());
+        self.more = result.is_ready() && (into.remaining() == 0 || self.session.has_more());
         result
     }
 }
 
 /// A TLS session, whichever side of it we are.
 pub trait Session: AsyncRead + Unpin {
-    /// Whether the peer has said that nothing more comes, or broke the protocol.
-    fn has_ended(&mut self) -> bool;
+    /// Whether payload is decrypted and not read, or nothing more can come.
+    fn has_more(&self) -> bool;
 }
 
 impl Session for tokio_rustls::server::TlsStream<Plain> {
-    fn has_ended(&mut self) -> bool {
-        self.get_mut().1.process_new_packets().map_or(true, |state| state.peer_has_closed())
+    fn has_more(&self) -> bool {
+        !self.get_ref().1.wants_read()
     }
 }
 
 impl Session for tokio_rustls::client::TlsStream<Plain> {
-    fn has_ended(&mut self) -> bool {
-        self.get_mut().1.process_new_packets().map_or(true, |state| state.peer_has_closed())
+    fn has_more(&self) -> bool {
+        !self.get_ref().1.wants_read()
     }
 }
 
