@@ -134,18 +134,20 @@ fn read_record(
     place: Place,
     life: Life,
 ) -> Result<Option<Record>, StatsError> {
-    let state = words[place.state()].load(Ordering::Acquire);
-    if state & 3 == CHANGING {
-        return Ok(None);
+    let mut state = words[place.state()].load(Ordering::Acquire);
+    while state & 3 != CHANGING {
+        let (names, values) = (names(words, place), read(words, place));
+        fence(Ordering::Acquire);
+        let now = words[place.state()].load(Ordering::Relaxed);
+        if now == state {
+            let names = names?;
+            let shown = life == Life::Living && state & 3 == LIVE;
+            return Ok(Some(Record { kind: place.kind, names, values, shown }));
+        }
+        // It has retired meanwhile, which takes nothing from its counts, or has another owner.
+        state = now;
     }
-    let names = names(words, place)?;
-    let values = read(words, place);
-    fence(Ordering::Acquire);
-    if words[place.state()].load(Ordering::Relaxed) != state {
-        return Ok(None);
-    }
-    let shown = life == Life::Living && state & 3 == LIVE;
-    Ok(Some(Record { kind: place.kind, names, values, shown }))
+    Ok(None)
 }
 
 /// Reads all routes at a moment when no counts move between them.
@@ -154,21 +156,29 @@ fn read_routes(
     places: &[Place],
     life: Life,
 ) -> Result<Vec<Record>, StatsError> {
-    /// A writer that died in the middle of it leaves the number odd for ever.
-    const READS: usize = 100;
+    /// A writer that died in the middle of a move leaves the number where it is for ever; one that
+    /// was only interrupted goes on.
+    const STUCK: usize = 1000;
     let mut records = Vec::new();
-    for _ in 0..READS {
+    let (mut last, mut times) = (None, 0);
+    loop {
         let before = words[MOVES].load(Ordering::Acquire);
         records.clear();
         for place in places {
             records.extend(read_record(words, *place, life)?);
         }
         fence(Ordering::Acquire);
-        if before.is_multiple_of(2) && words[MOVES].load(Ordering::Relaxed) == before {
-            break;
+        let still = before.is_multiple_of(2) && words[MOVES].load(Ordering::Relaxed) == before;
+        // Whoever moves counts all the time is waited for: each move is a route that a reload took.
+        times = if last == Some(before) { times + 1 } else { 0 };
+        last = Some(before);
+        if times > 0 {
+            std::thread::yield_now();
+        }
+        if still || times == STUCK {
+            return Ok(records);
         }
     }
-    Ok(records)
 }
 
 impl Values<'_> {
