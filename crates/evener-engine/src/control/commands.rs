@@ -199,7 +199,7 @@ pub struct Status {
     pub connections: u64,
     /// Requests and sessions at servers.
     pub in_flight: u64,
-    /// Idle client connections held outside the runtime, as of the last second.
+    /// Idle client connections that are no tasks, as of the last second.
     pub parked: u64,
     /// Whether the end has begun.
     pub draining: bool,

@@ -1,4 +1,4 @@
-//! A connection that stands idle leaves the runtime: a descriptor, a deadline and a few bytes in a
+//! A connection that stands idle is no task any more: a descriptor, a deadline and a few bytes in a
 //! slab behind one nested epoll descriptor. It becomes a task again when bytes come.
 //!
 //! Rules kept here:
@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::poller::{Poller, Watched, Way};
 
-/// Connections that wait outside the runtime. `T` is what is needed to go on with one.
+/// Connections that wait without a task. `T` is what is needed to go on with one.
 pub struct Parking<T> {
     epoll: Watched,
     events: RefCell<Vec<epoll::Event>>,

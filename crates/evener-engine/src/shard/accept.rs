@@ -42,7 +42,7 @@ pub struct Acceptor {
 const PAUSE_MS: u64 = 50;
 
 impl Acceptor {
-    /// Begins to accept. Must be called within the shard's runtime.
+    /// Begins to accept. Must be called within the shard's event loop.
     ///
     /// # Errors
     /// When the descriptor is no listening socket, or cannot be watched.

@@ -1,4 +1,4 @@
-//! A client connection out of the runtime: its descriptor and the little that is needed to go on.
+//! A client connection that is no task: its descriptor and the little that is needed to go on.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -23,7 +23,7 @@ enum Kind {
 }
 
 impl Parked {
-    /// Takes a connection out of the runtime. `None`: it could not be taken out and is closed.
+    /// Makes a connection smaller. `None`: bytes of it are unread, or it has gone; it is closed.
     pub fn of(client: Client) -> Option<Parked> {
         let Client { mut stream, open, .. } = client;
         let descriptor = stream.leave()?;

@@ -13,9 +13,9 @@ use crate::counters::{ListenerCounters, WorkerBlock, WorkerCounter};
 pub struct Slot {
     view: RefCell<Rc<ListenerView>>,
     listening: Cell<bool>,
-    /// When tunnels and sessions that still go on are cut; 0 while nobody wants them to end.
-    cut_at: Cell<u64>,
-    /// The same for requests; `u64::MAX` while nobody wants them to end.
+    /// When tunnels and sessions that still go on are cut; `u64::MAX` while nobody wants them to end.
+    cut_tunnels_at: Cell<u64>,
+    /// The same for requests.
     cut_requests_at: Cell<u64>,
     counts: Counts,
 }
@@ -50,9 +50,9 @@ pub struct Counts {
 impl Slot {
     /// A listener of this generation.
     pub fn new(view: Rc<ListenerView>, counts: Counts) -> Slot {
-        let (listening, cut_at) = (Cell::new(true), Cell::new(0));
-        let cut_requests_at = Cell::new(u64::MAX);
-        Slot { view: RefCell::new(view), listening, cut_at, cut_requests_at, counts }
+        let [cut_tunnels_at, cut_requests_at] = [u64::MAX; 2].map(Cell::new);
+        let (view, listening) = (RefCell::new(view), Cell::new(true));
+        Slot { view, listening, cut_tunnels_at, cut_requests_at, counts }
     }
 
     /// What it is now, or was last.
@@ -73,7 +73,7 @@ impl Slot {
     /// Tunnels and sessions have until then, in milliseconds on the worker's clock. They find out when
     /// they are woken.
     pub fn cut_tunnels_at(&self, at: u64) {
-        self.cut_at.set(at);
+        self.cut_tunnels_at.set(at);
     }
 
     /// Requests in hand have until then, in milliseconds on the worker's clock. They find out when
@@ -119,12 +119,9 @@ impl Open {
 }
 
 impl Tunnel {
-    /// When it is to be cut, if it is.
-    pub fn cut_at(&self) -> Option<u64> {
-        match self.slot.cut_at.get() {
-            0 => None,
-            at => Some(at),
-        }
+    /// When it is to be cut; `u64::MAX` while nobody wants it to end.
+    pub fn cut_at(&self) -> u64 {
+        self.slot.cut_tunnels_at.get()
     }
 }
 

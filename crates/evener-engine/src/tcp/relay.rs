@@ -102,7 +102,7 @@ impl Relay {
             self.idle_at = self.wait.after(self.bounds.idle);
         }
         let ends = [
-            (tunnel.cut_at().unwrap_or(u64::MAX), "drain_cut"),
+            (tunnel.cut_at(), "drain_cut"),
             (self.old_at, "tunnel_max"),
             (self.idle_at, "tunnel_idle"),
         ];

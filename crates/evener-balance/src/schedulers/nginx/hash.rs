@@ -9,7 +9,7 @@ use super::chain::Misses;
 use super::round_robin::RoundRobin;
 use crate::hashes::Crc32;
 use crate::key::{Key, KeyRule};
-use crate::schedule::{Ask, Crew, Position, Schedule};
+use crate::schedule::{Ask, Crew, Schedule};
 use crate::structures::Shares;
 
 /// The pool's key modulo the weights.
@@ -61,27 +61,5 @@ impl Schedule for Hash {
         KeyRule::Crc
     }
 
-    fn set_active(&mut self, place: usize, active: bool) {
-        self.robin.set_active(place, active);
-    }
-
-    fn counts_leases(&self) -> bool {
-        self.robin.counts_leases()
-    }
-
-    fn set_in_flight(&mut self, place: usize, leases: u32) {
-        self.robin.set_in_flight(place, leases);
-    }
-
-    fn on_failure(&mut self, place: usize, allowed: u32) {
-        self.robin.on_failure(place, allowed);
-    }
-
-    fn position(&self, place: usize) -> Position {
-        self.robin.position(place)
-    }
-
-    fn resume(&mut self, place: usize, position: Position) {
-        self.robin.resume(place, position);
-    }
+    robin_keeps!();
 }

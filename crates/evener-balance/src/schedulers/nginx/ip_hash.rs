@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use super::chain::Misses;
 use super::round_robin::RoundRobin;
 use crate::key::KeyRule;
-use crate::schedule::{Ask, Crew, Position, Schedule};
+use crate::schedule::{Ask, Crew, Schedule};
 use crate::structures::Shares;
 
 /// The client's network keeps its server.
@@ -59,29 +59,7 @@ impl Schedule for IpHash {
         KeyRule::Addresses
     }
 
-    fn set_active(&mut self, place: usize, active: bool) {
-        self.robin.set_active(place, active);
-    }
-
-    fn counts_leases(&self) -> bool {
-        self.robin.counts_leases()
-    }
-
-    fn set_in_flight(&mut self, place: usize, leases: u32) {
-        self.robin.set_in_flight(place, leases);
-    }
-
-    fn on_failure(&mut self, place: usize, allowed: u32) {
-        self.robin.on_failure(place, allowed);
-    }
-
-    fn position(&self, place: usize) -> Position {
-        self.robin.position(place)
-    }
-
-    fn resume(&mut self, place: usize, position: Position) {
-        self.robin.resume(place, position);
-    }
+    robin_keeps!();
 }
 
 #[cfg(test)]

@@ -51,21 +51,7 @@ impl Schedule for BoundedHash {
         KeyRule::Wide
     }
 
-    fn set_active(&mut self, place: usize, active: bool) {
-        self.field.set_active(place, active);
-    }
-
-    fn counts_leases(&self) -> bool {
-        true
-    }
-
-    fn set_in_flight(&mut self, place: usize, leases: u32) {
-        self.field.set_leases(place, leases);
-    }
-
-    fn stir(&mut self, seed: u64) {
-        self.field.stir(seed);
-    }
+    field_keeps!();
 }
 
 #[cfg(test)]
