@@ -71,7 +71,10 @@ fn a_server_that_comes_back_is_up_again_and_its_checks_are_counted() {
         }
         assert!(Instant::now() < until, "{totals}");
     }
-    assert!(segments.stamps().unwrap().iter().all(|stamp| *stamp > 0));
+    // A shard gives its first sign of life with its first tick.
+    while segments.stamps().unwrap().contains(&0) {
+        assert!(Instant::now() < until, "{:?}", segments.stamps());
+    }
     told.begin("stop", json!({}), &[]);
     told.end().unwrap();
 }

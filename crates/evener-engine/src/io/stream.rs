@@ -97,21 +97,15 @@ impl Stream {
         cx: &mut Context<'_>,
         into: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
-        let mut space = ReadBuf::new(match self {
-            Stream::Plain(plain) => return plain.poll_fill(cx, into),
-            _ => into.space(),
-        });
-        let result = match self {
-            Stream::Plain(_) => return Poll::Pending,
-            Stream::ServerTls(tls) => tls.poll_read(cx, &mut space),
-            Stream::ClientTls(tls) => tls.poll_read(cx, &mut space),
+        match self {
+            Stream::Plain(plain) => plain.poll_fill(cx, into),
+            Stream::ServerTls(tls) => poll_into(into, |space| tls.poll_read(cx, space)),
+            Stream::ClientTls(tls) => poll_into(into, |space| tls.poll_read(cx, space)),
             #[cfg(test)]
-            Stream::Scripted(script) => Pin::new(script).poll_read(cx, &mut space),
-        };
-        ready!(result)?;
-        let count = space.filled().len();
-        into.filled(count);
-        Poll::Ready(Ok(count))
+            Stream::Scripted(script) => {
+                poll_into(into, |space| Pin::new(script).poll_read(cx, space))
+            }
+        }
     }
 
     /// Writes bytes; returns how many were taken.
@@ -243,6 +237,19 @@ impl Stream {
             _ => None,
         }
     }
+}
+
+/// Has a reader fill the room of the buffer.
+#[inline]
+fn poll_into(
+    into: &mut Buffer,
+    read: impl FnOnce(&mut ReadBuf<'_>) -> Poll<io::Result<()>>,
+) -> Poll<io::Result<usize>> {
+    let mut space = ReadBuf::new(into.space());
+    ready!(read(&mut space))?;
+    let count = space.filled().len();
+    into.filled(count);
+    Poll::Ready(Ok(count))
 }
 
 impl<S> Tls<S> {
