@@ -36,6 +36,13 @@ impl Socket {
         Socket { watched: Watched::new(poller, descriptor), held_back: Cell::new(false) }
     }
 
+    /// One whose other end has probably said nothing yet: the kernel is not asked before it tells.
+    pub fn quiet(poller: &Rc<Poller>, descriptor: OwnedFd) -> Socket {
+        let watched = Watched::not_ready(poller, descriptor);
+        watched.set_ready(Way::Write);
+        Socket { watched, held_back: Cell::new(false) }
+    }
+
     /// Connects over TCP. Who speaks at once has the handshake's last acknowledgement travel with
     /// the first bytes (RFC 9293 §3.10.7.3 allows for data there), which saves a packet; who waits
     /// for the server to speak first must not.
@@ -129,6 +136,9 @@ impl Socket {
             && count > 0
         {
             self.watched.drained(Way::Read);
+            if self.held_back.get() && !self.has_end() {
+                self.acknowledge_at_once();
+            }
         }
         read
     }
@@ -190,9 +200,6 @@ impl Socket {
             if count < size {
                 self.watched.drained(Way::Write);
             }
-            if self.held_back.get() {
-                self.acknowledge_at_once();
-            }
         }
         written
     }
@@ -202,8 +209,9 @@ impl Socket {
         self.watched.forget();
     }
 
-    /// From now on acknowledgements travel as they always do. Held back for longer, they would keep a
-    /// server that writes an answer in two pieces waiting (RFC 9293 §3.7.4: Nagle's algorithm).
+    /// From now on acknowledgements travel as they always do, and one that is due at once. Held back
+    /// for longer, they would keep a server that writes an answer in two pieces waiting (RFC 9293
+    /// §3.7.4: Nagle's algorithm).
     #[cold]
     fn acknowledge_at_once(&self) {
         self.held_back.set(false);

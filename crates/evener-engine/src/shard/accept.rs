@@ -168,7 +168,11 @@ fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, newcomer: Newcomer) {
     let view = slot.view();
     let open = Open::new(slot.clone());
     let Newcomer { socket, peer } = newcomer;
-    let plain = Plain::new(Socket::new(&shard.clients, socket));
+    let socket = match view.speakers.are_clients() {
+        true => Socket::quiet(&shard.clients, socket),
+        false => Socket::new(&shard.clients, socket),
+    };
+    let plain = Plain::new(socket);
     let shard = shard.clone();
     if let Some(config) = view.running().tls.clone() {
         tokio::task::spawn_local(async move {

@@ -22,6 +22,7 @@ use crate::io::Stream;
 use crate::pool::idle::Idle;
 use crate::pool::target::Target;
 use crate::running::{Running, RunningListener, RunningPool};
+use crate::tcp::speakers::Speakers;
 
 /// A generation as one shard sees it.
 pub struct View {
@@ -40,6 +41,8 @@ pub struct ListenerView {
     pools: Rc<[Rc<PoolView>]>,
     /// The shard's counters of it.
     pub counters: ListenerCounters,
+    /// Who speaks first in its sessions.
+    pub speakers: Speakers,
     /// One for each route, and the last for what no route matched.
     routes: Box<[OnceCell<RouteBlock<'static>>]>,
 }
@@ -77,6 +80,7 @@ impl View {
                 counters: shard.counters.listener(&listener.spec.name, running.plan.generation),
                 routes: routes.take(listener.spec.routes.len() + 1).collect(),
                 running: running.clone(),
+                speakers: Speakers::default(),
             })
         });
         View { listeners: listeners.collect(), pools, running: running.clone() }

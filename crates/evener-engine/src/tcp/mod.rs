@@ -3,3 +3,4 @@
 mod pump;
 pub mod relay;
 pub mod session;
+pub mod speakers;

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use evener_plan::Listener;
 
 use super::pump::Pump;
+use super::speakers::Side;
 use crate::io::{Buffer, Deadline, Stream};
 use crate::shard::{Shard, Tunnel};
 
@@ -33,6 +34,8 @@ pub struct Relay {
     idle_at: u64,
     /// Bytes moved when the idle time last began.
     seen: u64,
+    /// Who was heard first.
+    first: Side,
 }
 
 /// How a relay ended.
@@ -44,6 +47,8 @@ pub struct End {
     pub down: u64,
     /// What ended it, where it was not both sides.
     pub cause: Option<&'static str>,
+    /// Who was heard first.
+    pub first: Side,
 }
 
 impl Bounds {
@@ -60,11 +65,12 @@ impl Relay {
         let old_at = bounds.max.map_or(u64::MAX, |max| wait.after(max));
         let idle_at = wait.after(bounds.idle);
         let (up, down) = (Pump::new(Buffer::empty()), Pump::new(Buffer::empty()));
-        Relay { up, down, bounds, wait, old_at, idle_at, seen: 0 }
+        Relay { up, down, bounds, wait, old_at, idle_at, seen: 0, first: Side::Neither }
     }
 
     /// Bytes of the client that were read before.
     pub fn client_first(&mut self, bytes: Buffer) {
+        self.hear(Side::Client, bytes.len() as u64);
         self.up.first(bytes);
     }
 
@@ -76,7 +82,7 @@ impl Relay {
     /// Carries bytes until it is over.
     pub async fn run(mut self, client: &mut Stream, server: &mut Stream, tunnel: Tunnel) -> End {
         let cause = poll_fn(|cx| self.poll(cx, client, server, &tunnel)).await;
-        End { up: self.up.moved, down: self.down.moved, cause }
+        End { up: self.up.moved, down: self.down.moved, cause, first: self.first }
     }
 
     fn poll(
@@ -87,11 +93,21 @@ impl Relay {
         tunnel: &Tunnel,
     ) -> Poll<Option<&'static str>> {
         let down = self.down.poll(cx, server, client, self.up.is_over());
+        self.hear(Side::Server, self.down.moved);
         let up = self.up.poll(cx, client, server, self.down.is_over());
+        self.hear(Side::Client, self.up.moved);
         match (up, down) {
             (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(Some("reset")),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(None),
             _ => self.poll_bounds(cx, tunnel),
+        }
+    }
+
+    /// This side has sent so many bytes by now.
+    #[inline]
+    fn hear(&mut self, side: Side, moved: u64) {
+        if self.first == Side::Neither && moved > 0 {
+            self.first = side;
         }
     }
 

@@ -5,6 +5,8 @@
 //!   always safe. All of it takes at most twice `timeouts.connect`.
 //! - The lease lasts as long as the session.
 //! - Whoever finds no server is closed at once.
+//! - Where clients use to speak first, a server is connected to once this one has: its bytes travel
+//!   with the end of the handshake, and who says nothing costs a server nothing for a moment.
 //! - Its line in the access log is written at one place, when it is over, however it ended.
 
 use std::future::poll_fn;
@@ -15,9 +17,9 @@ use std::task::Poll;
 use evener_balance::{Lease, NoServer, Outcome, Tried};
 
 use super::relay::{Bounds, End, Relay};
+use super::speakers::Side;
 use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
 use crate::http::proxy::Fault;
-use crate::io::event_loop::give_way;
 use crate::io::{Buffer, Stream};
 use crate::log::session::SessionLine;
 use crate::pool::dial;
@@ -43,6 +45,10 @@ struct Session<'s> {
     cause: Option<&'static str>,
     detail: Option<String>,
 }
+
+/// How long a client's first bytes are waited for where clients use to speak first, in milliseconds;
+/// a coarse wait may take three times as long.
+const HOLD_MS: u64 = 50;
 
 /// Carries a session to its end.
 pub async fn serve(shard: Rc<Shard>, view: Rc<ListenerView>, mut client: Stream, open: Open) {
@@ -76,20 +82,11 @@ impl<'s> Session<'s> {
 
     async fn carry(&mut self, client: &mut Stream, open: &Open) {
         let counters = &self.view.counters;
-        // What the client says at once can travel with the end of the handshake; it often comes while
-        // others have their turn.
-        let mut first = Buffer::empty();
-        for _ in 0..2 {
-            match poll_fn(|cx| Poll::Ready(client.poll_read(cx, &mut first))).await {
-                Poll::Ready(Ok(_)) => break,
-                Poll::Ready(Err(_)) => {
-                    // Sockets tell an error once.
-                    self.cause = Some("reset");
-                    return counters.add(ListenerCounter::Reset);
-                }
-                Poll::Pending => give_way().await,
-            }
-        }
+        let Ok(mut first) = self.first_bytes(client).await else {
+            // Sockets tell an error once.
+            self.cause = Some("reset");
+            return counters.add(ListenerCounter::Reset);
+        };
         self.pool.counters.add(PoolCounter::Requests);
         let speaks = !first.is_empty();
         first.release();
@@ -100,7 +97,26 @@ impl<'s> Session<'s> {
         let mut relay = Relay::new(self.shard, Bounds::of(self.view.spec()));
         relay.client_first(first);
         let end = relay.run(client, &mut server, open.tunnel()).await;
+        self.view.speakers.heard(end.first);
         self.count(&lease, end);
+    }
+
+    /// What the client has said by now, or says soon where its like speak first.
+    async fn first_bytes(&self, client: &mut Stream) -> std::io::Result<Buffer> {
+        let speakers = &self.view.speakers;
+        let mut first = Buffer::empty();
+        let hold = speakers.are_clients().then(|| self.shard.deadlines.slot());
+        let heard = poll_fn(|cx| {
+            if let Poll::Ready(read) = client.poll_read(cx, &mut first) {
+                return Poll::Ready(read.map(drop));
+            }
+            first.release();
+            match &hold {
+                Some(hold) => hold.poll_wait(cx, HOLD_MS).map(|()| Ok(speakers.heard(Side::Neither))),
+                None => Poll::Ready(Ok(())),
+            }
+        });
+        heard.await.map(|()| first)
     }
 
     async fn connect(&mut self, speaks: bool) -> Option<(Lease, Stream)> {

@@ -74,6 +74,55 @@ fn connecting_takes_twice_its_time_at_most() {
     client.sees_the_end();
 }
 
+/// Sessions in which the client speaks first, as many as it takes to be believed.
+fn with_clients_that_speak_first() -> Sim {
+    let sim = Sim::with(&["a"], tcp);
+    for number in 0..16 {
+        let client = sim.client();
+        assert_eq!(sim.server("a").connections(), number + 1, "nobody waits yet");
+        client.sends("hello").closes();
+        sim.server("a").connection(number).receives("hello").ends();
+    }
+    sim
+}
+
+#[test]
+fn where_clients_speak_first_a_server_is_connected_to_once_one_has() {
+    on_every_wire(|| {
+        let sim = with_clients_that_speak_first();
+        let client = sim.client();
+        assert_eq!(sim.server("a").connections(), 16, "it has said nothing");
+        client.sends("hello");
+        sim.server("a").connection(16).receives("hello").sends("hi");
+        client.receives("hi");
+        client.closes();
+        sim.server("a").connection(16).ends();
+        assert_eq!((sim.in_flight("a"), sim.alive()), (0, 0));
+    });
+}
+
+#[test]
+fn who_says_nothing_there_has_a_server_after_a_moment_and_the_next_one_at_once() {
+    let sim = with_clients_that_speak_first();
+    let silent = sim.client();
+    sim.run_for(150);
+    sim.server("a").connection(16).sends("220 welcome");
+    silent.receives("220 welcome");
+    sim.client();
+    assert_eq!(sim.server("a").connections(), 18);
+}
+
+#[test]
+fn where_servers_greet_nobody_waits_for_a_client() {
+    let sim = Sim::with(&["a"], tcp);
+    for number in 0..40 {
+        let client = sim.client();
+        sim.server("a").connection(number).sends("220 welcome");
+        client.receives("220 welcome").sends("QUIT").closes();
+        sim.server("a").connection(number).receives("QUIT").ends();
+    }
+}
+
 #[test]
 fn a_break_on_either_side_ends_both() {
     on_every_wire(|| {
