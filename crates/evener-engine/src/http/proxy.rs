@@ -91,6 +91,8 @@ pub enum Fault {
     ClientMalformed(Malformed),
     /// The client's body is larger than allowed.
     TooLarge,
+    /// A field that the route sets would have a value that cannot be sent.
+    Unsafe,
 }
 
 /// How a try ended.
@@ -279,9 +281,9 @@ impl Exchange<'_> {
         let Some(target) = pool.target(index) else {
             return Ended::Failed(Fault::Server(Cause::ConnectFailed));
         };
-        let codec = match pool.spec().protocol {
-            PoolProtocol::Http => Codec::H1(H1::new()),
-            PoolProtocol::Fastcgi => Codec::FastCgi(Box::new(FastCgi::new(self, pool, index))),
+        let codec = match self.codec(pool, index) {
+            Ok(codec) => codec,
+            Err(fault) => return Ended::Failed(fault),
         };
         let deadlines = &self.shard.deadlines;
         let mut attempt = Attempt {
@@ -308,6 +310,21 @@ impl Exchange<'_> {
         })
         .await;
         self.settle(pool, index, attempt, result)
+    }
+
+    /// What the server speaks, with what the route changes of the request made ready.
+    #[inline]
+    fn codec(&mut self, pool: &Rc<PoolView>, index: usize) -> Result<Codec, Fault> {
+        match pool.spec().protocol {
+            PoolProtocol::Http => {
+                self.expand_request_edits()?;
+                Ok(Codec::H1(H1::new()))
+            }
+            PoolProtocol::Fastcgi => {
+                let fastcgi = FastCgi::new(self, pool, index).map_err(|_| Fault::Unsafe)?;
+                Ok(Codec::FastCgi(Box::new(fastcgi)))
+            }
+        }
     }
 
     /// Both directions, until the answer has gone or the try has failed.
@@ -402,7 +419,7 @@ impl Fault {
             Fault::Status(status) => Outcome::Answered { status },
             Fault::Cut => Outcome::AnswerCut,
             Fault::Stalled => Outcome::AnswerStalled,
-            Fault::Local => Outcome::Local,
+            Fault::Local | Fault::Unsafe => Outcome::Local,
             _ => Outcome::ClientGone,
         }
     }
@@ -447,6 +464,7 @@ impl Fault {
             Fault::ClientStuck => "send_timeout",
             Fault::ClientMalformed(what) => what.cause(),
             Fault::TooLarge => "body_too_large",
+            Fault::Unsafe => answers::UNSAFE_VALUE,
         }
     }
 }
@@ -479,6 +497,7 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
         Fault::ClientLate | Fault::ClientSlow => 408,
         Fault::ClientMalformed(what) => what.status(),
         Fault::TooLarge => 413,
+        Fault::Unsafe => 500,
         _ => 502,
     };
     answers::local(exchange, &Local::new(status, fault.cause())).await
@@ -492,6 +511,7 @@ fn counter(fault: Fault) -> Option<ListenerCounter> {
         Fault::ClientSlow => ListenerCounter::LimitRate,
         Fault::TooLarge => ListenerCounter::LimitBody,
         Fault::ClientMalformed(_) => ListenerCounter::BadRequest,
+        Fault::Unsafe => ListenerCounter::UnsafeValue,
         _ => return None,
     })
 }

@@ -192,6 +192,16 @@ impl Sim {
         all.fold((0, 0), |(count, sum), times| (count + times.count(), sum + times.sum()))
     }
 
+    /// What all counters of this kind with this label have counted since the beginning.
+    pub fn counted(&self, kind: Kind, label: &str) -> u64 {
+        let totals = self.world.shard.counters.totals();
+        let mut slots = family(kind)
+            .metrics()
+            .filter(|metric| metric.labels.iter().any(|(_, value)| *value == label));
+        let slot = slots.next().expect("a metric").slot;
+        totals.entries(kind).map(|(_, values)| values.at(slot)).sum()
+    }
+
     /// Server connections kept for later.
     pub fn kept(&self) -> usize {
         self.world.shard.kept()

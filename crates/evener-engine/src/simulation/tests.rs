@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod bodies;
+mod edits;
 mod endings;
 mod fastcgi;
 mod interim;

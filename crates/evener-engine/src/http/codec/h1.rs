@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use evener_proto::h1::edit::Edits;
 use evener_proto::h1::forward::{self, RequestPolicy, ResponsePolicy, Segment, Underscores};
 use evener_proto::h1::framing::{self, BodyLength};
 use evener_proto::h1::{
@@ -48,6 +49,7 @@ impl H1 {
             tunnel: asked.upgrade,
             reframed: false,
             set: own.replaced(),
+            edited: own.edits.and_then(Edits::cut),
             ..RequestPolicy::default()
         };
         let head = work.request.head();
@@ -58,7 +60,7 @@ impl H1 {
             if !named {
                 own.host(out);
             }
-            own.fields(head, read, out);
+            own.fields(head, read, &work.edited, out);
             out.extend_from_slice(b"\r\n");
         });
         Ok(())
@@ -93,10 +95,11 @@ impl H1 {
     }
 
     #[inline]
-    pub(super) fn write_head(&mut self, policy: HeadPolicy, work: &mut Work, read: &[u8]) {
+    pub(super) fn write_head(&mut self, policy: HeadPolicy<'_>, work: &mut Work, read: &[u8]) {
         let version = if policy.http10 { Version::Http10 } else { Version::Http11 };
-        let (tunnel, reframed) = (policy.tunnel, policy.reframed);
-        let policy = ResponsePolicy { tunnel, reframed, version, ..ResponsePolicy::default() };
+        let HeadPolicy { tunnel, reframed, edited, .. } = policy;
+        let policy =
+            ResponsePolicy { tunnel, reframed, edited, version, ..ResponsePolicy::default() };
         forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
         name_pieces(&work.segments, &mut work.down, read);
     }
