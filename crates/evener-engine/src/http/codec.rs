@@ -155,6 +155,14 @@ impl Codec {
         on_codec!(self, codec => codec.reusable())
     }
 
+    /// Whether the server may take who asked for whoever speaks on this connection.
+    pub fn identifies(&self) -> bool {
+        match self {
+            Codec::H1(h1) => h1.identifies(),
+            Codec::FastCgi(_) => false,
+        }
+    }
+
     /// Whether a 100 that the client waits for must be our own, since the server says none.
     pub fn continues_itself(&self) -> bool {
         matches!(self, Codec::FastCgi(_))

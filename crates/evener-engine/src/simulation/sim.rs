@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use evener_balance::{Lease, Outcome};
-use evener_plan::Plan;
+use evener_plan::{Admin, Plan};
 use evener_stats::{Kind, family};
 
 use super::executor::Executor;
@@ -23,6 +23,7 @@ use crate::http::client::{self, Client};
 use crate::io::deadlines::TICK_MS;
 use crate::io::{Buffer, Stream, buffers};
 use crate::log::Message;
+use crate::pool::owned::Owned;
 use crate::running::{Running, Workshop};
 use crate::shard::{Common, Shard};
 use crate::steps;
@@ -115,7 +116,8 @@ impl Sim {
             self.world.tasks.spawn(session::serve(shard, view, stream, open));
         } else {
             let inbox = Buffer::empty();
-            let client = Client { stream, inbox, peer: Some(peer), open, wait };
+            let (peer, owned) = (Some(peer), Owned::default());
+            let client = Client { stream, inbox, peer, open, wait, owned };
             self.world.tasks.spawn(client::serve(shard, client));
         }
         self.world.clients.borrow_mut().push(pipe.clone());
@@ -153,6 +155,14 @@ impl Sim {
         self.world.shard.swap(running.clone());
         *self.world.generation.borrow_mut() = running;
         self.world.settle();
+    }
+
+    /// Somebody says that a server is to take nothing new.
+    pub fn drain_server(&self, name: &str) {
+        let running = self.world.generation.borrow();
+        let group = &running.pools[0].group;
+        let index = group.index_of(name).expect("a server of the plan");
+        let _ = group.on_admin(index, Admin::Drain, self.world.now.get());
     }
 
     /// Begins to drain.

@@ -5,6 +5,7 @@ mod bodies;
 mod edits;
 mod endings;
 mod fastcgi;
+mod identity;
 mod interim;
 mod plain;
 mod removed;
