@@ -70,6 +70,20 @@ def test_its_page_is_short(page: Path) -> None:
     assert len(page.read_text().splitlines()) <= 16
 
 
+def test_headers(evener: Evener, origins: Callable[..., Origin]) -> None:
+    servers = local(origins, "api", "api", "site")
+    begin(evener, "headers", {":8080": evener.listen, **addresses(servers)})
+    api = get(evener.listen, "/api/x", "Cookie: a=b")
+    asked = [request for one in servers.values() for request in one.requests]
+    assert len(asked) == 1 and not asked[0].all("cookie")
+    assert asked[0].value("x-client") == "127.0.0.1"
+    assert asked[0].value("x-request-id") == api.value("x-request-id")
+    assert api.value("x-served-by") in addresses(servers).values()
+    assert api.value("vary") == "Origin"
+    site = get(evener.listen, "/", "Cookie: a=b")
+    assert site.value("x-content-type-options") == "nosniff" and not site.all("vary")
+
+
 def test_three_web_servers(evener: Evener, origins: Callable[..., Origin]) -> None:
     servers = local(origins, "alpha", "beta", "gamma")
     alpha, beta, gamma = servers.values()

@@ -18,6 +18,7 @@ use evener_proto::h1::{Limits, Policy};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::http::edits::AllEdits;
 use crate::http::routes::Routes;
 use crate::http::template::Template;
 use crate::networks::Networks;
@@ -49,6 +50,8 @@ pub struct RunningListener {
     pub tls: Option<Arc<ServerConfig>>,
     /// Compiled routes.
     pub routes: Routes,
+    /// What each route changes of fields.
+    pub edits: AllEdits,
     /// What each route answers.
     pub answers: Vec<RunningAnswer>,
     /// What answers where no route matched.
@@ -195,6 +198,7 @@ impl RunningListener {
             policy: policy(&spec.http),
             tls,
             routes: Routes::compile(&spec.routes)?,
+            edits: AllEdits::compile(&spec.routes)?,
             answers: answers.collect::<Result<_, _>>()?,
             fallback: RunningAnswer::fallback(spec, pools)?,
             open: before.map_or_else(Arc::default, |old| old.open.clone()),

@@ -23,7 +23,8 @@ pub use pool::{
     PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
 };
 pub use route::{
-    Answer, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect, Respond, Route,
+    Answer, HeaderEdits, HeaderLine, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect,
+    Respond, Route,
 };
 pub use scheduler::{
     Better, HaproxyHash, HashFunction, HashKey, LvsHash, LvsLocality, LvsService, Measure,

@@ -82,6 +82,7 @@ family! {
             TunnelIdle [cause = "tunnel_idle"],
             Reset [cause = "reset"],
             PlainOnTls [cause = "plain_on_tls"],
+            UnsafeValue [cause = "unsafe_value"],
             Internal [cause = "internal"],
         }
         "evener_limit_hits_total": "Times a limit of the listener was reached." => {

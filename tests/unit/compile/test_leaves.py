@@ -242,6 +242,19 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
         route("answer", "redirect", "status"),
         308,
     ),
+    **{
+        f"listeners.NAME.routes[].{which}.{kind}": (
+            R % f"pool: app, {which}: {{{kind}: {text}}}",
+            route(which, kind),
+            value,
+        )
+        for which in ("request_headers", "response_headers")
+        for kind, text, value in (
+            ("set", "{A: '{uri}'}", [{"name": "A", "value": "{uri}"}]),
+            ("add", "{A: [1, 2]}", [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+            ("remove", "A", ["A"]),
+        )
+    },
     "listeners.NAME.pool": (L % "", listener("pool"), "app"),
     "pools.NAME.protocol": (
         "pools: {app: {protocol: fastcgi, servers: unix:/p}}",

@@ -23,6 +23,7 @@ use super::exchange::{self, After};
 use super::work::Work;
 use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::io::{Buffer, Deadline, Stream};
+use crate::pool::owned::Owned;
 use crate::shard::{Open, Shard};
 use crate::steps::step;
 
@@ -38,6 +39,8 @@ pub struct Client {
     pub open: Open,
     /// Bounds waits for requests.
     pub wait: Deadline,
+    /// Server connections that serve nobody else.
+    pub owned: Owned,
 }
 
 /// What waiting for a request came to.

@@ -18,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use evener_balance::Cause;
 use evener_plan::RetryOn;
 use evener_proto::Malformed;
+use evener_proto::h1::edit::Edits;
 use evener_proto::h1::{BodyLength, Fate, Method, Version};
 
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
@@ -221,6 +222,7 @@ impl Exchange<'_> {
         if self.retries(attempt, head.status) {
             return Err(Fault::Status(head.status));
         }
+        self.expand_answer_edits()?;
         attempt.down.begun = true;
         attempt.down.tunnel = tunnel;
         self.record.on_head(self.shard, head.status);
@@ -250,7 +252,8 @@ impl Exchange<'_> {
         self.work.down.clear();
         if passes {
             let read = attempt.server.inbox.bytes();
-            let policy = HeadPolicy { reframed: false, http10: false, tunnel: false };
+            let policy =
+                HeadPolicy { reframed: false, http10: false, tunnel: false, edited: None };
             attempt.codec.write_head(policy, self.work, read);
             self.work.down.own(read, |out| out.extend_from_slice(b"\r\n"));
         }
@@ -271,12 +274,16 @@ impl Exchange<'_> {
             || self.shard.is_draining()
             || !self.client.open.is_listening();
         let read = attempt.server.inbox.bytes();
-        let policy = HeadPolicy { reframed: !delimited, http10: !http11, tunnel };
+        let edits = self.view.running().edits.of_answers(self.asked.route);
+        let edited = edits.and_then(Edits::cut);
+        let policy = HeadPolicy { reframed: !delimited, http10: !http11, tunnel, edited };
         self.work.down.clear();
         attempt.codec.write_head(policy, self.work, read);
         let chunked = attempt.down.chunked && !delimited;
         let close = self.record.close;
+        let lines = if edits.is_some() { self.work.edited.as_slice() } else { b"" };
         self.work.down.own(read, |out| {
+            out.extend_from_slice(lines);
             if chunked {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }

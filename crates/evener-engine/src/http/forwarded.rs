@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use evener_proto::h1::{Name, RequestHead};
 
 use super::client::Client;
+use super::edits::FieldEdits;
 use super::exchange::Asked;
 use super::work::Work;
 use crate::shard::ListenerView;
@@ -27,6 +28,8 @@ pub struct Own<'a> {
     pub upgrade: bool,
     /// What stands in Host where the client sent none.
     pub authority: &'a str,
+    /// What the route changes; its lines have been expanded.
+    pub edits: Option<&'a FieldEdits>,
 }
 
 /// Who the client is.
@@ -52,9 +55,12 @@ impl Own<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// All other fields of our own, each with its line's end.
+    /// All other fields of our own, each with its line's end. `edited`: lines of the route.
     #[inline]
-    pub fn fields(&self, head: &RequestHead, read: &[u8], out: &mut Vec<u8>) {
+    pub fn fields(&self, head: &RequestHead, read: &[u8], edited: &[u8], out: &mut Vec<u8>) {
+        if self.edits.is_some() {
+            return self.edited_fields(head, read, edited, out);
+        }
         out.extend_from_slice(b"X-Forwarded-For: ");
         self.forwarded_for(head, read, out);
         if !self.keeps(head, Name::XForwardedProto) {
@@ -71,8 +77,26 @@ impl Own<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// The same, name and value apart, for servers that do not speak HTTP.
+    #[cold]
+    fn edited_fields(&self, head: &RequestHead, read: &[u8], edited: &[u8], out: &mut Vec<u8>) {
+        self.each(head, read, &mut |name, value| {
+            for part in [name, b": ", value, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        });
+        if self.upgrade {
+            out.extend_from_slice(b"Connection: upgrade\r\n");
+        }
+        out.extend_from_slice(edited);
+    }
+
+    /// Those of who the client is, name and value apart; without what the route sets or removes.
     pub fn each(&self, head: &RequestHead, read: &[u8], take: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut take = |name: &[u8], value: &[u8]| {
+            if !self.edits.is_some_and(|edits| edits.replaces(name)) {
+                take(name, value);
+            }
+        };
         let mut addresses = Vec::new();
         self.forwarded_for(head, read, &mut addresses);
         take(b"X-Forwarded-For", &addresses);
@@ -121,13 +145,19 @@ pub fn client_address(client: &Client, view: &ListenerView, work: &Work) -> Clie
 }
 
 /// What we say of ourselves for a request to a server with this authority.
-pub fn own<'a>(client: &Client, view: &ListenerView, asked: &Asked, authority: &'a str) -> Own<'a> {
+pub fn own<'a>(
+    client: &Client,
+    view: &'a ListenerView,
+    asked: &Asked,
+    authority: &'a str,
+) -> Own<'a> {
     Own {
         trusted: view.running().trusted.believe(client.peer_ip()),
         peer: client.peer_ip(),
         tls: client.stream.is_tls(),
         upgrade: asked.upgrade,
         authority,
+        edits: view.running().edits.of_requests(asked.route),
     }
 }
 

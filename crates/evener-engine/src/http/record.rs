@@ -8,6 +8,7 @@
 //! - A log line is formatted only if someone wants it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::exchange::Exchange;
@@ -16,6 +17,7 @@ use crate::counters::{
     ListenerCounter, PoolHistogram, RouteCounter, RouteHistogram, ServerCounter, ServerHistogram,
 };
 use crate::log::line::Line;
+use crate::shard::ids::{self, Id};
 use crate::shard::{PoolView, Shard};
 
 /// What an exchange will have been.
@@ -49,6 +51,8 @@ pub struct Record {
     pub pool: Option<Rc<PoolView>>,
     /// Index of the server picked last.
     pub server: Option<usize>,
+    /// The request's id; 0 while nobody has asked for it.
+    pub id: Cell<u128>,
     /// Name of what went wrong.
     pub cause: Option<&'static str>,
     /// What of it exactly: a name, or the words of a connection that could not be made.
@@ -75,9 +79,18 @@ impl Record {
             tries: 0,
             pool: None,
             server: None,
+            id: Cell::new(0),
             cause: None,
             detail: None,
         }
+    }
+
+    /// The request's id: made when it is first asked for, the same from then on.
+    pub fn id(&self, shard: &Shard) -> Id {
+        if self.id.get() == 0 {
+            self.id.set(shard.ids.next());
+        }
+        ids::written(self.id.get())
     }
 
     /// All of the request has gone to the server, or as much as will go.
@@ -155,6 +168,7 @@ impl Record {
             pool: pool.map(|pool| pool.spec().name.as_str()),
             server,
             tries: self.tries,
+            id: Some(self.id.get()).filter(|id| *id > 0).map(ids::written),
             cause: self.cause,
             detail: self.detail.as_deref(),
             referer: head.fields.value(evener_proto::h1::Name::Referer, bytes),

@@ -20,6 +20,8 @@ pub struct Work {
     pub up: Outgoing,
     /// On its way to the client.
     pub down: Outgoing,
+    /// Lines that the route adds to the head that is made next.
+    pub edited: Vec<u8>,
     /// The canonical path where it differs from the raw one.
     pub path: Vec<u8>,
     /// The host in lower case, without port.
@@ -33,6 +35,7 @@ impl Work {
         self.answer.clear();
         self.up.clear();
         self.down.clear();
+        self.edited.clear();
         self.path.clear();
         self.host.clear();
     }

@@ -10,6 +10,7 @@ use std::io::Write;
 use super::Entry;
 use crate::clock;
 use crate::http::forwarded::{ClientAddress, write_address};
+use crate::shard::ids::Id;
 
 /// What a line tells.
 pub struct Line<'a> {
@@ -39,6 +40,8 @@ pub struct Line<'a> {
     pub server: Option<&'a str>,
     /// Requests sent to servers.
     pub tries: u8,
+    /// The request's id, where the configuration uses it.
+    pub id: Option<Id>,
     /// What went wrong.
     pub cause: Option<&'a str>,
     /// What of it exactly.
@@ -74,6 +77,9 @@ impl Entry for Line<'_> {
             }
         }
         number(out, "evener.tries", u64::from(self.tries));
+        if let Some(id) = &self.id {
+            text(out, "evener.request.id", id);
+        }
         for (key, value) in [("error.type", self.cause), ("error.detail", self.detail)] {
             if let Some(value) = value {
                 text(out, key, value.as_bytes());
@@ -238,6 +244,7 @@ mod tests {
             pool: Some("app"),
             server: Some("a"),
             tries: 1,
+            id: None,
             cause: None,
             detail: None,
             referer: None,

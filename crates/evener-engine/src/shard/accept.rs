@@ -27,6 +27,7 @@ use crate::io::poller::{Watched, Way};
 use crate::io::socket::Socket;
 use crate::io::stream::Plain;
 use crate::io::{Buffer, Stream};
+use crate::pool::owned::Owned;
 use crate::tcp::session;
 
 /// A listening socket of one shard.
@@ -199,7 +200,8 @@ fn serve(
         ListenerProtocol::Http => {
             let wait = shard.deadlines.slot();
             let inbox = Buffer::empty();
-            let client = Client { stream, inbox, peer, open, wait };
+            let owned = Owned::default();
+            let client = Client { stream, inbox, peer, open, wait, owned };
             tokio::task::spawn_local(client::serve(shard, client));
         }
     }

@@ -57,7 +57,8 @@ impl Scene {
             tokio::task::spawn_local(session::serve(shard, open.view(), stream, open));
         } else {
             let (inbox, wait) = (Buffer::empty(), shard.deadlines.slot());
-            let client = Client { stream, inbox, peer: None, open, wait };
+            let owned = Default::default();
+            let client = Client { stream, inbox, peer: None, open, wait, owned };
             tokio::task::spawn_local(client::serve(shard, client));
         }
         far

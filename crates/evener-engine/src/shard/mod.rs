@@ -12,6 +12,7 @@ pub mod accept;
 #[cfg(test)]
 mod faults;
 mod handshake;
+pub mod ids;
 mod parked;
 #[cfg(test)]
 mod simulated;
@@ -52,6 +53,7 @@ use crate::running::Running;
 use crate::steps::may_break;
 use crate::sys::memory::SharedMemory;
 use accept::Acceptor;
+use ids::Ids;
 use parked::Parked;
 pub use slot::{Open, Slot, Tunnel};
 pub use view::{ListenerView, PoolView, View};
@@ -92,8 +94,6 @@ pub struct Common {
 
 /// One worker thread's state.
 pub struct Shard {
-    /// Its number.
-    pub id: u32,
     /// All its waits.
     pub deadlines: Rc<Deadlines>,
     /// Its counters.
@@ -102,6 +102,8 @@ pub struct Shard {
     pub worker: WorkerBlock<'static>,
     /// Its end of the access log.
     pub log: ShardLog,
+    /// Ids of its requests.
+    pub ids: Ids,
     common: Common,
     parking: Parking<Parked>,
     /// Clients' sockets, and those that listen.
@@ -277,10 +279,10 @@ impl Shard {
         let deadlines = Rc::new(Deadlines::default());
         deadlines.set_now(clock::millis());
         Ok(Shard {
-            id,
             deadlines,
             worker,
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
+            ids: Ids::new(common.seed, id),
             counters,
             common,
             parking: Parking::new(&events.clients).map_err(|why| format!("shard {id}: {why}"))?,
@@ -357,11 +359,6 @@ impl Shard {
         let open = self.common.connections.load(Ordering::Relaxed);
         open >= self.common.limit.load(Ordering::Relaxed)
             || self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
-    }
-
-    /// An id for a request, unlike any other's.
-    pub fn request_id(&self, started: u64) -> String {
-        format!("{:08x}{:02x}{started:x}", self.common.seed as u32, self.id)
     }
 
     /// Parks an idle connection.

@@ -202,6 +202,11 @@ impl PoolView {
         self.pool.tls.as_ref()
     }
 
+    /// What kept connections depend on beside the server's address.
+    pub fn fingerprint(&self) -> u64 {
+        self.pool.fingerprint
+    }
+
     /// FastCGI parameters of a server.
     pub fn params(&self, index: usize) -> &[(String, Template)] {
         self.pool.params.get(index).map_or(&[], |params| params)

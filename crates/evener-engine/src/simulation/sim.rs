@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use evener_balance::{Lease, Outcome};
-use evener_plan::Plan;
+use evener_plan::{Admin, Plan};
 use evener_stats::{Kind, family};
 
 use super::executor::Executor;
@@ -23,6 +23,7 @@ use crate::http::client::{self, Client};
 use crate::io::deadlines::TICK_MS;
 use crate::io::{Buffer, Stream, buffers};
 use crate::log::Message;
+use crate::pool::owned::Owned;
 use crate::running::{Running, Workshop};
 use crate::shard::{Common, Shard};
 use crate::steps;
@@ -115,7 +116,8 @@ impl Sim {
             self.world.tasks.spawn(session::serve(shard, view, stream, open));
         } else {
             let inbox = Buffer::empty();
-            let client = Client { stream, inbox, peer: Some(peer), open, wait };
+            let (peer, owned) = (Some(peer), Owned::default());
+            let client = Client { stream, inbox, peer, open, wait, owned };
             self.world.tasks.spawn(client::serve(shard, client));
         }
         self.world.clients.borrow_mut().push(pipe.clone());
@@ -155,6 +157,14 @@ impl Sim {
         self.world.settle();
     }
 
+    /// Somebody says that a server is to take nothing new.
+    pub fn drain_server(&self, name: &str) {
+        let running = self.world.generation.borrow();
+        let group = &running.pools[0].group;
+        let index = group.index_of(name).expect("a server of the plan");
+        let _ = group.on_admin(index, Admin::Drain, self.world.now.get());
+    }
+
     /// Begins to drain.
     pub fn drain(&self) {
         self.world.tasks.spawn(self.world.shard.clone().simulated_drain());
@@ -190,6 +200,16 @@ impl Sim {
         let slot = slots.map(|metric| metric.slot).next().expect("a metric");
         let all = totals.entries(kind).map(|(_, values)| values.distribution(slot));
         all.fold((0, 0), |(count, sum), times| (count + times.count(), sum + times.sum()))
+    }
+
+    /// What all counters of this kind with this label have counted since the beginning.
+    pub fn counted(&self, kind: Kind, label: &str) -> u64 {
+        let totals = self.world.shard.counters.totals();
+        let mut slots = family(kind)
+            .metrics()
+            .filter(|metric| metric.labels.iter().any(|(_, value)| *value == label));
+        let slot = slots.next().expect("a metric").slot;
+        totals.entries(kind).map(|(_, values)| values.at(slot)).sum()
     }
 
     /// Server connections kept for later.

@@ -3,8 +3,10 @@
 
 mod admitted;
 mod bodies;
+mod edits;
 mod endings;
 mod fastcgi;
+mod identity;
 mod interim;
 mod plain;
 mod removed;

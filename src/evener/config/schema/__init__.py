@@ -14,7 +14,7 @@ from evener.config.schema.listener import (
 )
 from evener.config.schema.pool import Check, Passive, Pool, PoolTls, Server
 from evener.config.schema.root import LISTENER, POOL, ROOT, ROUTE, Root
-from evener.config.schema.route import Match, Redirect, Respond, Route
+from evener.config.schema.route import HeaderEdits, Match, Redirect, Respond, Route
 
 __all__ = [
     "HTTP_ONLY",
@@ -29,6 +29,7 @@ __all__ = [
     "Certificate",
     "Check",
     "Evener",
+    "HeaderEdits",
     "Listener",
     "ListenerTls",
     "Log",
