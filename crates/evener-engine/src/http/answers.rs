@@ -6,6 +6,7 @@
 //! - A request that was not read to its end closes its connection.
 //! - What a template expands to cannot break out of its field.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -28,6 +29,8 @@ pub struct Local {
     pub status: u16,
     /// Name of the cause.
     pub cause: &'static str,
+    /// Seconds after which it is worth asking again.
+    retry_after: Option<u64>,
 }
 
 /// An answer with a body of our own.
@@ -47,7 +50,20 @@ const LAST_WORD_MS: u64 = 1000;
 impl Local {
     /// A refusal.
     pub fn new(status: u16, cause: &'static str) -> Local {
-        Local { status, cause }
+        Local { status, cause, retry_after: None }
+    }
+
+    /// The same, with seconds after which it is worth asking again (RFC 9110 §10.2.3).
+    pub fn retry_after(self, seconds: u64) -> Local {
+        Local { retry_after: Some(seconds.max(1)), ..self }
+    }
+
+    /// Fields that the refusal needs, each with its line's end.
+    fn fields(&self) -> Cow<'static, [u8]> {
+        match self.retry_after {
+            Some(seconds) => format!("Retry-After: {seconds}\r\n").into_bytes().into(),
+            None => fields_of(self.status).into(),
+        }
     }
 }
 
@@ -68,7 +84,7 @@ pub async fn refuse(
         status: local.status,
         media_type: media_type(json),
         body: body.as_bytes(),
-        fields: fields_of(local.status),
+        fields: &local.fields(),
     };
     work.down.clear();
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
@@ -97,7 +113,7 @@ pub async fn local(exchange: &mut Exchange<'_>, local: &Local) -> After {
         status: local.status,
         media_type: media_type(json),
         body: body.as_bytes(),
-        fields: fields_of(local.status),
+        fields: &local.fields(),
     };
     send(exchange, &whole).await
 }
@@ -257,6 +273,13 @@ fn words(status: u16, json: bool) -> String {
         true => format!("{{\"status\":{status},\"error\":\"{what}\"}}\n"),
         false if what == reason => format!("{status} {reason}\n"),
         false => format!("{status} {reason}: {what}\n"),
+    }
+}
+
+/// Somebody is turned away without a word: the log has it all the same.
+pub fn log_unsaid(shard: &Shard, client: &Client, view: &ListenerView, local: &Local) {
+    if shard.log.wants() {
+        log_refused(shard, client, &Work::default(), view, local, 0);
     }
 }
 

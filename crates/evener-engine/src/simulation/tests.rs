@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod bodies;
+mod clients;
 mod endings;
 mod fastcgi;
 mod interim;
