@@ -24,6 +24,7 @@ use crate::http::template::Template;
 use crate::networks::Networks;
 use crate::pool::target::Target;
 use crate::prober;
+use crate::shard::clients::ClientLimits;
 use crate::tls::{self, tickets::TicketKeys};
 
 /// A plan made ready to run.
@@ -56,6 +57,8 @@ pub struct RunningListener {
     pub answers: Vec<RunningAnswer>,
     /// What answers where no route matched.
     pub fallback: RunningAnswer,
+    /// What each client is allowed.
+    pub clients: ClientLimits,
     /// Client connections open, of all shards; outlives generations.
     pub open: Arc<AtomicU64>,
 }
@@ -201,6 +204,7 @@ impl RunningListener {
             edits: AllEdits::compile(&spec.routes)?,
             answers: answers.collect::<Result<_, _>>()?,
             fallback: RunningAnswer::fallback(spec, pools)?,
+            clients: ClientLimits::build(spec, before.map(|old| &old.clients)),
             open: before.map_or_else(Arc::default, |old| old.open.clone()),
             spec: spec.clone(),
         })

@@ -16,7 +16,7 @@ mod route;
 mod scheduler;
 
 pub use listener::{
-    HttpLimits, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, TlsVersion,
+    HttpLimits, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, Rate, TlsVersion,
 };
 pub use pool::{
     Admin, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive, Pool,

@@ -92,6 +92,9 @@ family! {
             LimitBody [limit = "max_body"],
             LimitRate [limit = "min_rate"],
             LimitTunnel [limit = "tunnel_max"],
+            LimitPerClient [limit = "per_client"],
+            LimitRatePerClient [limit = "rate_per_client"],
+            LimitClientTable [limit = "client_table"],
         }
         "evener_listener_sessions_total": "TCP sessions that got a server (served) or none (refused)." => {
             SessionsServed [result = "served"],

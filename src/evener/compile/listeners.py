@@ -31,7 +31,7 @@ class Socket(NamedTuple):
 
 def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets) -> dict[str, Any]:
     """A listener of the plan."""
-    times = listener.timeouts
+    times, rate = listener.timeouts, listener.limits.rate_per_client
     return {
         "name": name,
         "bind": sockets,
@@ -54,6 +54,8 @@ def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets
             "min_rate": times.min_rate or 0,
         },
         "connections": listener.limits.connections,
+        "per_client": listener.limits.per_client,
+        "rate_per_client": rate._asdict() if rate else None,
         "redirect": redirect_all(listener.redirect),
         "routes": routes(listener.routes),
         "pool": listener.pool,

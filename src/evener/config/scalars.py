@@ -8,7 +8,7 @@ Rules kept here:
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from evener.config.model import RejectError, ScalarType
 from evener.config.report import nearest
@@ -237,6 +237,40 @@ class ByteRate(Size):
     noun = "a rate"
     sample = "500B/s"
     bare = "B/s"
+
+
+class Rate(NamedTuple):
+    """So many in a time."""
+
+    count: int
+    #: Milliseconds.
+    per: int
+
+
+class RateOf(ScalarType):
+    """So many a second, minute or hour."""
+
+    expected = "a rate such as 100/s, 30/m or 5/h"
+    example = "100/s"
+    _form = re.compile(r"([0-9]{1,7})/([smh])")
+
+    def parse(self, text: str) -> Rate:
+        match = self._form.fullmatch(text)
+        if match is None:
+            bare = text.isascii() and text.isdigit()
+            raise RejectError(f"write the unit: `{text}/s`" if bare else "")
+        count = int(match.group(1))
+        if not 1 <= count <= 1_000_000:
+            raise RejectError(expected="a rate from 1/h to 1000000/s")
+        return Rate(count, _TIMES[match.group(2)])
+
+    def write(self, value: Any) -> str:
+        unit = next(name for name in "smh" if _TIMES[name] == value[1])
+        return f"{value[0]}/{unit}"
+
+    def json_schema(self) -> dict[str, Any]:
+        schema = super().json_schema()
+        return {**schema, "pattern": f"^(?:{self._form.pattern})$"}
 
 
 class Percent(ScalarType):

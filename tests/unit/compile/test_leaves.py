@@ -176,6 +176,16 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
         listener("connections"),
         8,
     ),
+    "listeners.NAME.limits.per_client": (
+        L % "limits: {per_client: 8}",
+        listener("per_client"),
+        8,
+    ),
+    "listeners.NAME.limits.rate_per_client": (
+        L % "limits: {rate_per_client: 30/m}",
+        listener("rate_per_client"),
+        {"count": 30, "per": 60_000},
+    ),
     "listeners.NAME.redirect": (
         "listeners: {web: {bind: ':80', redirect: 'http://x{uri}'}}",
         listener("redirect"),

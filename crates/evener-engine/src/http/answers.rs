@@ -33,6 +33,8 @@ pub struct Local {
     pub cause: &'static str,
     /// The methods that Allow names, where the status asks for it (RFC 9110 §15.5.6).
     allow: Option<&'static str>,
+    /// Seconds after which it is worth asking again.
+    retry_after: Option<u64>,
 }
 
 /// An answer with a body of our own.
@@ -54,17 +56,27 @@ const LAST_WORD_MS: u64 = 1000;
 impl Local {
     /// A refusal.
     pub fn new(status: u16, cause: &'static str) -> Local {
-        Local { status, cause, allow: None }
+        Local { status, cause, allow: None, retry_after: None }
     }
 
+    /// The same, with seconds after which it is worth asking again (RFC 9110 §10.2.3).
+    pub fn retry_after(self, seconds: u64) -> Local {
+        Local { retry_after: Some(seconds.max(1)), ..self }
+    }
+
+    /// Fields that the refusal needs, each with its line's end.
     fn fields(&self) -> Vec<u8> {
-        allow(self.allow)
+        let mut lines = allow(self.allow);
+        if let Some(seconds) = self.retry_after {
+            lines.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+        }
+        lines
     }
 }
 
 impl From<Malformed> for Local {
     fn from(what: Malformed) -> Local {
-        Local { status: what.status(), cause: what.cause(), allow: what.allow() }
+        Local { allow: what.allow(), ..Local::new(what.status(), what.cause()) }
     }
 }
 
@@ -330,6 +342,13 @@ fn words(status: u16, json: bool) -> String {
         true => format!("{{\"status\":{status},\"error\":\"{what}\"}}\n"),
         false if what == reason => format!("{status} {reason}\n"),
         false => format!("{status} {reason}: {what}\n"),
+    }
+}
+
+/// Somebody is turned away without a word: the log has it all the same.
+pub fn log_unsaid(shard: &Shard, client: &Client, view: &ListenerView, local: &Local) {
+    if shard.log.wants() {
+        log_refused(shard, client, &Work::default(), view, local, 0);
     }
 }
 

@@ -90,6 +90,17 @@ pub async fn serve(shard: Rc<Shard>, mut client: Client) {
     }
 }
 
+/// Tells a client that it may not stay, and closes.
+pub async fn turn_away(shard: &Rc<Shard>, mut client: Client, why: &Local) {
+    let view = client.open.view();
+    let mut work = shard.lend_work();
+    let after = answers::refuse(shard, &mut client, &mut work, &view, why).await;
+    shard.return_work(work);
+    if after == After::Linger {
+        client.linger().await;
+    }
+}
+
 impl Client {
     /// Address of the socket's other end.
     pub fn peer_ip(&self) -> Option<IpAddr> {

@@ -41,6 +41,16 @@ pub enum ClientAddress {
     Unix,
 }
 
+impl ClientAddress {
+    /// The address, if it has one.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            ClientAddress::Ip(ip) => Some(ip),
+            ClientAddress::Unix => None,
+        }
+    }
+}
+
 impl Own<'_> {
     /// Names that we set and the client's of which are cut.
     #[inline]

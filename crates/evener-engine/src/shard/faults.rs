@@ -51,7 +51,7 @@ impl Scene {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         far.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let (shard, open) = (self.shard.clone(), Open::new(self.shard.slot("web").unwrap()));
+        let (shard, open) = (self.shard.clone(), Open::new(self.shard.slot("web").unwrap(), None));
         let stream = Stream::plain(Socket::new(&shard.clients, near.into()));
         if open.view().spec().protocol == evener_plan::ListenerProtocol::Tcp {
             tokio::task::spawn_local(session::serve(shard, open.view(), stream, open));

@@ -9,6 +9,7 @@
 //! Not known here: where plans come from, what is spoken on connections.
 
 pub mod accept;
+pub mod clients;
 #[cfg(test)]
 mod faults;
 mod handshake;
@@ -130,6 +131,8 @@ pub struct Shard {
     /// When requests of removed listeners are cut.
     cuts: RefCell<Vec<u64>>,
     warned: Cell<(u64, u32)>,
+    /// Connections that are being turned away with a word.
+    turned_away: Cell<u32>,
     /// Parked connections when memory was last given back, and when that was.
     trimmed: Cell<(usize, u64)>,
 }
@@ -301,6 +304,7 @@ impl Shard {
             draining: Cell::new(false),
             cuts: RefCell::default(),
             warned: Cell::new((0, 0)),
+            turned_away: Cell::new(0),
             trimmed: Cell::new((0, 0)),
         })
     }

@@ -108,7 +108,7 @@ impl Sim {
         let shard = self.world.shard.clone();
         let slot = shard.slot("web").expect("the plan has the listener");
         let view = slot.view();
-        let open = crate::shard::Open::new(slot);
+        let open = crate::shard::Open::new(slot, None);
         let stream = Stream::Scripted(Box::new(stream));
         let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
         let wait = shard.deadlines.slot();
@@ -361,7 +361,8 @@ pub fn plan(servers: &[&str]) -> Plan {
             "trusted_proxies": [],
             "timeouts": {"tls": 10_000, "head": 10_000, "body": 30_000, "send": 30_000,
                 "idle": 75_000, "tunnel_idle": 60_000, "tunnel_max": null, "min_rate": 0},
-            "connections": null, "redirect": null, "routes": [], "pool": "app"}],
+            "connections": null, "per_client": null, "rate_per_client": null,
+            "redirect": null, "routes": [], "pool": "app"}],
         "pools": [{
             "name": "app", "protocol": "http", "tls": null,
             "scheduler": {"name": "nginx/round_robin"}, "servers": servers, "checks": [],

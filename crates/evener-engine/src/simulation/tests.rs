@@ -3,6 +3,7 @@
 
 mod admitted;
 mod bodies;
+mod clients;
 mod edits;
 mod endings;
 mod fastcgi;

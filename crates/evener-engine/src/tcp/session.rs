@@ -54,9 +54,24 @@ const HOLD_MS: u64 = 50;
 pub async fn serve(shard: Rc<Shard>, view: Rc<ListenerView>, mut client: Stream, open: Open) {
     let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
     let Some(pool) = view.pool(*index) else { return };
-    let mut session = Session::begin(&shard, &view, &pool, &client);
+    let mut session = Session::begin(&shard, &view, &pool, || client.peer_address());
     session.carry(&mut client, &open).await;
     session.end();
+}
+
+/// A client may not have a session: it is closed, counted and logged.
+#[cold]
+pub fn turn_away(
+    shard: &Rc<Shard>,
+    view: &ListenerView,
+    client: Option<SocketAddr>,
+    cause: &'static str,
+) {
+    view.counters.add(ListenerCounter::SessionsRefused);
+    let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
+    let Some(pool) = view.pool(*index) else { return };
+    let session = Session::begin(shard, view, &pool, || client);
+    Session { cause: Some(cause), ..session }.end();
 }
 
 impl<'s> Session<'s> {
@@ -64,14 +79,14 @@ impl<'s> Session<'s> {
         shard: &'s Rc<Shard>,
         view: &'s ListenerView,
         pool: &'s Rc<PoolView>,
-        client: &Stream,
+        client: impl FnOnce() -> Option<SocketAddr>,
     ) -> Session<'s> {
         Session {
             shard,
             view,
             pool,
             started: shard.micros(),
-            logged: shard.log.wants().then(|| client.peer_address()),
+            logged: shard.log.wants().then(client),
             server: None,
             tries: 0,
             carried: None,

@@ -273,7 +273,7 @@ pub fn plan(generation: u64, bind: &[SocketAddr], servers: &[(&str, SocketAddr)]
 fn listener(address: SocketAddr) -> Value {
     json!({
         "name": address.to_string(), "bind": [address.to_string()], "protocol": "http",
-        "tls": null, "trusted_proxies": [], "connections": null, "redirect": null, "routes": [],
+        "tls": null, "trusted_proxies": [], "connections": null, "per_client": null, "rate_per_client": null, "redirect": null, "routes": [],
         "pool": "app",
         "http": {"max_head": 65536, "max_fields": 100, "max_body": null},
         "timeouts": {
