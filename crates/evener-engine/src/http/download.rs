@@ -17,6 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use evener_balance::Cause;
 use evener_plan::RetryOn;
+use evener_proto::Malformed;
 use evener_proto::h1::{BodyLength, Method, Version};
 
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
@@ -209,6 +210,7 @@ impl Exchange<'_> {
         // A tunnel begins behind a whole request that asked for it, or not at all.
         let asked = self.asked.upgrade && self.asked.version != Version::Http10;
         if tunnel && !(asked && attempt.up.at == Upload::Done) {
+            self.record.detail = Some(Malformed::SwitchUnasked.cause().into());
             return Err(Fault::Server(Cause::Junk));
         }
         if self.retries(attempt, head.status) {
@@ -240,6 +242,7 @@ impl Exchange<'_> {
     fn on_interim(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
         attempt.down.interims += 1;
         if attempt.down.interims > MAX_INTERIMS {
+            self.record.detail = Some(Malformed::TooManyInterim.cause().into());
             return Err(Fault::Server(Cause::Junk));
         }
         self.work.down.clear();
@@ -296,8 +299,10 @@ impl Exchange<'_> {
         if skip == 0 {
             self.work.down.clear();
         }
-        let junk = |_| if skip > 0 { Fault::Server(Cause::Junk) } else { Fault::Cut };
-        let progress = attempt.codec.answer_body(&mut attempt.server.inbox, skip).map_err(junk)?;
+        let progress = match attempt.codec.answer_body(&mut attempt.server.inbox, skip) {
+            Ok(progress) => progress,
+            Err(what) => return Err(self.bad_body(what, skip)),
+        };
         let done = attempt.codec.is_done();
         self.record.sent += progress.data.len() as u64;
         let data = skip + progress.data.start..skip + progress.data.end;
@@ -308,6 +313,13 @@ impl Exchange<'_> {
         self.record.at_once &= done;
         attempt.down.at = Download::Write(skip + progress.consumed, then);
         Ok(())
+    }
+
+    /// What an offence in a body comes to: while nothing went on yet, the server's answer is none.
+    #[cold]
+    fn bad_body(&mut self, what: Malformed, skip: usize) -> Fault {
+        self.record.detail = Some(what.cause().into());
+        if skip > 0 { Fault::Server(Cause::Junk) } else { Fault::Cut }
     }
 
     /// Writes what is named to the client.

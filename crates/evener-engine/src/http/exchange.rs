@@ -162,6 +162,8 @@ impl Exchange<'_> {
         match self.route() {
             Ok(route) => self.asked.route = route,
             Err(what) => {
+                // Its sender and we do not read alike: nothing more of it is read.
+                self.asked.keep_alive = false;
                 self.view.counters.refused(what);
                 return answers::local(self, &Local::new(what.status(), what.cause())).await;
             }
