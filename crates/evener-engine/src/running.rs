@@ -74,6 +74,8 @@ pub struct RunningPool {
     pub group: Group,
     /// Where its servers are, in the plan's order.
     pub targets: Vec<Target>,
+    /// What its hash is of.
+    pub key: Option<Template>,
     /// TLS towards servers.
     pub tls: Option<Arc<ClientConfig>>,
     /// FastCGI parameters of each server, the pool's included, compiled.
@@ -95,6 +97,8 @@ pub struct Workshop<'a> {
     pub previous: Option<&'a Running>,
     /// Monotonic milliseconds.
     pub now: u64,
+    /// Where random numbers of new pools come from.
+    pub seed: u64,
 }
 
 impl Running {
@@ -251,8 +255,13 @@ impl RunningPool {
             None => None,
         };
         let targets = spec.servers.iter().map(|server| Target::of(spec, server));
+        let group = Group::new(spec, before.map(|pool| &pool.group), birth, shop.now);
+        if before.is_none() {
+            group.stir(shop.seed ^ seed_of(&spec.name));
+        }
         Ok(RunningPool {
-            group: Group::new(spec, before.map(|pool| &pool.group), birth, shop.now),
+            group,
+            key: spec.key.as_deref().map(Template::parse).transpose()?,
             targets: targets.collect::<Result<_, _>>()?,
             tls,
             params: params(spec)?,
@@ -260,6 +269,14 @@ impl RunningPool {
             spec: spec.clone(),
         })
     }
+}
+
+/// So that pools of one worker do not draw alike.
+fn seed_of(name: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    hash.finish()
 }
 
 /// Parameters of each server; servers without any of their own share the pool's.

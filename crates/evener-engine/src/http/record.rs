@@ -10,6 +10,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use evener_balance::Timing;
+
 use super::exchange::Exchange;
 use super::forwarded;
 use crate::counters::{
@@ -25,6 +27,8 @@ pub struct Record {
     /// When the server had the request, or when it could have been given it where it answered before
     /// that; what left at once over a kept connection had left by the time its head was read.
     pub asked: u64,
+    /// When the server was picked, where its scheduler goes by time; else 0.
+    pub picked: u64,
     /// When the head of the answer came; 0 while it has not.
     pub answered: u64,
     /// Status of the answer; 499 when the client left before one.
@@ -63,6 +67,7 @@ impl Record {
         Record {
             started,
             asked: started,
+            picked: 0,
             answered: 0,
             status: 0,
             head_sent: false,
@@ -93,6 +98,12 @@ impl Record {
     pub fn on_head(&mut self, shard: &Shard, status: u16) {
         self.status = status;
         self.answered = shard.micros();
+    }
+
+    /// How long the try in hand took, for schedulers that go by it.
+    pub fn timing(&self, shard: &Shard) -> Timing {
+        let head = self.answered.checked_sub(self.picked).filter(|_| self.answered > 0);
+        Timing { head, whole: shard.micros().saturating_sub(self.picked) }
     }
 
     /// Tells counters and log.

@@ -193,6 +193,12 @@ impl PoolView {
         self.pool.targets.get(index)
     }
 
+    /// What its hash is of.
+    #[inline]
+    pub fn key(&self) -> Option<&Template> {
+        self.pool.key.as_ref()
+    }
+
     /// TLS towards its servers.
     pub fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.pool.tls.as_ref()

@@ -12,11 +12,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
-use evener_balance::{Lease, NoServer, Outcome, Tried};
+use evener_balance::{Lease, NoServer, Outcome, Timing, Tried};
+use evener_plan::Scheduler;
 
+use super::asking::{Asking, is_whole, key_of};
 use super::relay::{Bounds, End, Relay};
 use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
-use crate::http::proxy::Fault;
+use crate::http::proxy::{Fault, cause as no_server};
 use crate::io::event_loop::give_way;
 use crate::io::{Buffer, Stream};
 use crate::log::session::SessionLine;
@@ -90,10 +92,12 @@ impl<'s> Session<'s> {
                 Poll::Pending => give_way().await,
             }
         }
+        if let Scheduler::HaproxyRdpCookie { wait, .. } = &self.pool.spec().scheduler {
+            self.wait_for_packet(client, &mut first, *wait).await;
+        }
         self.pool.counters.add(PoolCounter::Requests);
-        let speaks = !first.is_empty();
         first.release();
-        let Some((lease, mut server)) = self.connect(speaks).await else {
+        let Some((lease, mut server)) = self.connect(client, first.bytes()).await else {
             return counters.add(ListenerCounter::SessionsRefused);
         };
         counters.add(ListenerCounter::SessionsServed);
@@ -103,29 +107,56 @@ impl<'s> Session<'s> {
         self.count(&lease, end);
     }
 
-    async fn connect(&mut self, speaks: bool) -> Option<(Lease, Stream)> {
+    /// Reads until the first packet is whole, the client has no more to say, or time is over.
+    async fn wait_for_packet(&self, client: &mut Stream, first: &mut Buffer, millis: u64) {
+        let wait = self.shard.deadlines.slot();
+        wait.arm(millis);
+        poll_fn(|cx| {
+            while !is_whole(first.bytes()) && !first.is_full() {
+                match client.poll_read(cx, first) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    // What went wrong is met again by the relay.
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return wait.poll(cx),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    async fn connect(&mut self, client: &Stream, first: &[u8]) -> Option<(Lease, Stream)> {
         let (shard, pool) = (self.shard, self.pool);
+        let key = key_of(client, pool.key());
+        let asking = Asking { client, first, key: &key };
         let mut tried = Tried::new();
         let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
         loop {
-            let lease = match pool.group().pick(&tried, shard.now()) {
+            let lease = match pool.group().pick_for(&asking, &tried, shard.now()) {
                 Ok(lease) => lease,
                 Err(why) => return self.give_up(why),
             };
             may_break("session::pick");
+            let picked = if pool.group().times() { shard.micros() } else { 0 };
             tried.insert(lease.index());
             self.server = Some(lease.index());
             self.tries = self.tries.saturating_add(1);
-            match dial::dial(shard, pool, lease.index(), until, speaks).await {
+            let dialed = dial::dial(shard, pool, lease.index(), until, !first.is_empty()).await;
+            // Of a session that is the time to a connection: what follows is people's pace.
+            let timing = pool.group().times().then(|| {
+                let took = shard.micros().saturating_sub(picked);
+                Timing { head: dialed.is_ok().then_some(took), whole: took }
+            });
+            match dialed {
                 Ok(stream) => {
                     (self.cause, self.detail) = (None, None);
-                    dial::report(shard, pool, &lease, Outcome::SessionEnded);
+                    dial::report(shard, pool, &lease, Outcome::SessionEnded, timing);
                     return Some((lease, stream));
                 }
                 Err(why) => {
                     let fault = why.cause.map_or(Fault::Local, Fault::Server);
                     (self.cause, self.detail) = (Some(fault.cause()), Some(why.words));
-                    dial::report(shard, pool, &lease, fault.outcome());
+                    dial::report(shard, pool, &lease, fault.outcome(), timing);
                     if shard.now() >= until {
                         return None;
                     }
@@ -138,7 +169,7 @@ impl<'s> Session<'s> {
     /// Nobody is left to try: the cause is that of the last try, if there was one.
     fn give_up<T>(&mut self, why: NoServer) -> Option<T> {
         self.pool.counters.no_server(why);
-        self.cause = self.cause.or(Some("no_server"));
+        self.cause = self.cause.or(Some(no_server(why)));
         None
     }
 
