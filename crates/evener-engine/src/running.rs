@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
-use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond};
+use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond, Scheduler};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
 
@@ -74,6 +74,8 @@ pub struct RunningPool {
     pub group: Group,
     /// Where its servers are, in the plan's order.
     pub targets: Vec<Target>,
+    /// Name of its scheduler, as it is shown: `lvs/wlc`.
+    pub scheduler: Box<str>,
     /// What its hash is of.
     pub key: Option<Template>,
     /// TLS towards servers.
@@ -261,6 +263,7 @@ impl RunningPool {
         }
         Ok(RunningPool {
             group,
+            scheduler: name_of(&spec.scheduler).into(),
             key: spec.key.as_deref().map(Template::parse).transpose()?,
             targets: targets.collect::<Result<_, _>>()?,
             tls,
@@ -269,6 +272,12 @@ impl RunningPool {
             spec: spec.clone(),
         })
     }
+}
+
+/// A scheduler's name is the tag of its form; it is listed in one place, and that is the plan.
+fn name_of(scheduler: &Scheduler) -> String {
+    let form = serde_json::to_value(scheduler).unwrap_or_default();
+    form["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// So that pools of one worker do not draw alike.

@@ -282,6 +282,8 @@ fn log_refused(
         listener: &view.spec().name,
         route: "default",
         pool: None,
+        scheduler: None,
+        key: None,
         server: None,
         tries: 0,
         cause: Some(local.cause),

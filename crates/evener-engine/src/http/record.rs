@@ -152,6 +152,7 @@ impl Record {
         let route = exchange.view.running().route_name(exchange.asked.route);
         let pool = self.pool.as_ref();
         let server = pool.zip(self.server).and_then(|(pool, index)| pool.server_id(index));
+        let keyed = server.and(pool).is_some_and(|pool| pool.key().is_some());
         let line = Line {
             client: forwarded::client_address(exchange.client, &exchange.view, exchange.work),
             method: head.method_text.of(bytes),
@@ -164,6 +165,8 @@ impl Record {
             listener: &exchange.view.spec().name,
             route,
             pool: pool.map(|pool| pool.spec().name.as_str()),
+            scheduler: server.and(pool).map(|pool| pool.scheduler()),
+            key: keyed.then_some(&exchange.work.key),
             server,
             tries: self.tries,
             cause: self.cause,

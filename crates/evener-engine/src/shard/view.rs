@@ -193,6 +193,11 @@ impl PoolView {
         self.pool.targets.get(index)
     }
 
+    /// Name of its scheduler, as it is shown.
+    pub fn scheduler(&self) -> &str {
+        &self.pool.scheduler
+    }
+
     /// What its hash is of.
     #[inline]
     pub fn key(&self) -> Option<&Template> {

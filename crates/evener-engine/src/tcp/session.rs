@@ -36,6 +36,8 @@ struct Session<'s> {
     started: u64,
     /// Whether there will be a line; then who connected, since that is not known of who has left.
     logged: Option<Option<SocketAddr>>,
+    /// What the pool's hash is of.
+    key: Vec<u8>,
     /// The server tried last.
     server: Option<usize>,
     tries: u8,
@@ -68,6 +70,7 @@ impl<'s> Session<'s> {
             pool,
             started: shard.micros(),
             logged: shard.log.wants().then(|| client.peer_address()),
+            key: key_of(client, pool.key()),
             server: None,
             tries: 0,
             carried: None,
@@ -97,7 +100,11 @@ impl<'s> Session<'s> {
         }
         self.pool.counters.add(PoolCounter::Requests);
         first.release();
-        let Some((lease, mut server)) = self.connect(client, first.bytes()).await else {
+        let key = std::mem::take(&mut self.key);
+        let asking = Asking { client, first: first.bytes(), key: &key };
+        let connected = self.connect(&asking).await;
+        self.key = key;
+        let Some((lease, mut server)) = connected else {
             return counters.add(ListenerCounter::SessionsRefused);
         };
         counters.add(ListenerCounter::SessionsServed);
@@ -125,14 +132,13 @@ impl<'s> Session<'s> {
         .await;
     }
 
-    async fn connect(&mut self, client: &Stream, first: &[u8]) -> Option<(Lease, Stream)> {
+    async fn connect(&mut self, asking: &Asking<'_>) -> Option<(Lease, Stream)> {
         let (shard, pool) = (self.shard, self.pool);
-        let key = key_of(client, pool.key());
-        let asking = Asking { client, first, key: &key };
+        let speaks = !asking.first.is_empty();
         let mut tried = Tried::new();
         let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
         loop {
-            let lease = match pool.group().pick_for(&asking, &tried, shard.now()) {
+            let lease = match pool.group().pick_for(asking, &tried, shard.now()) {
                 Ok(lease) => lease,
                 Err(why) => return self.give_up(why),
             };
@@ -141,7 +147,7 @@ impl<'s> Session<'s> {
             tried.insert(lease.index());
             self.server = Some(lease.index());
             self.tries = self.tries.saturating_add(1);
-            let dialed = dial::dial(shard, pool, lease.index(), until, !first.is_empty()).await;
+            let dialed = dial::dial(shard, pool, lease.index(), until, speaks).await;
             // Of a session that is the time to a connection: what follows is people's pace.
             let timing = pool.group().times().then(|| {
                 let took = shard.micros().saturating_sub(picked);
@@ -208,6 +214,8 @@ impl<'s> Session<'s> {
             client,
             listener: &self.view.spec().name,
             pool: &self.pool.spec().name,
+            scheduler: self.pool.scheduler(),
+            key: self.pool.key().map(|_| &*self.key),
             server: self.server.and_then(|index| self.pool.server_id(index)),
             tries: self.tries,
             served: self.carried.is_some(),

@@ -29,11 +29,13 @@ class Spelling(NamedTuple):
     """A scheduler of a program.
 
     Attributes:
+        rule: whom it picks, in words.
         takes: parameters it has.
         needs: those of them that must be written.
         speaks: `http` or `tcp` where what it asks is only there.
     """
 
+    rule: str
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     speaks: str = ""
@@ -45,37 +47,68 @@ _HASH = ("consistent", "function", "avalanche", *_RING)
 
 SPELLINGS: Final[dict[str, dict[str, Spelling]]] = {
     "nginx": {
-        "round_robin": Spelling(),
-        "least_conn": Spelling(),
-        "least_time": Spelling(("measure", "inflight")),
-        "ip_hash": Spelling(),
-        "hash": Spelling(("key", "consistent"), ("key",)),
-        "random": Spelling(("two",)),
+        "round_robin": Spelling("whose turn it is by smooth weighted round robin"),
+        "least_conn": Spelling("least requests in hand by weight, equals by round robin"),
+        "least_time": Spelling(
+            "least average time × (requests in hand + 1) by weight", ("measure", "inflight")
+        ),
+        "ip_hash": Spelling("hash of the client's network (of IPv4 the first three bytes)"),
+        "hash": Spelling("hash of the key", ("key", "consistent"), ("key",)),
+        "random": Spelling("a draw by weight, or the better of two", ("two",)),
     },
     "lvs": {
-        **dict.fromkeys(("rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf"), Spelling(_LVS)),
-        **dict.fromkeys(("twos", "dh"), Spelling(_LVS)),
-        **dict.fromkeys(("sh", "mh"), Spelling((*_LVS, "flags"))),
-        **dict.fromkeys(("lblc", "lblcr"), Spelling((*_LVS, "expiration"))),
+        "rr": Spelling("the next in the list, newest first", _LVS),
+        "wrr": Spelling("the next in the list whose weight reaches this pass", _LVS),
+        "lc": Spelling("least active × 256 + all connections", _LVS),
+        "wlc": Spelling("least (active × 256 + all connections) / weight", _LVS),
+        "sed": Spelling("least (active connections + 1) / weight", _LVS),
+        "nq": Spelling("one without active connections, else as sed", _LVS),
+        "fo": Spelling("the highest weight", _LVS),
+        "ovf": Spelling("the highest weight not exceeded by active connections", _LVS),
+        "twos": Spelling("the less loaded of two draws by weight", _LVS),
+        "dh": Spelling("hash of the address asked for", _LVS),
+        "sh": Spelling("hash of the client's address", (*_LVS, "flags")),
+        "mh": Spelling("hash of the client's address over a Maglev table", (*_LVS, "flags")),
+        "lblc": Spelling(
+            "the server of the address asked for, until it is overloaded", (*_LVS, "expiration")
+        ),
+        "lblcr": Spelling(
+            "the least loaded of the servers of the address asked for", (*_LVS, "expiration")
+        ),
     },
     "haproxy": {
-        **dict.fromkeys(("roundrobin", "static-rr", "leastconn", "first"), Spelling()),
-        "source": Spelling(_HASH),
-        "uri": Spelling(("len", "depth", "whole", "path_only", *_HASH), speaks="http"),
-        "url_param": Spelling(("param", "check_post", *_HASH), ("param",), "http"),
-        "hdr": Spelling(("header", "domain_only", *_HASH), ("header",), "http"),
-        "rdp-cookie": Spelling(("cookie", "wait", *_HASH), speaks="tcp"),
-        "hash": Spelling(("key", *_HASH), ("key",)),
-        "random": Spelling(("draws", *_RING)),
+        "roundrobin": Spelling("whose position comes next, by weight"),
+        "static-rr": Spelling("the next of a fixed map of weights"),
+        "leastconn": Spelling("least requests in hand by weight"),
+        "first": Spelling("the lowest number that has room"),
+        "source": Spelling("hash of the client's address", _HASH),
+        "uri": Spelling(
+            "hash of the target", ("len", "depth", "whole", "path_only", *_HASH), speaks="http"
+        ),
+        "url_param": Spelling(
+            "hash of a parameter of the query", ("param", "check_post", *_HASH), ("param",), "http"
+        ),
+        "hdr": Spelling("hash of a header", ("header", "domain_only", *_HASH), ("header",), "http"),
+        "rdp-cookie": Spelling(
+            "hash of a cookie in the first packet", ("cookie", "wait", *_HASH), speaks="tcp"
+        ),
+        "hash": Spelling("hash of the key", ("key", *_HASH), ("key",)),
+        "random": Spelling("the least loaded of some draws from a ring", ("draws", *_RING)),
     },
     OWN: {
-        "random": Spelling(("draws",)),
-        "peak_ewma": Spelling(("decay", "unknown")),
-        "prequal": Spelling(("estimates", "probes", "age", "hot")),
-        "maglev": Spelling(("key", "table")),
-        "ring": Spelling(("key", "points")),
-        "rendezvous": Spelling(("key",)),
-        "bounded_hash": Spelling(("key", "points", "excess")),
+        "random": Spelling("the least loaded of some draws by weight", ("draws",)),
+        "peak_ewma": Spelling(
+            "the better of two draws by decayed latency × requests in hand", ("decay", "unknown")
+        ),
+        "prequal": Spelling(
+            "of the servers that are not hot the fastest", ("estimates", "probes", "age", "hot")
+        ),
+        "maglev": Spelling("hash of the key over a Maglev table", ("key", "table")),
+        "ring": Spelling("hash of the key on a ring", ("key", "points")),
+        "rendezvous": Spelling("highest random weight of key and server", ("key",)),
+        "bounded_hash": Spelling(
+            "hash of the key on a ring, none much above its share", ("key", "points", "excess")
+        ),
     },
 }
 """By program and name: all there are, in the order of the documentation."""
@@ -87,6 +120,16 @@ _ROUTE = (
     "routing by a header is a route's: `routes: [{header: {NAME: VALUE}, pool: this}]`; "
     "a hash of a header is `{name: hdr, header: NAME}`"
 )
+
+
+def rule_of(shown: str) -> str:
+    """Whom a scheduler picks, in words.
+
+    Args:
+        shown: its name as it is shown, such as `lvs/wlc`.
+    """
+    program, _, name = shown.partition("/")
+    return SPELLINGS[program][name].rule
 
 
 class SchedulerName(Choice):
