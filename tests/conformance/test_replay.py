@@ -14,9 +14,6 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(900)
 def test_every_recorded_pick_is_made_through_the_engine() -> None:
-    namespace = ["unshare", "--map-root-user", "--net", "true"]
-    if subprocess.run(namespace, check=False, capture_output=True).returncode:
-        pytest.skip("recorded addresses need a network namespace, which is not allowed here")
     command = [sys.executable, "-m", "tests.conformance.replay"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     print(done.stdout)

@@ -232,9 +232,7 @@ def test_three_schedulers(evener: Evener, origins: Callable[..., Origin]) -> Non
         for at in range(20):
             names = set()
             for _ in range(3):
-                wire.send(
-                    f"GET /account/ HTTP/1.1\r\nHost: h\r\nCookie: session=user{at}\r\n\r\n"
-                )
+                wire.send(f"GET /account/ HTTP/1.1\r\nHost: h\r\nCookie: session=user{at}\r\n\r\n")
                 names.add(wire.answer().body.decode().split()[0])
             assert len(names) == 1
             homes |= names
