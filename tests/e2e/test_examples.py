@@ -234,6 +234,25 @@ def test_https(evener: Evener, origins: Callable[..., Origin], authority: Author
     assert request.all("x-forwarded-proto") == ["https"]
 
 
+def test_three_schedulers(evener: Evener, origins: Callable[..., Origin]) -> None:
+    servers = local(origins, "app1", "app2", "one", "two", "blue", "green")
+    begin(evener, "three-schedulers", {":8080": evener.listen, **addresses(servers)})
+    assert answered(evener, 10) == {"app1": 5, "app2": 5}
+    caches = [answered(evener, 3, f"/static/{at}.css") for at in range(20)]
+    assert all(len(each) == 1 for each in caches)
+    assert {*caches[0]} | {*caches[1]} | {*sum(caches, Counter())} == {"one", "two"}
+    with Wire(evener.listen) as wire:
+        homes = set()
+        for at in range(20):
+            names = set()
+            for _ in range(3):
+                wire.send(f"GET /account/ HTTP/1.1\r\nHost: h\r\nCookie: session=user{at}\r\n\r\n")
+                names.add(wire.answer().body.decode().split()[0])
+            assert len(names) == 1
+            homes |= names
+        assert homes == {"blue", "green"}
+
+
 def test_spare_server(evener: Evener, origins: Callable[..., Origin]) -> None:
     servers = local(origins, "big", "small", "spare")
     begin(evener, "spare-server", {":8080": evener.listen, **addresses(servers)})

@@ -218,6 +218,12 @@ impl Group {
         }
     }
 
+    /// Whether its scheduler goes by time, so that [`Group::on_head`] and
+    /// [`Group::report_timed`] have a use.
+    pub fn times(&self) -> bool {
+        self.roster.times()
+    }
+
     /// The head of an answer came, so many microseconds after the pick. Only
     /// `nginx/least_time` with `measure: header` and `inflight` has a use for it before the end.
     pub fn on_head(&self, lease: &Lease, micros: u64, now: u64) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
-use evener_plan::{Answer, HttpLimits, Listener, Plan, Pool, Redirect, Respond};
+use evener_plan::{Answer, HttpLimits, Listener, Plan, Pool, Redirect, Respond, Scheduler};
 use evener_proto::h1::{Limits, Policy};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
@@ -83,6 +83,10 @@ pub struct RunningPool {
     pub group: Group,
     /// Where its servers are, in the plan's order.
     pub targets: Vec<Target>,
+    /// Name of its scheduler, as it is shown: `lvs/wlc`.
+    pub scheduler: Box<str>,
+    /// What its hash is of.
+    pub key: Option<Template>,
     /// TLS towards servers.
     pub tls: Option<Arc<ClientConfig>>,
     /// FastCGI parameters of each server, the pool's included, compiled.
@@ -104,6 +108,8 @@ pub struct Workshop<'a> {
     pub previous: Option<&'a Running>,
     /// Monotonic milliseconds.
     pub now: u64,
+    /// Where random numbers of new pools come from.
+    pub seed: u64,
 }
 
 impl Running {
@@ -269,8 +275,14 @@ impl RunningPool {
             None => None,
         };
         let targets = spec.servers.iter().map(|server| Target::of(spec, server));
+        let group = Group::new(spec, before.map(|pool| &pool.group), birth, shop.now);
+        if before.is_none() {
+            group.stir(shop.seed ^ seed_of(&spec.name));
+        }
         Ok(RunningPool {
-            group: Group::new(spec, before.map(|pool| &pool.group), birth, shop.now),
+            group,
+            scheduler: name_of(&spec.scheduler).into(),
+            key: spec.key.as_deref().map(Template::parse).transpose()?,
             targets: targets.collect::<Result<_, _>>()?,
             tls,
             params: params(spec)?,
@@ -278,6 +290,20 @@ impl RunningPool {
             spec: spec.clone(),
         })
     }
+}
+
+/// A scheduler's name is the tag of its form; it is listed in one place, and that is the plan.
+fn name_of(scheduler: &Scheduler) -> String {
+    let form = serde_json::to_value(scheduler).unwrap_or_default();
+    form["name"].as_str().unwrap_or_default().to_owned()
+}
+
+/// So that pools of one worker do not draw alike.
+fn seed_of(name: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    hash.finish()
 }
 
 /// Parameters of each server; servers without any of their own share the pool's.

@@ -115,6 +115,7 @@ pub fn pool(scheduler: Scheduler, weights: &[u32]) -> Pool {
         protocol: PoolProtocol::Http,
         tls: None,
         scheduler,
+        key: None,
         servers: weights.iter().enumerate().map(server).collect(),
         checks: Vec::new(),
         passive: None,

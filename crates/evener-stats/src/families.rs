@@ -168,6 +168,7 @@ family! {
             Empty [reason = "empty"],
             NoneUp [reason = "none_up"],
             AllTried [reason = "all_tried"],
+            NoRoom [reason = "no_room"],
         }
     }
     histograms PoolHistogram {

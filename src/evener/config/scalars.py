@@ -291,6 +291,28 @@ class Percent(ScalarType):
         return f"{repr(float(value)).removesuffix('.0')}%"
 
 
+class Share(ScalarType):
+    """A share in whole percent within bounds, which may be above the whole."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least = least
+        self.most = most
+        self.expected = f"a share from {least}% to {most}%"
+
+    def parse(self, text: str) -> int:
+        number = text.removesuffix("%").rstrip()
+        if not re.fullmatch(r"[0-9]{1,6}", number):
+            raise RejectError
+        if not self.least <= int(number) <= self.most:
+            raise RejectError
+        if not text.endswith("%"):
+            raise RejectError(f"write the unit: `{text}%`")
+        return int(number)
+
+    def write(self, value: Any) -> str:
+        return f"{value}%"
+
+
 class StatusRange(ScalarType):
     """A status code or an inclusive range of them, held as (first, last)."""
 

@@ -33,6 +33,8 @@ WORDS = (
     "route",
     "now",
 )
+TCP_WORDS = ("client.ip", "client.port", "peer.ip")
+"""Words that a TCP session has."""
 FAMILIES = ("query", "header", "cookie")
 PLANNED = ("tls.client_cn",)
 _WORD = re.compile(r"\{\{|\{([^{}]*)(\}?)")
@@ -85,3 +87,30 @@ class Template(ScalarType):
 
 LOCATION = Template(example="https://{host}{uri}", unknown=OF_SERVERS)
 """Where a redirect leads."""
+
+
+class KeyWords(Template):
+    """What a hash is of: a word without braces, or a text with words in braces, held as the latter.
+
+    The server is not among the words: it is what is to be found.
+    """
+
+    expected = "a word such as header.x-user or client.ip, or a text with words in braces"
+    example = "header.x-user"
+
+    def parse(self, text: str) -> str:
+        template = super().parse(text if "{" in text else f"{{{text}}}")
+        if "server" in self.words_of(template):
+            raise RejectError("the server is what the key decides on")
+        if not self.words_of(template):
+            raise RejectError("a key that is always the same has always the same server")
+        return template
+
+    def write(self, value: Any) -> str:
+        match = _WORD.fullmatch(str(value))
+        return match.group(1) if match and match.group(1) else str(value)
+
+    @staticmethod
+    def words_of(template: str) -> tuple[str, ...]:
+        """The words in a text."""
+        return tuple(match.group(1) for match in _WORD.finditer(template) if match.group(1))

@@ -291,6 +291,7 @@ impl Worker {
             tickets: &self.tickets,
             previous: before.as_deref(),
             now: clock::millis(),
+            seed: self.common.seed,
         };
         let running = Arc::new(Running::build(plan, &shop).map_err(Refusal::Words)?);
         let named = addresses(&running);

@@ -374,6 +374,8 @@ fn log_refused(
         listener: &view.spec().name,
         route: "default",
         pool: None,
+        scheduler: None,
+        key: None,
         server: None,
         tries: 0,
         id: None,

@@ -252,8 +252,7 @@ impl Exchange<'_> {
         self.work.down.clear();
         if passes {
             let read = attempt.server.inbox.bytes();
-            let policy =
-                HeadPolicy { reframed: false, http10: false, tunnel: false, edited: None };
+            let policy = HeadPolicy { reframed: false, http10: false, tunnel: false, edited: None };
             attempt.codec.write_head(policy, self.work, read);
             self.work.down.own(read, |out| out.extend_from_slice(b"\r\n"));
         }

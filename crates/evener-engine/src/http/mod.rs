@@ -1,6 +1,7 @@
 //! HTTP: one neutral exchange between what a client speaks and what a server speaks.
 
 pub mod answers;
+pub mod asking;
 pub mod client;
 pub mod codec;
 pub mod download;

@@ -21,6 +21,7 @@ use evener_plan::{PoolProtocol, PoolTimeouts, RetryOn};
 use evener_proto::Malformed;
 
 use super::answers::{self, Local};
+use super::asking::Asking;
 use super::codec::{self, Codec, FastCgi, H1};
 use super::download::{Download, DownloadState};
 use super::exchange::{After, Exchange};
@@ -115,6 +116,9 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     if let Err(what) = codec::takes(pool.spec().protocol, &exchange.asked) {
         return refuse(exchange, Fault::ClientMalformed(what)).await;
     }
+    if let Some(key) = pool.key() {
+        exchange.note_key(key);
+    }
     let mut tries = Tries::new(exchange, &pool);
     loop {
         let lease = match tries.pick(exchange) {
@@ -122,6 +126,9 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
             Err(why) => return tries.give_up(exchange, why).await,
         };
         step("pool::pick");
+        if pool.group().times() {
+            exchange.record.picked = exchange.shard.micros();
+        }
         match tries.one(exchange, lease).await {
             Verdict::Over(after) => return after,
             Verdict::Next => {}
@@ -163,7 +170,7 @@ impl<'p> Tries<'p> {
         {
             return Ok(lease);
         }
-        self.pool.group().pick(&self.tried, now)
+        self.pool.group().pick_for(&Asking(exchange), &self.tried, now)
     }
 
     /// A client that has shown a server who it is stays there while the server takes traffic.
@@ -196,7 +203,7 @@ impl<'p> Tries<'p> {
             };
             self.sent += 1;
             exchange.record.tries = exchange.record.tries.saturating_add(1);
-            match exchange.attempt(self.pool, index, connection).await {
+            match exchange.attempt(self.pool, &lease, connection).await {
                 Ended::Done => {
                     let outcome = Outcome::Answered { status: exchange.record.status };
                     self.report(exchange, &lease, outcome);
@@ -289,7 +296,8 @@ impl<'p> Tries<'p> {
 
     fn report(&self, exchange: &Exchange<'_>, lease: &Lease, outcome: Outcome) {
         step("dial::report");
-        dial::report(exchange.shard, self.pool, lease, outcome);
+        let timing = self.pool.group().times().then(|| exchange.record.timing(exchange.shard));
+        dial::report(exchange.shard, self.pool, lease, outcome, timing);
     }
 
     /// Nobody is left to try.
@@ -297,7 +305,7 @@ impl<'p> Tries<'p> {
         self.pool.counters.no_server(why);
         match self.last {
             Some(fault) => refuse(exchange, fault).await,
-            None => answers::local(exchange, &Local::new(503, "no_server")).await,
+            None => answers::local(exchange, &Local::new(503, cause(why))).await,
         }
     }
 }
@@ -307,10 +315,11 @@ impl Exchange<'_> {
     async fn attempt(
         &mut self,
         pool: &Rc<PoolView>,
-        index: usize,
+        lease: &Lease,
         server: ServerConnection,
     ) -> Ended {
         step("exchange::attempt");
+        let index = lease.index();
         let Some(target) = pool.target(index) else {
             return Ended::Failed(Fault::Server(Cause::ConnectFailed));
         };
@@ -337,9 +346,18 @@ impl Exchange<'_> {
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
         attempt.codec.request_body(data, self.body.decoder.is_done(), &mut self.work.up, read);
-        let result = poll_fn(|cx| match self.poll_attempt(&mut attempt, cx) {
-            Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
-            other => other,
+        let mut awaits_head = pool.group().times();
+        let result = poll_fn(|cx| {
+            let polled = self.poll_attempt(&mut attempt, cx);
+            if awaits_head && attempt.down.has_begun() {
+                awaits_head = false;
+                let took = self.record.answered.saturating_sub(self.record.picked);
+                pool.group().on_head(lease, took, self.shard.now());
+            }
+            match polled {
+                Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+                other => other,
+            }
         })
         .await;
         self.settle(pool, index, attempt, result)
@@ -445,6 +463,11 @@ impl Exchange<'_> {
     pub(super) fn after_answer(&self) -> After {
         if self.record.close { After::Close } else { After::Next }
     }
+}
+
+/// Name in the log of why nobody was picked.
+pub fn cause(why: NoServer) -> &'static str {
+    if why == NoServer::NoRoom { "no_room" } else { "no_server" }
 }
 
 impl Fault {

@@ -11,6 +11,8 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use evener_balance::Timing;
+
 use super::exchange::Exchange;
 use super::forwarded;
 use crate::counters::{
@@ -27,6 +29,8 @@ pub struct Record {
     /// When the server had the request, or when it could have been given it where it answered before
     /// that; what left at once over a kept connection had left by the time its head was read.
     pub asked: u64,
+    /// When the server was picked, where its scheduler goes by time; else 0.
+    pub picked: u64,
     /// When the head of the answer came; 0 while it has not.
     pub answered: u64,
     /// Status of the answer; 499 when the client left before one.
@@ -67,6 +71,7 @@ impl Record {
         Record {
             started,
             asked: started,
+            picked: 0,
             answered: 0,
             status: 0,
             head_sent: false,
@@ -106,6 +111,12 @@ impl Record {
     pub fn on_head(&mut self, shard: &Shard, status: u16) {
         self.status = status;
         self.answered = shard.micros();
+    }
+
+    /// How long the try in hand took, for schedulers that go by it.
+    pub fn timing(&self, shard: &Shard) -> Timing {
+        let head = self.answered.checked_sub(self.picked).filter(|_| self.answered > 0);
+        Timing { head, whole: shard.micros().saturating_sub(self.picked) }
     }
 
     /// Tells counters and log.
@@ -154,6 +165,7 @@ impl Record {
         let route = exchange.view.running().route_name(exchange.asked.route);
         let pool = self.pool.as_ref();
         let server = pool.zip(self.server).and_then(|(pool, index)| pool.server_id(index));
+        let keyed = server.and(pool).is_some_and(|pool| pool.key().is_some());
         let line = Line {
             client: forwarded::client_address(exchange.client, &exchange.view, exchange.work),
             method: head.method_text.of(bytes),
@@ -166,6 +178,8 @@ impl Record {
             listener: &exchange.view.spec().name,
             route,
             pool: pool.map(|pool| pool.spec().name.as_str()),
+            scheduler: server.and(pool).map(|pool| pool.scheduler()),
+            key: keyed.then_some(&exchange.work.key),
             server,
             tries: self.tries,
             id: Some(self.id.get()).filter(|id| *id > 0).map(ids::written),

@@ -26,6 +26,8 @@ pub struct Work {
     pub path: Vec<u8>,
     /// The host in lower case, without port.
     pub host: String,
+    /// What the pool's hash is of, where it asks for it.
+    pub key: Vec<u8>,
 }
 
 impl Work {
@@ -38,5 +40,6 @@ impl Work {
         self.edited.clear();
         self.path.clear();
         self.host.clear();
+        self.key.clear();
     }
 }

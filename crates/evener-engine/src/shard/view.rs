@@ -197,6 +197,17 @@ impl PoolView {
         self.pool.targets.get(index)
     }
 
+    /// Name of its scheduler, as it is shown.
+    pub fn scheduler(&self) -> &str {
+        &self.pool.scheduler
+    }
+
+    /// What its hash is of.
+    #[inline]
+    pub fn key(&self) -> Option<&Template> {
+        self.pool.key.as_ref()
+    }
+
     /// TLS towards its servers.
     pub fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.pool.tls.as_ref()

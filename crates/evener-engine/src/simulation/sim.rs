@@ -329,8 +329,8 @@ pub fn common(plan: &Plan) -> (Common, Heard, Receiver<Message>) {
 /// A plan made ready to run.
 pub fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
     let secrets = BTreeMap::new();
-    let shop =
-        Workshop { secrets: &secrets, tickets: &Arc::default(), previous, now: clock::millis() };
+    let (tickets, now) = (Arc::default(), clock::millis());
+    let shop = Workshop { secrets: &secrets, tickets: &tickets, previous, now, seed: 7 };
     match Running::build(plan, &shop) {
         Ok(running) => Arc::new(running),
         Err(why) => panic!("the plan does not build: {why:?}"),
@@ -365,7 +365,7 @@ pub fn plan(servers: &[&str]) -> Plan {
             "redirect": null, "routes": [], "pool": "app"}],
         "pools": [{
             "name": "app", "protocol": "http", "tls": null,
-            "scheduler": {"name": "nginx/round_robin"}, "servers": servers, "checks": [],
+            "scheduler": {"name": "nginx/round_robin"}, "key": null, "servers": servers, "checks": [],
             "passive": null, "initial": "up",
             "retry": {"attempts": 2, "on": ["connect", "reset"]},
             "keepalive": {"idle": 60_000, "per_shard": 128, "max_age": 3_600_000},

@@ -12,6 +12,7 @@ mod interim;
 mod plain;
 mod removed;
 mod retries;
+mod schedulers;
 mod seams;
 mod sessions;
 mod steps;

@@ -292,7 +292,7 @@ fn pool(servers: &[(&str, SocketAddr)]) -> Value {
     };
     json!({
         "name": "app", "protocol": "http", "tls": null,
-        "scheduler": {"name": "nginx/round_robin"},
+        "scheduler": {"name": "nginx/round_robin"}, "key": null,
         "servers": servers.iter().map(server).collect::<Vec<_>>(),
         "checks": [check(json!({"tcp": {}}))],
         "passive": {"fails": 1, "within": 10000, "out": 300, "readmit": "tcp"},
