@@ -42,17 +42,17 @@ impl Crowd {
         Crowd { sums: (1..=count).map(part).collect() }
     }
 
-    /// The next one to ask.
-    pub(crate) fn next(&self, draw: &mut Draw) -> Asker {
+    /// Who asks next, and for what.
+    pub(crate) fn next(&self, draw: &mut Draw) -> (u64, u64) {
         let bits = draw.bits();
         let Some(all) = self.sums.last() else {
-            return Asker::new(bits, bits);
+            return (bits, bits);
         };
         let at = all * draw.unit();
         let row = self.sums.partition_point(|sum| *sum < at);
         // A number of its own, spread over all addresses.
         let number = Draw::new(row as u64 ^ 0xc11e).bits();
-        Asker::new(number, number)
+        (number, number)
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
         let crowd = Crowd::new(Clients::Known { count: 4, skew: 1.0 });
         let mut draw = Draw::new(1);
         let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
-        (0..25_000).for_each(|_| *counts.entry(crowd.next(&mut draw).client).or_default() += 1);
+        (0..25_000).for_each(|_| *counts.entry(crowd.next(&mut draw).0).or_default() += 1);
         let mut counts: Vec<u32> = counts.into_values().collect();
         counts.sort_unstable_by(|one, other| other.cmp(one));
         for (count, wanted) in counts.iter().zip([12_000, 6_000, 4_000, 3_000]) {

@@ -50,6 +50,13 @@ impl Ending {
     }
 }
 
+impl Sample {
+    /// How long it took to a good answer; without one for ever.
+    pub(crate) fn lasted(&self) -> Micros {
+        if self.ending.is_good() { self.took } else { Micros::MAX }
+    }
+}
+
 impl Report {
     /// The part of the requests that arrived in this span; its picks are those of their last tries.
     pub fn between(&self, from: Micros, until: Micros) -> Report {
@@ -74,11 +81,7 @@ impl Report {
     /// The time that this part of all requests, 0 to 1, stayed below; those without a good answer
     /// took for ever (`None`).
     pub fn quantile(&self, part: f64) -> Option<Micros> {
-        let mut times: Vec<Micros> = self
-            .samples
-            .iter()
-            .map(|sample| if sample.ending.is_good() { sample.took } else { Micros::MAX })
-            .collect();
+        let mut times: Vec<Micros> = self.samples.iter().map(Sample::lasted).collect();
         let at = ((times.len() as f64 * part) as usize).min(times.len().checked_sub(1)?);
         let (_, time, _) = times.select_nth_unstable(at);
         Some(*time).filter(|time| *time != Micros::MAX)

@@ -86,7 +86,9 @@ enum Event {
 struct Asked {
     sample: u32,
     balancer: u32,
-    asker: Asker,
+    /// Who asks, and for what.
+    client: u64,
+    key: u64,
     /// What the log says it takes.
     own: Micros,
     tried: Tried,
@@ -159,14 +161,15 @@ impl<'a> World<'a> {
     fn arrive(&mut self) {
         let recorded = self.scenario.arrivals.recorded(self.arrived);
         self.arrived += 1;
-        let asker = match recorded {
-            Some(recorded) => Asker::new(recorded.client, recorded.key),
+        let (client, key) = match recorded {
+            Some(recorded) => (recorded.client, recorded.key),
             None => self.crowd.next(&mut self.draw),
         };
         let asked = Asked {
             sample: self.samples.len() as u32,
             balancer: self.draw.below(self.groups.len() as u64) as u32,
-            asker,
+            client,
+            key,
             own: recorded.map_or(0, |recorded| recorded.work),
             tried: Tried::new(),
             tries: 0,
@@ -190,7 +193,8 @@ impl<'a> World<'a> {
     /// Picks a server for a try. `None` if there is none, and the request has ended.
     fn send(&mut self, mut asked: Asked) -> Option<Asked> {
         let group = self.groups.get(asked.balancer as usize)?;
-        let lease = group.pick_for(&asked.asker, &asked.tried, self.now / 1_000).ok()?;
+        let asker = Asker::new(asked.client, asked.key);
+        let lease = group.pick_for(&asker, &asked.tried, self.now / 1_000).ok()?;
         asked.tries += 1;
         asked.sent += 1;
         asked.begun = self.now;

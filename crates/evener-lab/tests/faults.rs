@@ -142,6 +142,12 @@ fn a_summary_says_what_came_of_it_piece_by_piece() {
     let scenario = scenario(What::Answers { status: 503, after: 1_000 });
     let summary = Summary::of(&scenario, &run(&scenario).unwrap(), 3);
     assert_eq!(summary.scheduler, "nginx/round_robin");
+    let report = run(&scenario).unwrap();
+    for slice in &summary.slices {
+        let part = report.between(slice.from, slice.from + 20 * SECOND);
+        let figures = [slice.times.p50, slice.times.p90, slice.times.p99, slice.times.p999];
+        assert_eq!(figures, [0.5, 0.9, 0.99, 0.999].map(|quantile| part.quantile(quantile)));
+    }
     let good: Vec<f64> = summary.slices.iter().map(|slice| slice.times.good).collect();
     assert!(good[0] == 1.0 && (0.72..0.78).contains(&good[1]) && good[2] == 1.0, "{good:?}");
     assert_eq!(summary.whole.p50, Some(10_000));
