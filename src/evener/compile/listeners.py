@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from evener.compile.routes import redirect_all, routes
@@ -55,7 +56,7 @@ def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets
         },
         "connections": listener.limits.connections,
         "per_client": listener.limits.per_client,
-        "rate_per_client": rate._asdict() if rate else None,
+        "rate_per_client": asdict(rate) if rate else None,
         "redirect": redirect_all(listener.redirect),
         "routes": routes(listener.routes),
         "pool": listener.pool,

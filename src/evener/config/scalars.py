@@ -8,7 +8,8 @@ Rules kept here:
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from evener.config.model import RejectError, ScalarType
 from evener.config.report import nearest
@@ -239,7 +240,8 @@ class ByteRate(Size):
     bare = "B/s"
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True)
+class Rate:
     """So many in a time."""
 
     count: int
@@ -265,8 +267,8 @@ class RateOf(ScalarType):
         return Rate(count, _TIMES[match.group(2)])
 
     def write(self, value: Any) -> str:
-        unit = next(name for name in "smh" if _TIMES[name] == value[1])
-        return f"{value[0]}/{unit}"
+        unit = next(name for name in "smh" if _TIMES[name] == value.per)
+        return f"{value.count}/{unit}"
 
     def json_schema(self) -> dict[str, Any]:
         schema = super().json_schema()

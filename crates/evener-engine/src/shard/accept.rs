@@ -126,6 +126,8 @@ async fn run(shard: Rc<Shard>, listener: Weak<Watched>, slot: Rc<RefCell<Rc<Slot
         if is_full(&shard, &view) {
             if !paused {
                 view.counters.add(ListenerCounter::LimitConnections);
+            }
+            if !paused && shard.is_full() {
                 shard.worker.add(WorkerCounter::AcceptPauses, 1);
             }
             paused = true;
