@@ -114,6 +114,7 @@ class Backend:
         self.letter = letter
         self.came = came
         self.held: dict[int, asyncio.Event] = {}
+        self.gone: dict[int, asyncio.Event] = {}
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -121,10 +122,13 @@ class Backend:
             line = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"x-op:"))
             number = int(line.split(b":")[1])
             self.held[number] = asyncio.Event()
+            self.gone[number] = asyncio.Event()
             await self.came.put((number, self.letter))
             await self.held[number].wait()
             writer.write(ANSWER)
-            await writer.drain()
+            # Who asked closes when it is done, which is when it counts the request as ended.
+            await reader.read()
+            self.gone.pop(number).set()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the program looked whether it is there, or was stopped
         finally:
@@ -276,10 +280,13 @@ class Play:
 
     async def release(self, number: int) -> None:
         letter, writer, answer = self.open.pop(number)
-        self.backends[ord(letter) - 97].held.pop(number).set()
+        backend = self.backends[ord(letter) - 97]
+        gone = backend.gone[number]
+        backend.held.pop(number).set()
         await answer
         writer.close()
-        await asyncio.sleep(0.003)  # until the program counts it as ended
+        await gone.wait()
+        await asyncio.sleep(0.003)  # HAProxy frees its stream a moment later
         await self.follower.ended(number)
         self.said.append(f"end {number}")
 
