@@ -152,7 +152,7 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
             f"events {{ worker_connections 1000; }}\nhttp {{ access_log off; {temps}\n"
             f"upstream u {{ {case.lines} {' '.join(lines)} }}\n"
             f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://u;\n"
-            "proxy_next_upstream off; proxy_set_header X-Op $http_x_op; } } }\n"
+            "proxy_next_upstream off; proxy_read_timeout 1h; proxy_set_header X-Op $http_x_op; } } }\n"
         )
     lines = [
         f" server {chr(97 + i)} 127.0.0.1:{p} weight {w}{f' maxconn {m}' if m else ''}"
@@ -161,7 +161,7 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
     return "\n".join(
         [
             f"global\n stats socket {at}/socket level admin\n nbthread 1\ndefaults\n mode http",
-            " timeout client 60s\n timeout server 60s\n timeout connect 5s\n timeout queue 60ms",
+            " timeout client 1h\n timeout server 1h\n timeout connect 5s\n timeout queue 60ms",
             f" option http-server-close\n http-reuse never\nlisten u\n bind 127.0.0.1:{port}",
             f" retries 0\n balance {case.lines}",
             *lines,
