@@ -1,4 +1,4 @@
-"""What a pick costs, and whether that is within its bounds (DESIGN.md §11): `python -m bench.picks`.
+"""What a pick costs, and whether that is within its bounds: `python -m bench.picks`.
 
 The figures are those of `crates/evener-balance/examples/pick_cost.rs`: time on a core for a pick
 with its report and the end of its lease. Schedulers whose definition looks at every server are held

@@ -152,7 +152,8 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
             f"events {{ worker_connections 1000; }}\nhttp {{ access_log off; {temps}\n"
             f"upstream u {{ {case.lines} {' '.join(lines)} }}\n"
             f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://u;\n"
-            "proxy_next_upstream off; proxy_read_timeout 1h; proxy_set_header X-Op $http_x_op; } } }\n"
+            "proxy_next_upstream off; proxy_read_timeout 1h;\n"
+            "proxy_set_header X-Op $http_x_op; } } }\n"
         )
     lines = [
         f" server {chr(97 + i)} 127.0.0.1:{p} weight {w}{f' maxconn {m}' if m else ''}"
