@@ -71,6 +71,7 @@ class Instance:
         self._pool: dict[str, Any] = {
             "scheduler": spelled(scheduler),
             "passive": "off",
+            "timeouts": {"response": "1h"},
             "servers": [
                 {
                     "address": each["address"],

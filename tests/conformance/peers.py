@@ -114,6 +114,7 @@ class Backend:
         self.letter = letter
         self.came = came
         self.held: dict[int, asyncio.Event] = {}
+        self.gone: dict[int, asyncio.Event] = {}
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -121,10 +122,13 @@ class Backend:
             line = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"x-op:"))
             number = int(line.split(b":")[1])
             self.held[number] = asyncio.Event()
+            self.gone[number] = asyncio.Event()
             await self.came.put((number, self.letter))
             await self.held[number].wait()
             writer.write(ANSWER)
-            await writer.drain()
+            # Who asked closes when it is done, which is when it counts the request as ended.
+            await reader.read()
+            self.gone.pop(number).set()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the program looked whether it is there, or was stopped
         finally:
@@ -148,7 +152,8 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
             f"events {{ worker_connections 1000; }}\nhttp {{ access_log off; {temps}\n"
             f"upstream u {{ {case.lines} {' '.join(lines)} }}\n"
             f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://u;\n"
-            "proxy_next_upstream off; proxy_set_header X-Op $http_x_op; } } }\n"
+            "proxy_next_upstream off; proxy_read_timeout 1h;\n"
+            "proxy_set_header X-Op $http_x_op; } } }\n"
         )
     lines = [
         f" server {chr(97 + i)} 127.0.0.1:{p} weight {w}{f' maxconn {m}' if m else ''}"
@@ -157,7 +162,7 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
     return "\n".join(
         [
             f"global\n stats socket {at}/socket level admin\n nbthread 1\ndefaults\n mode http",
-            " timeout client 60s\n timeout server 60s\n timeout connect 5s\n timeout queue 60ms",
+            " timeout client 1h\n timeout server 1h\n timeout connect 5s\n timeout queue 60ms",
             f" option http-server-close\n http-reuse never\nlisten u\n bind 127.0.0.1:{port}",
             f" retries 0\n balance {case.lines}",
             *lines,
@@ -276,10 +281,13 @@ class Play:
 
     async def release(self, number: int) -> None:
         letter, writer, answer = self.open.pop(number)
-        self.backends[ord(letter) - 97].held.pop(number).set()
+        backend = self.backends[ord(letter) - 97]
+        gone = backend.gone[number]
+        backend.held.pop(number).set()
         await answer
         writer.close()
-        await asyncio.sleep(0.003)  # until the program counts it as ended
+        await gone.wait()
+        await asyncio.sleep(0.003)  # HAProxy frees its stream a moment later
         await self.follower.ended(number)
         self.said.append(f"end {number}")
 

@@ -88,6 +88,9 @@ class _Rules:
             got = f"`affinity` with `{pool.scheduler.shown}`"
             hint = "with other schedulers it is planned but not built yet"
             self._wrong((path, "affinity"), got, "it with IPVS's schedulers such as wlc", hint)
+        if pool.affinity is None and pool.scheduler.expire_quiescent:
+            got = "`expire_quiescent` without `affinity`"
+            self._wrong(((path, "scheduler"), "expire_quiescent"), got, "clients that are kept")
 
     def scheduler(self, path: Path, scheduler: Scheduler, users: Listeners) -> None:
         """Rules of a scheduler and the listeners that use its pool."""
@@ -107,10 +110,17 @@ class _Rules:
 
     def _room(self, path: Path, server: Server, scheduler: Scheduler) -> None:
         room = server.max_connections
-        if room is not None and room.low is not None and scheduler.program != "lvs":
-            got = f"`low` with `{scheduler.shown}`"
+        if room is None:
+            return
+        got = f"with `{scheduler.shown}`"
+        if room.low is not None and scheduler.program != "lvs":
             hint = "others take new ones as soon as there is room"
-            self._wrong((path, "low"), got, "it with IPVS's schedulers such as wlc", hint)
+            expected = "it with IPVS's schedulers such as wlc"
+            self._wrong((path, "low"), f"`low` {got}", expected, hint)
+        if scheduler.waits:
+            hint = "there a full server's requests wait for it, and queues are not built yet"
+            expected = "it with `consistent: on, preserve_affinity: maxconn`, which passes by"
+            self._wrong(path, f"`max_connections` {got}", expected, hint)
 
     def _tcp(self, path: Path, listener: Listener) -> None:
         for key in HTTP_ONLY:

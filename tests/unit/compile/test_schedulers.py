@@ -104,7 +104,7 @@ PARAMETERS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("{name: rr, inactive: 30s}", {"inactive": 30_000}),
         ("{name: lblc, inactive: off}", {"service": SERVICE}),
     ],
-    "expire_quiescent": [("{name: wlc, expire_quiescent: on}", SERVICE)],
+    "expire_quiescent": [("{name: wlc, expire_quiescent: off}", SERVICE)],
     "flags": [
         ("{name: sh, flags: [port, fallback]}", {"port": True, "fallback": True}),
         ("{name: mh, flags: fallback}", {"port": False, "fallback": True}),
@@ -271,6 +271,7 @@ def test_persistence_is_ipvsadms() -> None:
     assert "`affinity` with `nginx/least_conn`" in refusal(
         "least_conn", "affinity: {client_ip: 5m}"
     )
+    assert "without `affinity`" in refusal("{name: wlc, expire_quiescent: on}")
     broken = "affinity: {client_ip: {mask: 255.0.255.0}}"
     assert "the ones stand before the zeros" in refusal("wlc", broken)
     twice = "affinity: {client_ip: {mask: [255.0.0.0, 255.255.0.0]}}"
@@ -292,6 +293,14 @@ def test_room_is_a_number_or_two() -> None:
     assert "at most `high`, 9" in refusal("wlc", servers=server)
     server = "{address: '10.0.0.1:80', max_connections: {high: 9, low: 5}}"
     assert "`low` with `nginx/round_robin`" in refusal("round_robin", servers=server)
+
+
+def test_room_is_refused_where_requests_would_wait_for_it() -> None:
+    server = "{address: '10.0.0.1:80', max_connections: 9}"
+    assert "`max_connections` with `haproxy/source`" in refusal("source", servers=server)
+    assert "queues are not built yet" in refusal("{name: uri, consistent: on}", servers=server)
+    passes = "{name: source, consistent: on, preserve_affinity: maxconn}"
+    assert plan_of(passes, servers=server)["servers"][0]["limits"]["most"] == 9
 
 
 def test_an_id_that_is_a_number_is_haproxys() -> None:

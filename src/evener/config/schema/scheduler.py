@@ -442,6 +442,13 @@ class Scheduler:
         return self.consistent and self.function is None
 
     @property
+    def waits(self) -> bool:
+        """Whether it picks a server that is full, for a request to wait there."""
+        passes = self.consistent and self.preserve_affinity == "maxconn"
+        takes = self.spelling.takes if self.spelling else ()
+        return self.program == "haproxy" and "consistent" in takes and not passes
+
+    @property
     def http_words(self) -> tuple[str, ...]:
         """Words of its key that only a request has."""
         words = KeyWords.words_of(self.key_ or "")
