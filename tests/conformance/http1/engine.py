@@ -45,6 +45,8 @@ COMES_WITH = {
     "continue": "listeners.NAME.http.interim",
 }
 
+#: Words of policies that are keys of a listener's `http`.
+_HTTP = ("underscores", "interim", "via", "max_head", "max_fields")
 _OWN = re.compile(rb"(?:Connection: (?:close|keep-alive|upgrade)|Date: [^\r]+ GMT)\r\n")
 
 
@@ -60,12 +62,14 @@ class Run:
     def keys(self) -> set[str]:
         """The leaves of the configuration that it needs and that may not be built yet."""
         of_pool = self.rule.side == "answer"
+        http = "listeners.NAME.http"
         places = {
-            "underscores": "listeners.NAME.http.underscores",
-            "interim": "listeners.NAME.http.interim",
-            "accept": "pools.NAME.accept" if of_pool else "listeners.NAME.http.accept",
+            "trusted": "listeners.NAME.trusted_proxies",
+            "accept": "pools.NAME.accept" if of_pool else f"{http}.accept",
+            **{word: f"{http}.{word}" for word in _HTTP},
         }
-        keys = {places[word] for word in self.case.policy if word in places}
+        # A word that stands in no place is an error: its case would be run without its policy.
+        keys = {places[word] for word in self.case.policy}
         return keys | {COMES_WITH[self.rule.id]} if self.rule.id in COMES_WITH else keys
 
     @property
@@ -354,8 +358,7 @@ def lane(transport: str, every: Iterable[Run], home: Path, authority: Authority)
 
 
 def _http(run: Run) -> dict[str, Any]:
-    names = ("underscores", "interim", "max_head", "max_fields")
-    keys = {name: run.case.policy[name] for name in names if name in run.case.policy}
+    keys = {name: run.case.policy[name] for name in _HTTP if name in run.case.policy}
     if "max_head" in keys:
         keys["max_head"] = f"{keys['max_head']}B"
     if "accept" in run.case.policy and not run.in_pool:
