@@ -87,20 +87,22 @@ def _names(edits: Mapping) -> list[str]:
 
 
 def _without(edits: Mapping, names: set[str]) -> Mapping:
-    """What edits set and add to other fields than these. A list of removed names is replaced by
-    another list, as all lists are; where there is no other, it loses these."""
-    entries = {}
-    for key, (place, node) in edits.entries.items():
-        if isinstance(node, Mapping):
-            left = {name: entry for name, entry in node.entries.items() if name.lower() not in names}
-            entries[key] = (place, Mapping(left, node.file, node.line, node.column))
-        else:
-            items = node.items if isinstance(node, Sequence) else [node]
-            rest = [
-                item
-                for item in items
-                if not (isinstance(item, Scalar) and item.text.lower() in names)
-            ]
-            if rest:
-                entries[key] = (place, Sequence(rest, node.file, node.line, node.column))
+    """What edits say of other fields than these. A list of removed names is replaced by another
+    one, as all lists are; where there is none, it loses these."""
+    entries: dict[str, tuple[Scalar, Node]] = {}
+    for name, (key, node) in edits.entries.items():
+        left = _fields_without(node, names) if isinstance(node, Mapping) else _rest(node, names)
+        if left is not None:
+            entries[name] = (key, left)
     return Mapping(entries, edits.file, edits.line, edits.column)
+
+
+def _fields_without(fields: Mapping, names: set[str]) -> Mapping:
+    left = {name: entry for name, entry in fields.entries.items() if name.lower() not in names}
+    return Mapping(left, fields.file, fields.line, fields.column)
+
+
+def _rest(node: Node, names: set[str]) -> Node | None:
+    items = node.items if isinstance(node, Sequence) else [node]
+    rest = [one for one in items if not (isinstance(one, Scalar) and one.text.lower() in names)]
+    return Sequence(rest, node.file, node.line, node.column) if rest else None

@@ -79,9 +79,7 @@ def test_what_a_route_says_of_a_name_stands_over_what_defaults_say_of_it() -> No
     )
     merged = edits_of(
         defaults
-        + ROUTES.format(
-            "{pool: app, response_headers: {add: {a: q, f: 7}, set: {c: 3, E: 8}}}"
-        )
+        + ROUTES.format("{pool: app, response_headers: {add: {a: q, f: 7}, set: {c: 3, E: 8}}}")
     )
     assert merged == {
         "set": [

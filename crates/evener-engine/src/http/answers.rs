@@ -193,6 +193,7 @@ pub async fn redirect(exchange: &mut Exchange<'_>, to: &Template, status: Option
 async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
     let unread = !exchange.body.decoder.is_done();
     let close = unread
+        || exchange.has_early_bytes()
         || !exchange.asked.keep_alive
         || exchange.shard.is_draining()
         || !exchange.client.open.is_listening();

@@ -4,8 +4,9 @@
 //! - Answers leave in the order in which requests came; a pipelined request waits in the inbox.
 //! - Between requests the connection holds no buffer, and after about a second it is parked.
 //! - A connection that never sent a byte is closed silently; 408 only after a first one.
-//! - Where a request was not read to its end, the answer is delivered before the close: what still
-//!   comes is read and dropped for a while, so that a reset does not destroy it (RFC 9112 §9.6).
+//! - Where a request was not read to its end, or more has come behind it, the answer is delivered
+//!   before the close: what still comes is read and dropped for a while, so that a reset does not
+//!   destroy it (RFC 9112 §9.6).
 //!
 //! Not known here: what a request means, servers, routes.
 
@@ -83,7 +84,7 @@ pub async fn serve(shard: Rc<Shard>, mut client: Client) {
         shard.return_work(work);
         match after {
             After::Next => client.inbox.release(),
-            After::Close => return client.shut().await,
+            After::Close => return client.close().await,
             After::Linger => return client.linger().await,
             After::Gone => return,
         }
@@ -203,9 +204,24 @@ impl Client {
         }
     }
 
-    /// Ends our direction; what the client still sends is its own affair.
-    async fn shut(&mut self) {
+    /// Ends our direction, and the connection unless the client has sent more than was asked for.
+    async fn close(&mut self) {
         self.wait.arm(LINGER_MS);
+        self.shut().await;
+        let more = poll_fn(|cx| Poll::Ready(self.stream.poll_readable(cx).is_ready()));
+        if !self.inbox.is_empty() || more.await {
+            self.drop_rest().await;
+        }
+    }
+
+    /// Ends our direction, then reads and drops for a while.
+    async fn linger(&mut self) {
+        self.wait.arm(LINGER_MS);
+        self.shut().await;
+        self.drop_rest().await;
+    }
+
+    async fn shut(&mut self) {
         let _ = poll_fn(|cx| match self.stream.poll_shutdown(cx) {
             Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => self.wait.poll(cx).map(Ok),
@@ -213,10 +229,7 @@ impl Client {
         .await;
     }
 
-    /// Ends our direction, then reads and drops for a while.
-    async fn linger(&mut self) {
-        self.shut().await;
-        self.wait.arm(LINGER_MS);
+    async fn drop_rest(&mut self) {
         let mut dropped = self.inbox.len();
         while dropped < LINGER_BYTES {
             self.inbox = Buffer::empty();

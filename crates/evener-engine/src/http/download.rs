@@ -269,6 +269,7 @@ impl Exchange<'_> {
         // What is left of a request's body may never be read, and then no further request is.
         self.record.close |= !self.asked.keep_alive
             || attempt.up.at != Upload::Done
+            || (!tunnel && self.has_early_bytes())
             || !(delimited || attempt.down.chunked)
             || self.shard.is_draining()
             || !self.client.open.is_listening();

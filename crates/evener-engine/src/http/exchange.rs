@@ -249,6 +249,12 @@ impl Exchange<'_> {
         self.view.spec().http.max_body.is_some_and(|max| declared > max)
     }
 
+    /// Whether bytes came behind a request for another protocol before that was granted: of that
+    /// protocol, or a request; whoever is between us and the client may have taken them for the other.
+    pub fn has_early_bytes(&self) -> bool {
+        self.asked.upgrade && self.client.inbox.len() > self.asked.head
+    }
+
     /// Whether the client would prefer JSON to plain words.
     pub fn wants_json(&self) -> bool {
         let bytes = self.client.inbox.bytes();
@@ -261,12 +267,14 @@ impl Exchange<'_> {
         step("exchange::finish");
         self.record.end(&self);
         let whole = self.body.decoder.is_done();
+        let early = self.has_early_bytes();
         self.client.inbox.consume(self.asked.head + self.body.prefix.consumed);
         if self.body.beyond_prefix {
             self.client.inbox = std::mem::take(&mut self.body.later);
         }
         match after {
             After::Next | After::Close if !whole => After::Linger,
+            After::Next if early => After::Linger,
             other => other,
         }
     }

@@ -152,11 +152,11 @@ class HeaderEdits:
     def judge(self, fail: Fail, written: Container[str]) -> None:
         """Rules between its keys."""
         seen: list[str] = []
-        for key, names in (("set", self.set), ("add", self.add), ("remove", self.remove)):
+        for where, names in (("set", self.set), ("add", self.add), ("remove", self.remove)):
             for name in names:
                 if name.lower() in seen:
                     hint = "`set` cuts what was sent; several values are a list"
-                    fail(key, f"`{name}` a second time", "each name once", hint)
+                    fail(where, f"`{name}` a second time", "each name once", hint)
                 seen.append(name.lower())
 
 

@@ -266,7 +266,6 @@ fn lines<'a>(exchange: &'a Exchange<'_>) -> Result<Vec<Line<'a>>, Malformed> {
         reframed: true,
         set: own.replaced(),
         edited: own.edits.and_then(Edits::cut),
-        ..RequestPolicy::default()
     };
     let mut lines = Vec::new();
     let mut add = |name: Cow<'a, [u8]>, value: Cow<'a, [u8]>| lines.push(Line { name, value });

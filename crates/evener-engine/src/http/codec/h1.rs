@@ -51,7 +51,6 @@ impl H1 {
             reframed: false,
             set: own.replaced(),
             edited: own.edits.and_then(Edits::cut),
-            ..RequestPolicy::default()
         };
         let head = work.request.head();
         self.identifies = names_connection_scheme(&head.fields, SENT, read);

@@ -217,6 +217,18 @@ fn answers_of_our_own_are_edited_errors_included() {
 }
 
 #[test]
+fn a_body_that_is_too_large_for_its_route_is_refused_with_the_routes_fields() {
+    let sim = Sim::with(&["a"], |plan| {
+        of_answers(app(), edits(&[("X", "{path}")], &[], &[]))(plan);
+        plan.listeners[0].http.max_body = Some(10);
+    });
+    let client = sim.client();
+    client.sends("POST /p HTTP/1.1\r\nHost: h.test\r\nContent-Length: 11\r\n\r\n");
+    assert!(client.receives_status(413).contains("\r\nX: /p\r\n"));
+    client.sees_the_end();
+}
+
+#[test]
 fn what_no_route_has_taken_is_not_edited() {
     let sim = Sim::with(&["a"], of_answers(app(), edits(&[("X", "1")], &[], &[])));
     let client = sim.client();

@@ -3,7 +3,7 @@
 use evener_balance::Outcome;
 use evener_plan::LogFormat;
 
-use super::{GET, OK, answered};
+use super::{GET, LAST_GET, OK, answered};
 use crate::simulation::{Sim, on_every_wire};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 1000\r\n\r\n";
@@ -175,6 +175,47 @@ fn a_client_that_sends_for_ever_behind_a_refusal_is_left() {
     let sim = Sim::new(&["a"]);
     let client = sim.client();
     client.sends("BAD\r\n\r\n").sends("x".repeat(2 << 20));
+    assert!(client.is_dropped());
+}
+
+#[test]
+fn what_came_behind_the_last_request_does_not_destroy_its_answer() {
+    for more in [1, 1000] {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(OK);
+        let client = sim.client();
+        client.sends(format!("{LAST_GET}{}", GET.repeat(more)));
+        assert!(client.received().ends_with(b"Connection: close\r\n\r\nhello"));
+        client.sees_the_end();
+        assert!(!client.is_dropped(), "more may come");
+        client.ends();
+        assert!(client.is_dropped() && !client.was_reset(), "{more}");
+        assert_eq!(sim.server("a").requests().len(), 1);
+    }
+}
+
+#[test]
+fn a_client_that_sent_no_more_than_its_last_request_is_not_waited_for() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(OK);
+        let client = sim.client();
+        client.sends(LAST_GET).receives_status(200);
+        assert!(client.is_dropped() && !client.was_reset());
+    });
+}
+
+#[test]
+fn what_is_read_and_dropped_is_bounded_from_the_answer_on() {
+    let sim = Sim::new(&["a"]);
+    let client = sim.client();
+    client.sends("BAD\r\n\r\n").receives_status(400);
+    for _ in 0..3 {
+        sim.run_for_less_than(500);
+        client.sends("x");
+        assert!(!client.is_dropped());
+    }
+    sim.run_for(700);
     assert!(client.is_dropped());
 }
 

@@ -216,6 +216,30 @@ fn a_refused_upgrade_is_an_answer_like_any_other() {
 }
 
 #[test]
+fn bytes_that_came_before_an_upgrade_was_refused_are_never_a_request() {
+    let early = format!("{UPGRADE}{GET}");
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        client.sends(&early);
+        let server = sim.server("a").connection(0);
+        server.sends("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+        client
+            .receives("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+        client.sees_the_end();
+        let sent = String::from_utf8(server.received()).unwrap();
+        assert_eq!(sent.matches("HTTP/1.1").count(), 1, "{sent}");
+        assert_eq!(sim.kept(), 1, "the server saw one whole request and nothing of the rest");
+    });
+    // Whole, so that they are there when our own answer is.
+    let sim = Sim::new(&["a"]);
+    sim.server("a").refuses();
+    let client = sim.client();
+    assert!(client.sends(&early).receives_status(502).contains("Connection: close\r\n"));
+    client.sees_the_end();
+}
+
+#[test]
 fn a_101_that_nobody_asked_for_is_a_502() {
     let unnamed = SWITCHED.replace("Upgrade: websocket\r\n", "");
     let clear = SWITCHED.replace("websocket", "h2c");
