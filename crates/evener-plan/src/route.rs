@@ -14,6 +14,18 @@ pub struct Route {
     pub matches: Match,
     /// What happens to it then.
     pub answer: Answer,
+    /// How much is taken in for slow clients, where the pool's word does not hold.
+    pub buffer: RouteBuffer,
+}
+
+/// A route's words about buffers, each over its pool's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteBuffer {
+    /// Of a request's body; `None` is the pool's.
+    pub request: Option<u64>,
+    /// Of an answer; `None` is the pool's.
+    pub response: Option<u64>,
 }
 
 /// What a request must look like: all the parts hold; in a list one is enough; an empty list

@@ -15,7 +15,9 @@ def routes(rules: tuple[Route, ...]) -> list[dict[str, Any]]:
     made = []
     for rule in rules:
         name = _unique(_name(rule.match), taken)
-        made.append({"name": name, "match": _match(rule.match), "answer": _answer(rule)})
+        buffer = {"request": rule.buffer.request, "response": rule.buffer.response}
+        match, answer = _match(rule.match), _answer(rule)
+        made.append({"name": name, "match": match, "answer": answer, "buffer": buffer})
     return made
 
 

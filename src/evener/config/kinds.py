@@ -102,7 +102,6 @@ class MapOf(Type):
 class Or(Type):
     """A word that means "none", or a value of another type."""
 
-    writes_none: ClassVar[bool] = True
     # Someone who may write `off` may also write what switches are written with.
     _SPELLINGS: ClassVar[dict[str, tuple[str, ...]]] = {"off": ("off", "no", "false")}
 
@@ -111,6 +110,7 @@ class Or(Type):
         self.word = word
         self.type = type
         self.value = value
+        self.writes_none = value is None
         self.expected = f"{type.expected}, or `{word}`"
         self.example = type.example
         self._words = self._SPELLINGS.get(word, (word,))

@@ -216,7 +216,7 @@ fn write(whole: &Whole<'_>, connection: Option<&str>, head_only: bool, out: &mut
 
 /// Writes what is named; false when the client does not take it in time. A removed listener's time
 /// may be shorter, if `cuts`.
-async fn write_out(
+pub(super) async fn write_out(
     shard: &Shard,
     client: &mut Client,
     work: &mut Work,

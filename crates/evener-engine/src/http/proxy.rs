@@ -25,6 +25,7 @@ use super::codec::{self, Codec, FastCgi, H1};
 use super::download::{Download, DownloadState};
 use super::exchange::{After, Exchange};
 use super::forwarded;
+use super::taking::Rest;
 use super::tunnel;
 use super::upload::{Upload, UploadState};
 use crate::counters::{ListenerCounter, PoolCounter, ServerCounter, WorkerCounter};
@@ -58,6 +59,8 @@ pub struct Attempt {
     pub down: DownloadState,
     /// The pool's time-outs.
     pub timeouts: PoolTimeouts,
+    /// Bytes of the answer that are taken in for a slow client.
+    pub take_in: u64,
 }
 
 /// Why a try did not come to a whole answer.
@@ -99,6 +102,8 @@ pub enum Ended {
     Done,
     /// The connection becomes a tunnel.
     Tunnel(Box<Attempt>),
+    /// The answer is whole, and the client takes its time.
+    TakenIn(Box<Rest>),
     /// It failed.
     Failed(Fault),
 }
@@ -110,6 +115,10 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     pool.counters.add(PoolCounter::Requests);
     if let Err(what) = codec::takes(pool.spec().protocol, &exchange.asked) {
         return refuse(exchange, Fault::ClientMalformed(what)).await;
+    }
+    let buffer = exchange.buffer(&pool);
+    if let Err(fault) = exchange.take_in(buffer.request).await {
+        return refuse(exchange, fault).await;
     }
     let mut tries = Tries::new(exchange, &pool);
     loop {
@@ -178,6 +187,16 @@ impl<'p> Tries<'p> {
                     self.report(exchange, &lease, Outcome::Answered { status: 101 });
                     tunnel::upgraded(exchange, *attempt).await;
                     return Verdict::Over(After::Gone);
+                }
+                Ended::TakenIn(rest) => {
+                    let outcome = Outcome::Answered { status: exchange.record.status };
+                    self.report(exchange, &lease, outcome);
+                    drop(lease);
+                    self.pool.counters.add(PoolCounter::AnswersTakenIn);
+                    return match exchange.deliver(*rest).await {
+                        Ok(()) => Verdict::Over(exchange.after_answer()),
+                        Err(fault) => Verdict::Refuse(fault),
+                    };
                 }
                 Ended::Failed(Fault::Stale) if exchange.may_send_again() => {
                     self.report(exchange, &lease, Outcome::StaleReuse);
@@ -249,7 +268,7 @@ impl<'p> Tries<'p> {
     }
 
     fn may_repeat_all(&self, exchange: &Exchange<'_>) -> bool {
-        self.allows(RetryOn::NonIdempotent) && !exchange.body.beyond_prefix
+        self.allows(RetryOn::NonIdempotent) && !exchange.body.streamed
     }
 
     fn report(&self, exchange: &Exchange<'_>, lease: &Lease, outcome: Outcome) {
@@ -290,6 +309,7 @@ impl Exchange<'_> {
             up: UploadState::new(deadlines.slot()),
             down: DownloadState::new(deadlines.slot()),
             timeouts: pool.spec().timeouts.clone(),
+            take_in: self.buffer(pool).response,
         };
         self.work.answer.clear();
         self.work.down.clear();
@@ -301,7 +321,8 @@ impl Exchange<'_> {
         }
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
-        attempt.codec.request_body(data, self.body.decoder.is_done(), &mut self.work.up, read);
+        let whole = self.body.decoder.is_done() && self.body.stored.is_empty();
+        attempt.codec.request_body(data, whole, &mut self.work.up, read);
         let result = poll_fn(|cx| match self.poll_attempt(&mut attempt, cx) {
             Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
             other => other,
@@ -332,9 +353,14 @@ impl Exchange<'_> {
             return Poll::Ready(Ok(()));
         }
         let down = self.poll_download(attempt, cx);
-        if down.is_pending() && attempt.up.is_over() && attempt.down.awaits_server() {
-            ready!(self.poll_client_gone(attempt, cx));
-            return Poll::Ready(Err(Fault::ClientGone));
+        if down.is_pending() && attempt.up.is_over() {
+            if attempt.down.awaits_server() {
+                ready!(self.poll_client_gone(attempt, cx));
+                return Poll::Ready(Err(Fault::ClientGone));
+            }
+            if attempt.is_taken_in() {
+                return Poll::Ready(Ok(()));
+            }
         }
         down
     }
@@ -367,23 +393,42 @@ impl Exchange<'_> {
         if attempt.down.is_tunnel() {
             return Ended::Tunnel(Box::new(attempt));
         }
-        let whole = attempt.up.at == Upload::Done && attempt.server.inbox.is_empty();
+        let used = match attempt.down.at {
+            Download::Write(used, _) => used,
+            _ => 0,
+        };
+        let whole = attempt.up.at == Upload::Done && attempt.server.inbox.len() == used;
+        let ServerConnection { stream, inbox, born, .. } = attempt.server;
         if whole && attempt.codec.reusable() {
-            let ServerConnection { stream, born, .. } = attempt.server;
             pool.keep_idle(index, stream, born, self.shard.now());
         }
-        Ended::Done
+        match attempt.down.at {
+            Download::Done => Ended::Done,
+            _ => Ended::TakenIn(Box::new(Rest { inbox, down: attempt.down })),
+        }
+    }
+
+    /// How much is taken in for its client: the route's word, else the pool's.
+    fn buffer(&self, pool: &PoolView) -> evener_plan::Buffer {
+        let own = self.asked.route.and_then(|index| self.view.spec().routes.get(index));
+        let of_pool = &pool.spec().buffer;
+        let (request, response) =
+            own.map_or((None, None), |own| (own.buffer.request, own.buffer.response));
+        evener_plan::Buffer {
+            request: request.unwrap_or(of_pool.request),
+            response: response.unwrap_or(of_pool.response),
+        }
     }
 
     /// Whether it must end now, whatever it waits for.
     #[inline]
-    fn is_cut(&self) -> bool {
+    pub(super) fn is_cut(&self) -> bool {
         self.client.open.is_cut(self.shard.now())
     }
 
     /// Whether the request may be sent a second time, as far as the request decides.
     fn may_send_again(&self) -> bool {
-        self.asked.method.is_idempotent() && !self.body.beyond_prefix
+        self.asked.method.is_idempotent() && !self.body.streamed
     }
 
     /// What becomes of the client's connection after a delivered answer.

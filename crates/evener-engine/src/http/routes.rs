@@ -265,10 +265,15 @@ fn glob(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evener_plan::Answer;
+    use evener_plan::{Answer, RouteBuffer};
 
     fn route(matches: Match) -> Route {
-        Route { name: "r".into(), matches, answer: Answer::Pool("p".into()) }
+        Route {
+            name: "r".into(),
+            matches,
+            answer: Answer::Pool("p".into()),
+            buffer: RouteBuffer::default(),
+        }
     }
 
     fn any() -> Match {

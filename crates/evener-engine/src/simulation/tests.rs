@@ -12,6 +12,7 @@ mod retries;
 mod seams;
 mod sessions;
 mod steps;
+mod taking;
 mod timeouts;
 mod times;
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from evener.config.kinds import ListOf, MapOf, Section
+from evener.config.kinds import ListOf, MapOf, Or, Section
 from evener.config.matching import HEADER_NAME, HOST_PATTERN, METHOD, HeaderForm, PathForm
 from evener.config.model import Fail, key, section
-from evener.config.scalars import NAME, Choice, Integer, Pattern, Text
+from evener.config.scalars import NAME, Choice, Integer, Pattern, Size, Text
 from evener.config.templates import Template
 
 
@@ -120,12 +120,32 @@ class Respond:
             fail("body", f"a body with status {self.status}", "none", "this status has no body")
 
 
+@section()
+class RouteBuffer:
+    """How much of this route's requests and answers is taken in for slow clients."""
+
+    request: int | None = key(
+        Or("off", Size(1, 1 << 30), value=0),
+        "As in pools.",
+        default=None,
+        unset="the pool's",
+        example="1MiB",
+    )
+    response: int | None = key(
+        Or("off", Size(1, 1 << 30), value=0),
+        "As in pools.",
+        default=None,
+        unset="the pool's",
+        example="1MiB",
+    )
+
+
 @section(
     kinds="pool respond redirect",
     whole_kind=False,
     inline="match",
     planned="split split_by files deny rewrite request_headers response_headers timeouts retry "
-    "buffer rate_limit cache compress auth mirror log",
+    "rate_limit cache compress auth mirror log",
 )
 class Route:
     """A rule: what a request must look like, and its answer. The match keys may stand in it."""
@@ -151,4 +171,9 @@ class Route:
         default=None,
         unset="another answer",
         example="https://{host}{uri}",
+    )
+    buffer: RouteBuffer = key(
+        Section(RouteBuffer, "sizes"),
+        "How much is taken in for slow clients, over the pool's word.",
+        default={},
     )
