@@ -41,6 +41,7 @@ TEST_PACKAGES = {
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     "postgresql-client": "/usr/bin/psql",
     "wrk": "/usr/bin/wrk",
+    "slowhttptest": "/usr/bin/slowhttptest",
     "curl": "/usr/bin/curl",
     "openssl": "/usr/bin/openssl",
     "libssl-dev": "/usr/include/openssl/ssl.h",

@@ -19,12 +19,12 @@ pub use listener::{
     HttpLimits, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, Rate, TlsVersion,
 };
 pub use pool::{
-    Admin, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive, Pool,
-    PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
+    Admin, Buffer, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive,
+    Pool, PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
 };
 pub use route::{
     Answer, HeaderEdits, HeaderLine, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect,
-    Respond, Route,
+    Respond, Route, RouteBuffer,
 };
 pub use scheduler::{
     Better, HaproxyHash, HashFunction, HashKey, LvsHash, LvsLocality, LvsService, Measure,

@@ -32,6 +32,8 @@ pub struct Pool {
     pub retry: Retry,
     /// Server connections kept for later requests.
     pub keepalive: Keepalive,
+    /// How much is taken in for slow clients.
+    pub buffer: Buffer,
     /// How long each wait on a server may last.
     pub timeouts: PoolTimeouts,
     /// FastCGI-like parameters for all its servers: name → template.
@@ -244,6 +246,16 @@ pub struct Keepalive {
     pub per_shard: u32,
     /// Age after which one is not used again.
     pub max_age: Millis,
+}
+
+/// How much is taken in for slow clients, so that they hold no server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Buffer {
+    /// Bytes of a request's body taken in before a server is picked; 0 is none.
+    pub request: u64,
+    /// Bytes of an answer taken in while its client is slow; 0 is none beyond what one read brings.
+    pub response: u64,
 }
 
 /// How long each wait on a server may last.

@@ -18,6 +18,18 @@ pub struct Route {
     pub request_headers: Option<HeaderEdits>,
     /// Edits of the answer's fields.
     pub response_headers: Option<HeaderEdits>,
+    /// How much is taken in for slow clients, where the pool's word does not hold.
+    pub buffer: RouteBuffer,
+}
+
+/// A route's words about buffers, each over its pool's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteBuffer {
+    /// Of a request's body; `None` is the pool's.
+    pub request: Option<u64>,
+    /// Of an answer; `None` is the pool's.
+    pub response: Option<u64>,
 }
 
 /// Edits of a head's fields, in the order in which lines are written.

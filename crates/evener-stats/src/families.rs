@@ -170,6 +170,11 @@ family! {
             AllTried [reason = "all_tried"],
             NoRoom [reason = "no_room"],
         }
+        "evener_pool_taken_in_total": "Requests taken in before a server was picked, those whose bodies were longer than that, and answers whose server was free before the client had them." => {
+            RequestsTakenIn [what = "request"],
+            RequestsTooLong [what = "request_too_long"],
+            AnswersTakenIn [what = "answer"],
+        }
     }
     histograms PoolHistogram {
         "evener_pool_response_duration_seconds": "From the last byte of the request that was answered, connecting and tries before excluded, to the head of its answer." => {

@@ -60,6 +60,7 @@ def pool(
             "per_shard": pool.keepalive.per_shard,
             "max_age": pool.keepalive.max_age,
         },
+        "buffer": {"request": pool.buffer.request, "response": pool.buffer.response},
         "timeouts": {
             "connect": pool.timeouts.connect,
             "send": pool.timeouts.send,

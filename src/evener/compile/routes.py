@@ -22,6 +22,7 @@ def routes(rules: tuple[Route, ...]) -> list[dict[str, Any]]:
                 "answer": _answer(rule),
                 "request_headers": _edits(rule.request_headers),
                 "response_headers": _edits(rule.response_headers),
+                "buffer": {"request": rule.buffer.request, "response": rule.buffer.response},
             }
         )
     return made

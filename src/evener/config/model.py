@@ -33,7 +33,7 @@ class Type:
 
     expected: str = ""
     example: str = ""
-    writes_none: ClassVar[bool] = False
+    writes_none: bool = False
 
     def read(self, node: Node, path: Path, report: Report) -> Any:
         """The value of a node, or BAD once a problem is reported."""

@@ -191,6 +191,18 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
         listener("redirect"),
         {"to": "http://x{uri}", "status": None},
     ),
+    "listeners.NAME.routes[].buffer.request": (
+        R % "pool: app, buffer: {request: 1MiB}",
+        route("buffer"),
+        {"request": 1 << 20, "response": None},
+    ),
+    "listeners.NAME.routes[].buffer.response": (
+        R % "pool: app, buffer: {response: off}",
+        route("buffer"),
+        {"request": None, "response": 0},
+    ),
+    "pools.NAME.buffer.request": (P % "buffer: {request: 1KiB}", pool("buffer", "request"), 1024),
+    "pools.NAME.buffer.response": (P % "buffer: {response: off}", pool("buffer", "response"), 0),
     "listeners.NAME.routes[].match.host": (
         R % "host: A.b, pool: app",
         route("match", "host"),

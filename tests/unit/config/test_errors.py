@@ -16,7 +16,8 @@ FORMS = {
     "unknown key, with the nearest": (
         P % "retyr: {}",
         "f:1:34: pools.app.retyr: found the key `retyr`, expected one of protocol, scheduler, "
-        "affinity, servers, params, check, passive, initial, retry, keepalive, timeouts, tls "
+        "affinity, servers, params, check, passive, initial, retry, keepalive, buffer, timeouts, "
+        "tls "
         "(did you mean `retry`?)",
     ),
     "planned key": (

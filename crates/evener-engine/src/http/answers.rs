@@ -294,7 +294,7 @@ fn write_kept(lines: &[u8], edits: &FieldEdits, out: &mut Vec<u8>) {
 
 /// Writes what is named; false when the client does not take it in time. A removed listener's time
 /// may be shorter, if `cuts`.
-async fn write_out(
+pub(super) async fn write_out(
     shard: &Shard,
     client: &mut Client,
     work: &mut Work,

@@ -52,19 +52,35 @@ pub enum Then {
     Done,
 }
 
+/// What a server did while it was read from ahead of a slow client, and nothing follows on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// It ended the connection, in order or not: sockets tell an error once.
+    Ended {
+        /// Whether in order.
+        clean: bool,
+    },
+    /// It sent what is no body.
+    Junk,
+}
+
 /// Progress of a download with what bounds it.
 pub struct DownloadState {
     /// Where it stands.
     pub at: Download,
     /// Bounds the wait for either side.
     pub wait: Deadline,
-    waited: u64,
+    pub(super) waited: u64,
+    /// Bytes that the client had not taken when it was last looked at.
+    pub(super) left: usize,
+    /// What ended the reading ahead for a slow client: judged when all before it has gone.
+    pub(super) ahead: Option<Ahead>,
     /// An interim answer has come.
     hinted: bool,
     begun: bool,
     tunnel: bool,
     /// The body goes to the client in chunks.
-    chunked: bool,
+    pub(super) chunked: bool,
     client_ended: Option<u64>,
 }
 
@@ -78,6 +94,8 @@ impl DownloadState {
             at: Download::Head,
             wait,
             waited: 0,
+            left: 0,
+            ahead: None,
             hinted: false,
             begun: false,
             tunnel: false,
@@ -117,13 +135,20 @@ impl Exchange<'_> {
                     None => ready!(self.poll_read_down(attempt, cx))?,
                 },
                 Download::Write(used, then) => {
-                    ready!(self.poll_write_down(attempt, cx))?;
+                    let read = attempt.server.inbox.bytes();
+                    if self.poll_write_down(&mut attempt.down, read, cx)?.is_pending() {
+                        self.read_ahead(attempt, cx);
+                        return Poll::Pending;
+                    }
                     attempt.server.inbox.consume(used);
                     attempt.down.at = match then {
                         Then::Head => Download::Head,
                         Then::Body => Download::Body,
                         Then::Done => Download::Done,
                     };
+                }
+                Download::Body if attempt.down.ahead == Some(Ahead::Junk) => {
+                    return Poll::Ready(Err(Fault::Cut));
                 }
                 Download::Body => {
                     if attempt.server.inbox.is_empty() {
@@ -143,6 +168,9 @@ impl Exchange<'_> {
         attempt: &mut Attempt,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
+        if let Some(Ahead::Ended { clean }) = attempt.down.ahead {
+            return Poll::Ready(self.on_server_end(attempt, clean));
+        }
         let server = &mut attempt.server;
         if server.inbox.is_full() {
             server.inbox.reserve((server.inbox.len() * 4).min(MAX_HEAD + 1));
@@ -242,7 +270,7 @@ impl Exchange<'_> {
             && rules.on.contains(&RetryOn::Status(status))
             && u32::from(self.record.tries) < rules.attempts
             && attempt.up.is_over()
-            && !self.body.beyond_prefix
+            && !self.body.streamed
             && (self.asked.method.is_idempotent() || rules.on.contains(&RetryOn::NonIdempotent))
     }
 
@@ -323,14 +351,14 @@ impl Exchange<'_> {
 
     /// Writes what is named to the client.
     #[inline]
-    fn poll_write_down(
+    pub(super) fn poll_write_down(
         &mut self,
-        attempt: &mut Attempt,
+        down: &mut DownloadState,
+        read: &[u8],
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
         let stream = &mut self.client.stream;
-        let read = attempt.server.inbox.bytes();
-        self.record.head_sent |= attempt.down.begun;
+        self.record.head_sent |= down.begun;
         let result = match self.work.down.poll_write(cx, stream, read) {
             Poll::Ready(Ok(())) => stream.poll_flush(cx),
             other => other,
@@ -339,15 +367,14 @@ impl Exchange<'_> {
         match result {
             Poll::Ready(Ok(())) => {
                 self.record.out += self.work.down.total() as u64;
-                attempt.down.waited += attempt.down.wait.disarm_waited(timeouts.send);
-                let slow = is_too_slow(self.record.sent, attempt.down.waited, timeouts.min_rate);
+                down.waited += down.wait.disarm_waited(timeouts.send);
+                let slow = is_too_slow(self.record.sent, down.waited, timeouts.min_rate);
                 Poll::Ready(if slow { Err(Fault::ClientSlow) } else { Ok(()) })
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::ClientGone)),
             Poll::Pending => {
                 self.record.at_once = false;
-                ready!(attempt.down.wait.poll_wait(cx, timeouts.send));
-                Poll::Ready(Err(Fault::ClientStuck))
+                self.poll_slow_client(down, cx).map(Err)
             }
         }
     }

@@ -96,8 +96,12 @@ pub struct RequestBody {
     pub later: Buffer,
     /// Bytes of payload taken in.
     pub bytes: u64,
-    /// Whether anything beyond the prefix was taken in: then it can't be sent twice.
+    /// What was taken in behind the prefix before a server was picked: payload only.
+    pub stored: Vec<u8>,
+    /// Whether anything beyond the prefix was read.
     pub beyond_prefix: bool,
+    /// Whether some of it went to a server without being kept: then it can't be sent twice.
+    pub streamed: bool,
 }
 
 /// Answers the request whose head is in the client's inbox.
@@ -177,7 +181,9 @@ impl RequestBody {
             prefix: Progress::default(),
             later: Buffer::empty(),
             bytes: 0,
+            stored: Vec::new(),
             beyond_prefix: false,
+            streamed: false,
         }
     }
 }

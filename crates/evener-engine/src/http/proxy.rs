@@ -26,6 +26,7 @@ use super::codec::{self, Codec, FastCgi, H1};
 use super::download::{Download, DownloadState};
 use super::exchange::{After, Exchange};
 use super::forwarded;
+use super::taking::Rest;
 use super::tunnel;
 use super::upload::{Upload, UploadState};
 use crate::counters::{ListenerCounter, PoolCounter, ServerCounter, WorkerCounter};
@@ -61,6 +62,8 @@ pub struct Attempt {
     pub down: DownloadState,
     /// The pool's time-outs.
     pub timeouts: PoolTimeouts,
+    /// Bytes of the answer that are taken in for a slow client.
+    pub take_in: u64,
 }
 
 /// Why a try did not come to a whole answer.
@@ -104,6 +107,8 @@ pub enum Ended {
     Done,
     /// The connection becomes a tunnel.
     Tunnel(Box<Attempt>),
+    /// The answer is whole, and the client takes its time.
+    TakenIn(Box<Rest>),
     /// It failed.
     Failed(Fault),
 }
@@ -118,6 +123,10 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     }
     if let Some(key) = pool.key() {
         exchange.note_key(key);
+    }
+    let buffer = exchange.buffer(&pool);
+    if let Err(fault) = exchange.take_in(buffer.request).await {
+        return refuse(exchange, fault).await;
     }
     let mut tries = Tries::new(exchange, &pool);
     loop {
@@ -214,6 +223,16 @@ impl<'p> Tries<'p> {
                     tunnel::upgraded(exchange, *attempt).await;
                     return Verdict::Over(After::Gone);
                 }
+                Ended::TakenIn(rest) => {
+                    let outcome = Outcome::Answered { status: exchange.record.status };
+                    self.report(exchange, &lease, outcome);
+                    drop(lease);
+                    self.pool.counters.add(PoolCounter::AnswersTakenIn);
+                    return match exchange.deliver(*rest).await {
+                        Ok(()) => Verdict::Over(exchange.after_answer()),
+                        Err(fault) => Verdict::Refuse(fault),
+                    };
+                }
                 Ended::Failed(Fault::Stale) if exchange.may_send_again() => {
                     self.report(exchange, &lease, Outcome::StaleReuse);
                     self.pool.counters.add(PoolCounter::RetriesStale);
@@ -291,7 +310,7 @@ impl<'p> Tries<'p> {
     }
 
     fn may_repeat_all(&self, exchange: &Exchange<'_>) -> bool {
-        self.allows(RetryOn::NonIdempotent) && !exchange.body.beyond_prefix
+        self.allows(RetryOn::NonIdempotent) && !exchange.body.streamed
     }
 
     fn report(&self, exchange: &Exchange<'_>, lease: &Lease, outcome: Outcome) {
@@ -334,6 +353,7 @@ impl Exchange<'_> {
             up: UploadState::new(deadlines.slot()),
             down: DownloadState::new(deadlines.slot()),
             timeouts: pool.spec().timeouts.clone(),
+            take_in: self.buffer(pool).response,
         };
         self.work.answer.clear();
         self.work.down.clear();
@@ -345,7 +365,8 @@ impl Exchange<'_> {
         }
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
-        attempt.codec.request_body(data, self.body.decoder.is_done(), &mut self.work.up, read);
+        let whole = self.body.decoder.is_done() && self.body.stored.is_empty();
+        attempt.codec.request_body(data, whole, &mut self.work.up, read);
         let mut awaits_head = pool.group().times();
         let result = poll_fn(|cx| {
             let polled = self.poll_attempt(&mut attempt, cx);
@@ -400,9 +421,14 @@ impl Exchange<'_> {
             return Poll::Ready(Ok(()));
         }
         let down = self.poll_download(attempt, cx);
-        if down.is_pending() && attempt.up.is_over() && attempt.down.awaits_server() {
-            ready!(self.poll_client_gone(attempt, cx));
-            return Poll::Ready(Err(Fault::ClientGone));
+        if down.is_pending() && attempt.up.is_over() {
+            if attempt.down.awaits_server() {
+                ready!(self.poll_client_gone(attempt, cx));
+                return Poll::Ready(Err(Fault::ClientGone));
+            }
+            if attempt.is_taken_in() {
+                return Poll::Ready(Ok(()));
+            }
         }
         down
     }
@@ -435,28 +461,47 @@ impl Exchange<'_> {
         if attempt.down.is_tunnel() {
             return Ended::Tunnel(Box::new(attempt));
         }
-        let whole = attempt.up.at == Upload::Done && attempt.server.inbox.is_empty();
+        let used = match attempt.down.at {
+            Download::Write(used, _) => used,
+            _ => 0,
+        };
+        let whole = attempt.up.at == Upload::Done && attempt.server.inbox.len() == used;
+        let ServerConnection { stream, inbox, born, owned, .. } = attempt.server;
         if whole && attempt.codec.reusable() {
             let identified = attempt.codec.identifies();
-            let ServerConnection { stream, born, owned, .. } = attempt.server;
             let now = self.shard.now();
             match owned || identified {
                 true => self.client.owned.keep(pool, index, stream, born, now),
                 false => pool.keep_idle(index, stream, born, now),
             }
         }
-        Ended::Done
+        match attempt.down.at {
+            Download::Done => Ended::Done,
+            _ => Ended::TakenIn(Box::new(Rest { inbox, down: attempt.down })),
+        }
+    }
+
+    /// How much is taken in for its client: the route's word, else the pool's.
+    fn buffer(&self, pool: &PoolView) -> evener_plan::Buffer {
+        let own = self.asked.route.and_then(|index| self.view.spec().routes.get(index));
+        let of_pool = &pool.spec().buffer;
+        let (request, response) =
+            own.map_or((None, None), |own| (own.buffer.request, own.buffer.response));
+        evener_plan::Buffer {
+            request: request.unwrap_or(of_pool.request),
+            response: response.unwrap_or(of_pool.response),
+        }
     }
 
     /// Whether it must end now, whatever it waits for.
     #[inline]
-    fn is_cut(&self) -> bool {
+    pub(super) fn is_cut(&self) -> bool {
         self.client.open.is_cut(self.shard.now())
     }
 
     /// Whether the request may be sent a second time, as far as the request decides.
     fn may_send_again(&self) -> bool {
-        self.asked.method.is_idempotent() && !self.body.beyond_prefix
+        self.asked.method.is_idempotent() && !self.body.streamed
     }
 
     /// What becomes of the client's connection after a delivered answer.

@@ -265,7 +265,7 @@ fn glob(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evener_plan::Answer;
+    use evener_plan::{Answer, RouteBuffer};
 
     fn route(matches: Match) -> Route {
         Route {
@@ -274,6 +274,7 @@ mod tests {
             answer: Answer::Pool("p".into()),
             request_headers: None,
             response_headers: None,
+            buffer: RouteBuffer::default(),
         }
     }
 

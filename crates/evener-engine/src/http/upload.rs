@@ -9,7 +9,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use evener_proto::Malformed;
+use evener_proto::{Malformed, Progress};
 
 use super::download::{Download, Then};
 use super::exchange::Exchange;
@@ -21,6 +21,8 @@ use crate::io::Deadline;
 pub enum Upload {
     /// Head and prefix are being written; they lie in the client's inbox.
     Head,
+    /// What was taken in before is being written.
+    Stored,
     /// A later piece is being written: so many bytes are used up then.
     Piece(usize),
     /// The next piece is awaited from the client.
@@ -68,14 +70,21 @@ impl Exchange<'_> {
         loop {
             match attempt.up.at {
                 Upload::Head => {
-                    let wrote = ready!(self.poll_write_up(attempt, cx, false))?;
-                    attempt.up.at = self.after_piece(wrote);
+                    let wrote = ready!(self.poll_write_up(attempt, cx, Source::Inbox))?;
+                    attempt.up.at = match wrote && !self.body.stored.is_empty() {
+                        true => self.name_stored(attempt),
+                        false => self.after_piece(wrote),
+                    };
                     if attempt.up.at == Upload::Client {
                         self.go_ahead(attempt);
                     }
                 }
+                Upload::Stored => {
+                    let wrote = ready!(self.poll_write_up(attempt, cx, Source::Stored))?;
+                    attempt.up.at = self.after_piece(wrote);
+                }
                 Upload::Piece(used) => {
-                    let wrote = ready!(self.poll_write_up(attempt, cx, true))?;
+                    let wrote = ready!(self.poll_write_up(attempt, cx, Source::Later))?;
                     self.body.later.consume(used);
                     attempt.up.at = self.after_piece(wrote);
                 }
@@ -92,6 +101,13 @@ impl Exchange<'_> {
         }
     }
 
+    fn name_stored(&mut self, attempt: &mut Attempt) -> Upload {
+        self.work.up.clear();
+        let (all, done) = (0..self.body.stored.len(), self.body.decoder.is_done());
+        attempt.codec.request_body(all, done, &mut self.work.up, &self.body.stored);
+        Upload::Stored
+    }
+
     fn after_piece(&self, wrote: bool) -> Upload {
         match (wrote, self.body.decoder.is_done()) {
             (false, _) => Upload::Broken,
@@ -106,6 +122,7 @@ impl Exchange<'_> {
         if self.asked.expects && silent {
             // Once, also if another try follows.
             self.asked.expects = false;
+            self.interims.continued();
             self.work.down.clear();
             self.work.down.own(&[], |out| out.extend_from_slice(CONTINUE));
             attempt.down.at = Download::Write(0, Then::Head);
@@ -118,9 +135,13 @@ impl Exchange<'_> {
         &mut self,
         attempt: &mut Attempt,
         cx: &mut Context<'_>,
-        later: bool,
+        source: Source,
     ) -> Poll<Result<bool, Fault>> {
-        let read = if later { self.body.later.bytes() } else { self.client.inbox.bytes() };
+        let read = match source {
+            Source::Inbox => self.client.inbox.bytes(),
+            Source::Stored => &self.body.stored,
+            Source::Later => self.body.later.bytes(),
+        };
         let stream = &mut attempt.server.stream;
         let result = match self.work.up.poll_write(cx, stream, read) {
             Poll::Ready(Ok(())) => stream.poll_flush(cx),
@@ -147,6 +168,23 @@ impl Exchange<'_> {
         attempt: &mut Attempt,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
+        let progress = ready!(self.poll_piece(&attempt.up.wait, &mut attempt.up.waited, cx))?;
+        self.body.streamed = true;
+        attempt.up.at = Upload::Piece(progress.consumed);
+        self.work.up.clear();
+        let read = self.body.later.bytes();
+        attempt.codec.request_body(progress.data, progress.done, &mut self.work.up, read);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads the next piece of the body into `later`. `waited` are the milliseconds that were spent
+    /// waiting for the client.
+    pub(super) fn poll_piece(
+        &mut self,
+        wait: &Deadline,
+        waited: &mut u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Progress, Fault>> {
         let timeouts = &self.view.spec().timeouts;
         let readable = match self.client.stream.poll_readable(cx) {
             Poll::Ready(_) => self.client.stream.poll_read(cx, &mut self.body.later),
@@ -157,30 +195,36 @@ impl Exchange<'_> {
             Poll::Ready(_) => return Poll::Ready(Err(Fault::ClientGone)),
             Poll::Pending => {
                 self.body.later.release();
-                ready!(attempt.up.wait.poll_wait(cx, timeouts.body));
+                ready!(wait.poll_wait(cx, timeouts.body));
                 return Poll::Ready(Err(Fault::ClientLate));
             }
         };
-        attempt.up.waited += attempt.up.wait.disarm_waited(timeouts.body);
+        *waited += wait.disarm_waited(timeouts.body);
         self.body.beyond_prefix = true;
         let progress = self.body.decoder.decode(self.body.later.bytes_mut())?;
-        attempt.up.at = Upload::Piece(progress.consumed);
         self.body.bytes += progress.data.len() as u64;
         self.record.received += count as u64;
-        if self.is_too_large() {
-            return Poll::Ready(Err(Fault::TooLarge));
-        }
-        if is_too_slow(self.body.bytes, attempt.up.waited, timeouts.min_rate) {
-            return Poll::Ready(Err(Fault::ClientSlow));
-        }
-        self.work.up.clear();
-        let read = self.body.later.bytes();
-        attempt.codec.request_body(progress.data, progress.done, &mut self.work.up, read);
-        Poll::Ready(Ok(()))
+        let fault = match () {
+            () if self.is_too_large() => Fault::TooLarge,
+            () if is_too_slow(self.body.bytes, *waited, timeouts.min_rate) => Fault::ClientSlow,
+            () => return Poll::Ready(Ok(progress)),
+        };
+        // Of the body, sent or not: as the start of the next request it would be smuggled.
+        self.body.later.consume(progress.consumed);
+        Poll::Ready(Err(fault))
     }
 }
 
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// What goes on lies there.
+#[derive(Clone, Copy)]
+enum Source {
+    Inbox,
+    Stored,
+    Later,
+}
+
+/// The word for a client that waits for one before it sends its body.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Whether a peer that was waited for so long (milliseconds) has moved too few bytes.
 pub fn is_too_slow(bytes: u64, waited: u64, min_rate: u64) -> bool {

@@ -218,6 +218,19 @@ impl Buffer {
         self.end = count as u32;
     }
 
+    /// Moves a few unread bytes into a small block: they will lie there for a while.
+    pub fn shrink(&mut self) {
+        if self.size == Size::Small || self.len() > Size::Small.bytes() {
+            return;
+        }
+        let mut small = Buffer::empty();
+        if let Some(space) = small.space().get_mut(..self.len()) {
+            space.copy_from_slice(self.bytes());
+            small.filled(self.len());
+        }
+        *self = small;
+    }
+
     /// Gives the block back if nothing is unread.
     #[inline]
     pub fn release(&mut self) {
@@ -337,6 +350,19 @@ mod tests {
         buffer.consume(1);
         buffer.release();
         assert_eq!((lent(), unused()), (0, Size::Small.bytes()));
+    }
+
+    #[test]
+    fn a_few_bytes_move_into_a_small_block_and_many_stay() {
+        for (count, block) in [(0, Size::Small), (9, Size::Small), (20_000, Size::Large)] {
+            let mut buffer = Buffer::sized(Size::Large);
+            buffer.space()[..count + 3].fill(b'x');
+            buffer.filled(count + 3);
+            buffer.consume(3);
+            buffer.shrink();
+            assert_eq!(buffer.bytes(), vec![b'x'; count]);
+            assert_eq!(lent(), block.bytes());
+        }
     }
 
     #[test]

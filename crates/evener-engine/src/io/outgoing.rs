@@ -60,6 +60,15 @@ impl Outgoing {
         self.total
     }
 
+    /// Bytes that have not been written yet.
+    pub fn left(&self) -> usize {
+        let pieces = self.pieces.iter().take(self.count).skip(self.at).flatten();
+        let all = pieces.fold(0, |sum, piece| match piece {
+            Piece::Read(from, to) | Piece::Own(from, to) => sum + (*to - *from) as usize,
+        });
+        all - self.done.min(all)
+    }
+
     /// Whether some of it is written and some is not.
     pub fn is_cut(&self) -> bool {
         self.at < self.count && (self.at > 0 || self.done > 0)
@@ -92,6 +101,8 @@ impl Outgoing {
         if let Some(Some(Piece::Own(_, last))) =
             self.count.checked_sub(1).and_then(|last| self.pieces.get_mut(last))
             && *last == start
+            // What has been written is not looked at again.
+            && self.at < self.count
         {
             *last = end;
             return;

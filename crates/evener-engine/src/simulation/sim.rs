@@ -368,6 +368,7 @@ pub fn plan(servers: &[&str]) -> Plan {
             "scheduler": {"name": "nginx/round_robin"}, "key": null, "servers": servers, "checks": [],
             "passive": null, "initial": "up",
             "retry": {"attempts": 2, "on": ["connect", "reset"]},
+            "buffer": {"request": 0, "response": 65_536},
             "keepalive": {"idle": 60_000, "per_shard": 128, "max_age": 3_600_000},
             "timeouts": {"connect": 5_000, "send": 30_000, "response": 60_000, "receive": 60_000},
             "params": {}}]

@@ -16,6 +16,7 @@ mod schedulers;
 mod seams;
 mod sessions;
 mod steps;
+mod taking;
 mod timeouts;
 mod times;
 

@@ -298,6 +298,7 @@ fn pool(servers: &[(&str, SocketAddr)]) -> Value {
         "passive": {"fails": 1, "within": 10000, "out": 300, "readmit": "tcp"},
         "initial": "up",
         "retry": {"attempts": 3, "on": ["connect", "reset"]},
+        "buffer": {"request": 0, "response": 65536},
         "keepalive": {"idle": 1000, "per_shard": 4, "max_age": 60000},
         "timeouts": timeouts(),
         "params": {},

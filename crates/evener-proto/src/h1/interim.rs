@@ -55,6 +55,11 @@ impl Interims {
         Interims { policy, version, awaits, upgrade, passed: 0, read: 0 }
     }
 
+    /// The client has got the 100 that it waits for, from us.
+    pub fn continued(&mut self) {
+        self.awaits = false;
+    }
+
     /// What becomes of an answer with this status, which must be below 200.
     ///
     /// # Errors
@@ -106,6 +111,9 @@ mod tests {
         }
         let old = Interims::new(Interim::Pass, Version::Http10, true, false);
         assert_eq!(fates(old, &[100]), [Ok(Fate::Drop)]);
+        let mut told = Interims::new(Interim::Pass, Version::Http11, true, false);
+        told.continued();
+        assert_eq!(fates(told, &[100]), [Ok(Fate::Drop)]);
     }
 
     #[test]

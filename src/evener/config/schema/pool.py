@@ -17,6 +17,7 @@ from evener.config.scalars import (
     Nothing,
     Pattern,
     Percent,
+    Size,
     StatusRange,
     Switch,
     Text,
@@ -308,6 +309,28 @@ class Keepalive:
     )
 
 
+@section()
+class Buffer:
+    """How much is taken in for slow clients, so that they hold no server. In memory only."""
+
+    request: int = key(
+        Or("off", Size(1, 1 << 30), value=0),
+        "Bytes of a request's body that are taken in before a server is picked, each request its "
+        "own. A body that is longer goes on as it comes from there. Who waits for a 100 gets ours.",
+        default="off",
+        reason="a body that passes through costs one buffer, and most servers wait cheaply",
+        example="1MiB",
+    )
+    response: int = key(
+        Or("off", Size(1, 1 << 30), value=0),
+        "Bytes of an answer that are taken in while its client is slow; a server whose answer is "
+        "there to the end is free. What one read brings, up to 72KiB, is taken in anyway.",
+        default="64KiB",
+        reason="most answers are smaller, and a slow client costs no more than that",
+        example="1MiB",
+    )
+
+
 @section(planned="session")
 class PoolTimeouts:
     """How long each wait on a server may last."""
@@ -398,7 +421,7 @@ _CHECK = Section(Check, "a check such as tcp or {http: /health}")
 
 @section(
     main="servers",
-    planned="discover outlier agent panic slow_start on_down queue limits buffer "
+    planned="discover outlier agent panic slow_start on_down queue limits "
     "proxy_protocol source forward track scale",
 )
 class Pool:
@@ -462,6 +485,9 @@ class Pool:
         Section(Keepalive, "times and sizes"),
         "Server connections kept.",
         default={},
+    )
+    buffer: Buffer = key(
+        Section(Buffer, "sizes"), "How much is taken in for slow clients.", default={}
     )
     timeouts: PoolTimeouts = key(
         Section(PoolTimeouts, "times"),

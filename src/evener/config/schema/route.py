@@ -6,10 +6,10 @@ from collections.abc import Container
 from typing import Any
 
 from evener.config.edits import EditedName, EditsSection
-from evener.config.kinds import ListOf, MapOf, Section
+from evener.config.kinds import ListOf, MapOf, Or, Section
 from evener.config.matching import HEADER_NAME, HOST_PATTERN, METHOD, HeaderForm, PathForm
 from evener.config.model import Fail, key, section
-from evener.config.scalars import NAME, Choice, Integer, Pattern, Text
+from evener.config.scalars import NAME, Choice, Integer, Pattern, Size, Text
 from evener.config.templates import LOCATION, Template
 
 
@@ -160,12 +160,32 @@ class HeaderEdits:
                 seen.append(name.lower())
 
 
+@section()
+class RouteBuffer:
+    """How much of this route's requests and answers is taken in for slow clients."""
+
+    request: int | None = key(
+        Or("off", Size(1, 1 << 30), value=0),
+        "As in pools.",
+        default=None,
+        unset="the pool's",
+        example="1MiB",
+    )
+    response: int | None = key(
+        Or("off", Size(1, 1 << 30), value=0),
+        "As in pools.",
+        default=None,
+        unset="the pool's",
+        example="1MiB",
+    )
+
+
 @section(
     kinds="pool respond redirect",
     whole_kind=False,
     inline="match",
     planned="split split_by files deny rewrite timeouts retry "
-    "buffer rate_limit cache compress auth mirror log",
+    "rate_limit cache compress auth mirror log",
 )
 class Route:
     """A rule: what a request must look like, and its answer. The match keys may stand in it."""
@@ -208,4 +228,9 @@ class Route:
         default=None,
         unset="fields go on as they came, but for those of the connection",
         example="{set: {Strict-Transport-Security: max-age=31536000}, remove: [X-Powered-By]}",
+    )
+    buffer: RouteBuffer = key(
+        Section(RouteBuffer, "sizes"),
+        "How much is taken in for slow clients, over the pool's word.",
+        default={},
     )

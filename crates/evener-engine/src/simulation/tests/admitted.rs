@@ -101,5 +101,6 @@ fn route(path: evener_plan::PathPattern, status: u16) -> evener_plan::Route {
         answer: evener_plan::Answer::Respond(answer),
         request_headers: None,
         response_headers: None,
+        buffer: evener_plan::RouteBuffer::default(),
     }
 }

@@ -29,7 +29,8 @@ fn route(answer: Answer) -> Route {
         not: None,
     };
     let name = "all".to_owned();
-    Route { name, matches, answer, request_headers: None, response_headers: None }
+    let buffer = evener_plan::RouteBuffer::default();
+    Route { name, matches, answer, request_headers: None, response_headers: None, buffer }
 }
 
 fn of_requests(edits: Option<HeaderEdits>) -> impl FnOnce(&mut Plan) {

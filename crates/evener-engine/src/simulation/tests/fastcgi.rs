@@ -378,7 +378,8 @@ fn a_trusted_proxys_word_is_continued() {
 fn edited(request: serde_json::Value, answer: serde_json::Value) -> Sim {
     let route = serde_json::json!({
         "name": "all", "match": {"host": [], "path": [], "method": [], "header": [], "not": null},
-        "answer": {"pool": "app"}, "request_headers": request, "response_headers": answer});
+        "answer": {"pool": "app"}, "request_headers": request, "response_headers": answer,
+        "buffer": {"request": null, "response": null}});
     let sim = Sim::with(&["a"], |plan| {
         fastcgi(plan);
         plan.listeners[0].routes.push(serde_json::from_value(route).expect("a route"));

@@ -155,7 +155,7 @@ fn an_answer_that_is_not_taken_ends_with_its_connection() {
         let client = sim.client();
         client.stops_reading().sends(GET);
         let server = sim.server("a").connection(0);
-        server.sends("HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n").sends("x".repeat(200));
+        server.sends("HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n").sends("x".repeat(200));
         sim.run_for_less_than(30_000);
         client.stays_connected();
         sim.run_for(200);

@@ -1,0 +1,172 @@
+//! What is taken in so that slow clients hold no server: request bodies before one is picked, answers
+//! ahead of a client that reads slowly (`buffer` of pools and routes).
+//!
+//! Rules kept here:
+//! - In memory only, and never more than `buffer` says, save what one read brings.
+//! - A request's body grows with the bytes that came, whatever length was announced.
+//! - Once the whole answer is there, its server is free: lease and connection end, and the rest is
+//!   between us and the client.
+//! - Whoever takes nothing, or too little, meets the same time-outs as ever; what a server sends
+//!   meanwhile is no progress.
+//!
+//! Not known here: retries, what is named for the server (`upload`).
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use super::answers;
+use super::codec::body_pieces;
+use super::download::{Ahead, Download, DownloadState, Then};
+use super::exchange::Exchange;
+use super::proxy::{Attempt, Fault};
+use super::upload::{CONTINUE, is_too_slow};
+use crate::counters::PoolCounter;
+use crate::io::Buffer;
+
+/// An answer that is whole and has not gone to the client yet.
+pub struct Rest {
+    /// The bytes that are named.
+    pub inbox: Buffer,
+    /// How far it has gone.
+    pub down: DownloadState,
+}
+
+impl Exchange<'_> {
+    /// Takes in the request's body before a server is picked: all of it, or the first `most` bytes.
+    ///
+    /// # Errors
+    /// What the client did instead.
+    pub(super) async fn take_in(&mut self, most: u64) -> Result<(), Fault> {
+        if most == 0 || self.body.decoder.is_done() {
+            return Ok(());
+        }
+        if self.asked.expects {
+            self.say_continue().await?;
+        }
+        let wait = self.shard.deadlines.slot();
+        let mut waited = 0;
+        loop {
+            let read = poll_fn(|cx| match self.poll_piece(&wait, &mut waited, cx) {
+                Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+                other => other,
+            });
+            let progress = read.await?;
+            self.body.stored.extend_from_slice(self.body.later.part(progress.data));
+            self.body.later.consume(progress.consumed);
+            if progress.done || self.body.stored.len() as u64 >= most {
+                break;
+            }
+        }
+        self.record.asked = self.shard.micros();
+        if let Some(pool) = &self.record.pool {
+            pool.counters.add(match self.body.decoder.is_done() {
+                true => PoolCounter::RequestsTakenIn,
+                false => PoolCounter::RequestsTooLong,
+            });
+        }
+        Ok(())
+    }
+
+    /// A client that waits for a word before it sends its body gets ours.
+    async fn say_continue(&mut self) -> Result<(), Fault> {
+        self.asked.expects = false;
+        self.interims.continued();
+        self.work.down.clear();
+        self.work.down.own(&[], |out| out.extend_from_slice(CONTINUE));
+        let limit = self.view.spec().timeouts.send;
+        match answers::write_out(self.shard, self.client, self.work, limit, true).await {
+            true => Ok(()),
+            false if self.is_cut() => Err(Fault::DrainCut),
+            false => Err(Fault::ClientStuck),
+        }
+    }
+
+    /// The client does not take what is written: how long that may last.
+    pub(super) fn poll_slow_client(
+        &self,
+        down: &mut DownloadState,
+        cx: &mut Context<'_>,
+    ) -> Poll<Fault> {
+        let timeouts = &self.view.spec().timeouts;
+        let left = self.work.down.left();
+        if down.left != left {
+            down.left = left;
+            down.waited += down.wait.disarm_waited(timeouts.send);
+            let taken = self.record.sent.saturating_sub(left as u64);
+            if is_too_slow(taken, down.waited, timeouts.min_rate) {
+                return Poll::Ready(Fault::ClientSlow);
+            }
+        }
+        ready!(down.wait.poll_wait(cx, timeouts.send));
+        Poll::Ready(Fault::ClientStuck)
+    }
+
+    /// The client is slow: reads on from the server, and names what came behind what is being written.
+    pub(super) fn read_ahead(&mut self, attempt: &mut Attempt, cx: &mut Context<'_>) {
+        while let Download::Write(used, Then::Body) = attempt.down.at {
+            let server = &mut attempt.server;
+            if server.inbox.len() as u64 >= attempt.take_in || attempt.down.ahead.is_some() {
+                break;
+            }
+            if server.inbox.is_full() {
+                let most = usize::try_from(attempt.take_in).unwrap_or(usize::MAX);
+                server.inbox.reserve((server.inbox.len() * 2).min(most));
+            }
+            let read = match server.stream.poll_readable(cx) {
+                Poll::Ready(_) => server.stream.poll_read(cx, &mut server.inbox),
+                Poll::Pending => break,
+            };
+            match read {
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.record.from_server += count as u64;
+                }
+                Poll::Ready(result) => {
+                    attempt.down.ahead = Some(Ahead::Ended { clean: result.is_ok() });
+                    break;
+                }
+                Poll::Pending => break,
+            }
+            self.name_more(attempt, used);
+        }
+        attempt.down.left = self.work.down.left();
+    }
+
+    fn name_more(&mut self, attempt: &mut Attempt, used: usize) {
+        let inbox = &mut attempt.server.inbox;
+        let Ok(progress) = attempt.codec.answer_body(inbox, used) else {
+            attempt.down.ahead = Some(Ahead::Junk);
+            return;
+        };
+        let done = attempt.codec.is_done();
+        self.record.sent += progress.data.len() as u64;
+        let data = used + progress.data.start..used + progress.data.end;
+        let read = attempt.server.inbox.bytes();
+        body_pieces(attempt.down.chunked, data, done, &mut self.work.down, read);
+        let then = if done { Then::Done } else { Then::Body };
+        attempt.down.at = Download::Write(used + progress.consumed, then);
+    }
+
+    /// Writes the rest of an answer that has no server any more.
+    ///
+    /// # Errors
+    /// What the client did instead of taking it.
+    pub(super) async fn deliver(&mut self, mut rest: Rest) -> Result<(), Fault> {
+        rest.inbox.shrink();
+        poll_fn(|cx| match self.poll_write_down(&mut rest.down, rest.inbox.bytes(), cx) {
+            Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+            other => other,
+        })
+        .await
+    }
+}
+
+impl Attempt {
+    /// Whether the answer is whole and only the client is waited for.
+    pub(super) fn is_taken_in(&self) -> bool {
+        self.take_in > 0
+            && self.up.is_over()
+            && self.down.has_begun()
+            && !self.down.is_tunnel()
+            && matches!(self.down.at, Download::Write(_, Then::Done))
+    }
+}
