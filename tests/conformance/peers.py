@@ -110,8 +110,10 @@ def cases() -> Iterator[Case]:
 class Backend:
     """A server that says which request came, and answers when it is told."""
 
-    def __init__(self, letter: str, came: asyncio.Queue[tuple[int, str]]) -> None:
+    def __init__(self, letter: str, came: asyncio.Queue[tuple[int, str]], *, is_left: bool) -> None:
+        """`is_left`: the program closes when a request is over; HAProxy waits for the server."""
         self.letter = letter
+        self.is_left = is_left
         self.came = came
         self.held: dict[int, asyncio.Event] = {}
         self.gone: dict[int, asyncio.Event] = {}
@@ -126,8 +128,8 @@ class Backend:
             await self.came.put((number, self.letter))
             await self.held[number].wait()
             writer.write(ANSWER)
-            # Who asked closes when it is done, which is when it counts the request as ended.
-            await reader.read()
+            if self.is_left:
+                await reader.read()
             self.gone.pop(number).set()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the program looked whether it is there, or was stopped
@@ -181,7 +183,8 @@ class Play:
         self.random = random.Random(seed)
         self.weights = [self.random.randrange(1, 9) for _ in range(SERVERS)]
         self.came: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
-        self.backends = [Backend(chr(97 + i), self.came) for i in range(SERVERS)]
+        is_left = case.program == "nginx"
+        self.backends = [Backend(chr(97 + i), self.came, is_left=is_left) for i in range(SERVERS)]
         self.at = Path(tempfile.mkdtemp())
         self.open: dict[int, tuple[str, asyncio.StreamWriter, asyncio.Task[bytes]]] = {}
         self.out: set[int] = set()
