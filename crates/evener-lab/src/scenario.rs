@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evener_plan::{
-    Admin, Initial, Keepalive, Limits, Pool, PoolProtocol, PoolTimeouts, Retry, Scheduler,
+    Admin, Buffer, Initial, Keepalive, Limits, Pool, PoolProtocol, PoolTimeouts, Retry, Scheduler,
 };
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,7 @@ pub fn pool(scheduler: Scheduler, weights: &[u32]) -> Pool {
         initial: Initial::Up,
         retry: Retry { attempts: 1, on: Vec::new() },
         keepalive: Keepalive { idle: 60_000, per_shard: 128, max_age: 3_600_000 },
+        buffer: Buffer { request: 0, response: 65_536 },
         timeouts: PoolTimeouts { connect: 5_000, send: 30_000, response: 60_000, receive: 60_000 },
         params: BTreeMap::new(),
     }

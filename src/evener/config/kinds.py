@@ -111,7 +111,7 @@ class Or(Type):
         self.type = type
         self.value = value
         # None is the word, unless the word is held as something else.
-        self.writes_none = value is None  # type: ignore[misc]  # a class default, set per type
+        self.writes_none = value is None
         self.expected = f"{type.expected}, or `{word}`"
         self.example = type.example
         self._words = self._SPELLINGS.get(word, (word,))
