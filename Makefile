@@ -1,6 +1,6 @@
 # The one way to run anything. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python check accept bench fuzz fuzz-long mutants gen lock
+.PHONY: help setup demo test test-rust test-python check accept bench fuzz fuzz-long fuzz-planted mutants gen lock
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -24,7 +24,7 @@ test:  ## every test
 
 test-rust:
 	cargo test --workspace --locked --quiet
-	cargo test --manifest-path fuzz/Cargo.toml --locked --quiet
+	cargo test --manifest-path fuzz/Cargo.toml --locked --quiet --target-dir target
 
 test-python:
 	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not alone"
@@ -34,7 +34,7 @@ check: setup  ## format, lint, types, layers, sizes, licences and the repository
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked --quiet -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked --quiet --target-dir target -- -D warnings
 	$(VENV)/ruff format --check --quiet src bench house tests examples
 	$(VENV)/ruff check --quiet src bench house tests examples
 	$(VENV)/mypy --no-error-summary
@@ -50,11 +50,14 @@ bench: setup  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c6
 	@$(PYTHON) -m bench $(OPTIONS)
 	@$(PYTHON) -m bench.picks
 
-fuzz:  ## the fuzz targets for a minute each
+fuzz:  ## the fuzz targets for a minute each, guided by coverage
 	@fuzz/run.sh
 
 fuzz-long:  ## the fuzz targets for an hour each
 	@SECONDS_EACH=3600 fuzz/run.sh
+
+fuzz-planted: setup  ## planted bugs, each of which its fuzz target must find within a minute
+	@$(VENV)/python -m tests.mutants.planted
 
 mutants: setup  ## small edits, each of which must make a test fail
 	@$(VENV)/python -m tests.mutants.run

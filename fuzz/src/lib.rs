@@ -3,7 +3,9 @@
 //! Rules kept here: a target's file begins with its invariant in words; a target has no state, no
 //! clock and no randomness, so that a file replays for ever.
 
+mod answers;
 mod chunks;
+mod engine;
 mod fcgi_answer;
 mod h1_answer;
 mod h1_exchange;
@@ -13,6 +15,7 @@ mod strict;
 mod wire;
 
 pub use chunks::chunks;
+pub use engine::engine;
 pub use fcgi_answer::fcgi_answer;
 pub use h1_answer::h1_answer;
 pub use h1_exchange::h1_exchange;
@@ -28,4 +31,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chunks", chunks),
     ("h1_exchange", h1_exchange),
     ("fcgi_answer", fcgi_answer),
+    ("engine", engine),
 ];

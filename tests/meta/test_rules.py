@@ -175,6 +175,7 @@ def test_a_checkout_may_lie_anywhere(tmp_path: Path) -> None:
 def test_all_that_is_generated_here_is_known_to_be() -> None:
     assert set(generated.commands(ROOT)) == {
         "python -m evener.config.reference",
+        "python3 -m tests.conformance.http1.differential.page",
         "python3 -m tests.conformance.http1.page",
     }
 

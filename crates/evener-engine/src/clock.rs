@@ -21,7 +21,7 @@ fn start() -> &'static (Instant, u64) {
 /// Monotonic microseconds. Begins at one second, so that 0 can mean never.
 #[inline]
 pub fn micros() -> u64 {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     if let Some(now) = VIRTUAL.get() {
         return now;
     }
@@ -29,14 +29,14 @@ pub fn micros() -> u64 {
     start.elapsed().as_micros() as u64 + uptime + 1_000_000
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 thread_local! {
     /// The time of the simulation that runs in this thread.
     static VIRTUAL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
 }
 
 /// Sets this thread's time in microseconds, or lets it flow again.
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub fn set_virtual(now: Option<u64>) {
     VIRTUAL.set(now);
 }

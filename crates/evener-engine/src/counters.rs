@@ -88,7 +88,7 @@ impl Counters {
     }
 
     /// The sums of what was counted.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub fn totals(&self) -> evener_stats::Totals {
         let mut totals = evener_stats::Totals::new();
         let read = totals.add(self.memory.words(), evener_stats::Life::Living);

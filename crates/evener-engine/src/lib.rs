@@ -24,8 +24,8 @@ mod prober;
 mod running;
 pub mod segments;
 mod shard;
-#[cfg(test)]
-mod simulation;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod steps;
 mod sys;
 mod tcp;

@@ -1,5 +1,5 @@
 //! Simulation: scripted clients and servers joined to the real code by pipes in memory, under a
-//! virtual clock. Built for tests only.
+//! virtual clock. Built for tests, and with the feature `simulation` for the fuzz target `engine`.
 //!
 //! Rules kept here:
 //! - One thread, no socket, no sleep: the same test gives the same run.

@@ -7,7 +7,7 @@
 /// A request passes this step.
 #[inline(always)]
 pub fn step(_name: &'static str) {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     PASSED.with_borrow_mut(|passed| passed.push(_name));
     may_break(_name);
 }
@@ -15,7 +15,7 @@ pub fn step(_name: &'static str) {
 /// A place that is no step of a request, and that a test may have fail, too.
 #[inline(always)]
 pub fn may_break(_name: &'static str) {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     if BROKEN.get() == Some(_name) {
         BROKEN.set(None);
         panic!("{_name} is broken for once");
@@ -29,12 +29,12 @@ pub fn break_once(name: &'static str) {
 }
 
 /// The steps passed in this thread since the last call.
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub fn passed() -> Vec<&'static str> {
     PASSED.take()
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 thread_local! {
     static PASSED: std::cell::RefCell<Vec<&'static str>> = const { std::cell::RefCell::new(Vec::new()) };
     static BROKEN: std::cell::Cell<Option<&'static str>> = const { std::cell::Cell::new(None) };

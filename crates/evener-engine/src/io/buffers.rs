@@ -104,7 +104,7 @@ impl Buffer {
     }
 
     /// A buffer that begins with these bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub fn of(bytes: &[u8]) -> Buffer {
         let mut buffer = Buffer::empty();
         buffer.reserve(bytes.len());

@@ -77,7 +77,7 @@ impl Deadlines {
     }
 
     /// How many waits exist.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub fn len(&self) -> usize {
         self.at.borrow().len() - self.free.borrow().len()
     }

@@ -31,7 +31,7 @@ pub enum Stream {
     /// TLS, with us as the client.
     ClientTls(Box<Tls<tokio_rustls::client::TlsStream<Plain>>>),
     /// A scripted peer of a simulation.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     Scripted(Box<crate::simulation::ScriptedStream>),
 }
 
@@ -63,7 +63,7 @@ macro_rules! on_transport {
                 let $inner = &mut tls.session;
                 $call
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Scripted($inner) => $call,
         }
     };
@@ -84,7 +84,7 @@ impl Stream {
             Stream::ServerTls(tls) => tls.session.get_ref().0.poll_readable(cx),
             Stream::ClientTls(tls) if tls.more => Poll::Ready(Ok(())),
             Stream::ClientTls(tls) => tls.session.get_ref().0.poll_readable(cx),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Scripted(script) => script.poll_readable(cx),
         }
     }
@@ -101,7 +101,7 @@ impl Stream {
             Stream::Plain(plain) => plain.poll_fill(cx, into),
             Stream::ServerTls(tls) => poll_into(into, |space| tls.poll_read(cx, space)),
             Stream::ClientTls(tls) => poll_into(into, |space| tls.poll_read(cx, space)),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Scripted(script) => {
                 poll_into(into, |space| Pin::new(script).poll_read(cx, space))
             }
@@ -144,7 +144,7 @@ impl Stream {
             Stream::Plain(_) => Poll::Ready(Ok(())),
             Stream::ServerTls(tls) => Pin::new(&mut tls.session).poll_flush(cx),
             Stream::ClientTls(tls) => Pin::new(&mut tls.session).poll_flush(cx),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Scripted(_) => Poll::Ready(Ok(())),
         }
     }
@@ -172,7 +172,7 @@ impl Stream {
             Stream::Plain(plain) => Some(plain),
             Stream::ServerTls(tls) => Some(tls.session.get_mut().0),
             Stream::ClientTls(tls) => Some(tls.session.get_mut().0),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Scripted(_) => None,
         }
     }
@@ -213,7 +213,7 @@ impl Stream {
             Stream::Plain(plain) => plain,
             Stream::ServerTls(tls) => tls.session.get_ref().0,
             Stream::ClientTls(tls) => tls.session.get_ref().0,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Scripted(_) => return None,
         };
         plain.socket.as_ref()

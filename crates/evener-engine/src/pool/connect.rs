@@ -42,7 +42,7 @@ pub async fn connect(
     tls: Option<&Arc<ClientConfig>>,
     speaks: bool,
 ) -> Result<Stream, ConnectError> {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     if let Some(connected) = crate::simulation::connect(&target.place).await {
         return connected.map_err(ConnectError::socket);
     }

@@ -56,7 +56,7 @@ pub fn report(
     outcome: Outcome,
     timing: Option<Timing>,
 ) {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     crate::simulation::heard(lease, outcome);
     if outcome != Outcome::SessionEnded {
         pool.server_counters(shard, lease.index()).outcome(outcome);

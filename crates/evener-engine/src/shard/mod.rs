@@ -15,7 +15,7 @@ mod faults;
 mod handshake;
 pub mod ids;
 mod parked;
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 mod simulated;
 pub mod slot;
 pub mod view;

@@ -32,6 +32,11 @@ impl Peer {
         self.with(|pipe| pipe.send(bytes.as_ref()))
     }
 
+    /// Whether it has neither ended nor broken its direction.
+    pub fn may_send(&self) -> bool {
+        self.pipe.borrow().may_send()
+    }
+
     /// Ends its direction; what comes is still read.
     pub fn ends(&self) -> &Peer {
         self.with(Pipe::end)

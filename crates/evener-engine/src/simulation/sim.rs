@@ -145,6 +145,15 @@ impl Sim {
         self.world.run_for(millis.saturating_sub(TICK_MS), TICK_MS);
     }
 
+    /// Lets time pass in large steps until every task has ended, or so many milliseconds are over:
+    /// at once and not byte by byte, a slow but living peer may take longer.
+    pub fn falls_still(&self, millis: u64) {
+        let until = self.world.now.get() + millis;
+        while self.alive() > 0 && self.world.now.get() < until {
+            self.world.run_for(1000, 1000);
+        }
+    }
+
     /// Swaps in a generation with changes.
     pub fn reload(&self, change: impl FnOnce(&mut Plan)) {
         let before = self.world.generation.borrow().clone();
@@ -288,11 +297,7 @@ impl Drop for Sim {
     /// Nobody moves any more: all that waits ends by itself, and all that was lent is back.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // At once and not byte by byte: a slow but living peer may take longer.
-            let until = self.world.now.get() + FOREVER_MS;
-            while self.alive() > 0 && self.world.now.get() < until {
-                self.world.run_for(1000, 1000);
-            }
+            self.falls_still(FOREVER_MS);
             assert_eq!(self.alive(), 0, "every wait has a deadline");
             for server in &self.world.generation.borrow().plan.pools[0].servers {
                 assert_eq!(self.in_flight(&server.id), 0, "every lease ends");

@@ -33,6 +33,11 @@ impl Wire {
         CURRENT.get()
     }
 
+    /// Simulations of this thread use this one from now on.
+    pub fn install(self) {
+        CURRENT.set(self);
+    }
+
     /// Bytes of the next piece to the engine, after `before` bytes, of `left` that are under way.
     pub fn piece(self, before: usize, left: usize) -> usize {
         match self {

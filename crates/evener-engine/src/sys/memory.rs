@@ -48,7 +48,7 @@ impl SharedMemory {
 
     /// Memory for a simulation. Each thread has one, since ranges are never unmapped: what was in it
     /// is gone, and whoever used it before must be, too.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub fn of_thread() -> SharedMemory {
         thread_local! {
             static MEMORY: SharedMemory = {
