@@ -196,10 +196,10 @@ impl Socket {
 
     #[inline]
     fn short(&self, written: Poll<io::Result<usize>>, size: usize) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(count)) = written {
-            if count < size {
-                self.watched.drained(Way::Write);
-            }
+        if let Poll::Ready(Ok(count)) = written
+            && count < size
+        {
+            self.watched.drained(Way::Write);
         }
         written
     }

@@ -137,12 +137,11 @@ impl<'s> Session<'s> {
                 return Poll::Ready(read.map(drop));
             }
             first.release();
-            match &hold {
-                Some(hold) => {
-                    hold.poll_wait(cx, HOLD_MS).map(|()| Ok(speakers.heard(Side::Neither)))
-                }
-                None => Poll::Ready(Ok(())),
+            let waited = hold.as_ref().map_or(Poll::Ready(()), |hold| hold.poll_wait(cx, HOLD_MS));
+            if waited.is_ready() && hold.is_some() {
+                speakers.heard(Side::Neither);
             }
+            waited.map(Ok)
         });
         heard.await.map(|()| first)
     }
