@@ -129,6 +129,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "what threads share is tested by threads")]
     fn threads_count_together() {
         let counts = Arc::new(Counts::new([5, 6]));
         let threads: Vec<_> = (0..4)

@@ -24,6 +24,7 @@ pub fn pool(weights: &[u32]) -> Pool {
         initial: Initial::Up,
         retry: Retry { attempts: 2, on: Vec::new() },
         keepalive: Keepalive { idle: 60_000, per_shard: 128, max_age: 3_600_000 },
+        buffer: evener_plan::Buffer { request: 0, response: 0 },
         timeouts: PoolTimeouts { connect: 5_000, send: 30_000, response: 60_000, receive: 60_000 },
         params: BTreeMap::new(),
     }
