@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
-use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond};
+use evener_plan::{Answer, HttpLimits, Listener, Plan, Pool, Redirect, Respond};
+use evener_proto::h1::{Limits, Policy};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
 
@@ -42,6 +43,8 @@ pub struct RunningListener {
     pub spec: Listener,
     /// Whose forwarded fields are believed.
     pub trusted: Networks,
+    /// What its clients may send and are sent, for the codec.
+    pub policy: Policy,
     /// TLS in front.
     pub tls: Option<Arc<ServerConfig>>,
     /// Compiled routes.
@@ -189,6 +192,7 @@ impl RunningListener {
         });
         Ok(RunningListener {
             trusted: Networks::parse(&spec.trusted_proxies)?,
+            policy: policy(&spec.http),
             tls,
             routes: Routes::compile(&spec.routes)?,
             answers: answers.collect::<Result<_, _>>()?,
@@ -207,6 +211,12 @@ impl RunningListener {
     pub fn route_name(&self, route: Option<usize>) -> &str {
         route.and_then(|index| self.spec.routes.get(index)).map_or("default", |route| &route.name)
     }
+}
+
+/// The codec's part of a listener's rules.
+fn policy(http: &HttpLimits) -> Policy {
+    let limits = Limits { max_head: http.max_head as usize, max_fields: http.max_fields as usize };
+    Policy { limits, ..Policy::default() }
 }
 
 impl RunningAnswer {

@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use evener_plan::Respond;
-use evener_proto::h1::{Method, Version, answer};
+use evener_proto::Malformed;
+use evener_proto::h1::{Method, Version, answer, matched_path};
 
 use super::client::Client;
 use super::exchange::{After, Exchange};
@@ -28,6 +29,8 @@ pub struct Local {
     pub status: u16,
     /// Name of the cause.
     pub cause: &'static str,
+    /// The methods that Allow names, where the status asks for it (RFC 9110 §15.5.6).
+    allow: Option<&'static str>,
 }
 
 /// An answer with a body of our own.
@@ -47,8 +50,24 @@ const LAST_WORD_MS: u64 = 1000;
 impl Local {
     /// A refusal.
     pub fn new(status: u16, cause: &'static str) -> Local {
-        Local { status, cause }
+        Local { status, cause, allow: None }
     }
+
+    fn fields(&self) -> Vec<u8> {
+        allow(self.allow)
+    }
+}
+
+impl From<Malformed> for Local {
+    fn from(what: Malformed) -> Local {
+        Local { status: what.status(), cause: what.cause(), allow: what.allow() }
+    }
+}
+
+/// The field that names these methods.
+fn allow(methods: Option<&str>) -> Vec<u8> {
+    let line = methods.map(|methods| format!("Allow: {methods}\r\n").into_bytes());
+    line.unwrap_or_default()
 }
 
 /// Refuses something that never became an exchange, and closes.
@@ -68,7 +87,7 @@ pub async fn refuse(
         status: local.status,
         media_type: media_type(json),
         body: body.as_bytes(),
-        fields: fields_of(local.status),
+        fields: &local.fields(),
     };
     work.down.clear();
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
@@ -97,7 +116,7 @@ pub async fn local(exchange: &mut Exchange<'_>, local: &Local) -> After {
         status: local.status,
         media_type: media_type(json),
         body: body.as_bytes(),
-        fields: fields_of(local.status),
+        fields: &local.fields(),
     };
     send(exchange, &whole).await
 }
@@ -122,6 +141,13 @@ pub async fn respond(
         fields: b"",
     };
     send(exchange, &whole).await
+}
+
+/// Answers a request that may go no further as its recipient: 200 without content (RFC 9110
+/// §7.6.2, §9.3.7).
+pub async fn last_hop(exchange: &mut Exchange<'_>) -> After {
+    let fields = allow(Malformed::TraceRefused.allow());
+    send(exchange, &Whole { status: 200, media_type: "", body: b"", fields: &fields }).await
 }
 
 /// Redirects; 301 for GET and HEAD, else 308, unless a status is given.
@@ -182,8 +208,10 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
 
 fn write(whole: &Whole<'_>, connection: Option<&str>, head_only: bool, out: &mut Vec<u8>) {
     answer::status_line(whole.status, out);
-    // The configuration's words were checked when it was read: a bad one is left out, not sent.
-    let _ = answer::field(b"Content-Type", whole.media_type.as_bytes(), out);
+    if !whole.media_type.is_empty() {
+        // The configuration's words were checked when it was read: a bad one is left out, not sent.
+        let _ = answer::field(b"Content-Type", whole.media_type.as_bytes(), out);
+    }
     out.extend_from_slice(whole.fields);
     if let Some(connection) = connection {
         let _ = answer::field(b"Connection", connection.as_bytes(), out);
@@ -234,14 +262,6 @@ pub fn prefers_json(accept: &[u8]) -> bool {
 
 fn media_type(json: bool) -> &'static str {
     if json { "application/json" } else { "text/plain; charset=utf-8" }
-}
-
-/// Fields that a status requires (RFC 9110 §15.5.6: 405 lists what is allowed).
-fn fields_of(status: u16) -> &'static [u8] {
-    match status {
-        405 => b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n",
-        _ => b"",
-    }
 }
 
 /// A refusal in words.
@@ -318,9 +338,8 @@ impl Words for ExchangeWords<'_, '_> {
             Word::Host => out.extend_from_slice(exchange.work.host.as_bytes()),
             Word::Path => {
                 let mut scratch = Vec::new();
-                let raw = head.path.of(bytes);
-                let path = evener_proto::h1::path::canonical_path(raw, &mut scratch);
-                out.extend_from_slice(path.unwrap_or(raw));
+                let path = matched_path(head, bytes, &mut scratch);
+                out.extend_from_slice(path.unwrap_or_else(|_| head.path.of(bytes)));
             }
             Word::Uri => {
                 let path = head.path.of(bytes);

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use evener_proto::Malformed;
-use evener_proto::h1::Limits;
+use evener_proto::h1::Policy;
 
 use super::answers::{self, Local};
 use super::exchange::{self, After};
@@ -128,11 +128,9 @@ impl Client {
     async fn request(&mut self, shard: &Rc<Shard>, work: &mut Work) -> After {
         step("client::request");
         let view = self.open.view();
-        let rules = &view.spec().http;
-        let limits =
-            Limits { max_head: rules.max_head as usize, max_fields: rules.max_fields as usize };
+        let policy = &view.running().policy;
         let late = view.spec().timeouts.head;
-        let read = poll_fn(|cx| self.poll_head(cx, shard, work, &limits, late)).await;
+        let read = poll_fn(|cx| self.poll_head(cx, shard, work, policy, late)).await;
         self.wait.disarm();
         match read {
             Ok(()) => exchange::run(shard, self, work, view).await,
@@ -147,8 +145,7 @@ impl Client {
             }
             Err(HeadFault::Malformed(what)) => {
                 view.counters.refused(what);
-                let local = Local::new(what.status(), what.cause());
-                answers::refuse(shard, self, work, &view, &local).await
+                answers::refuse(shard, self, work, &view, &Local::from(what)).await
             }
         }
     }
@@ -158,18 +155,25 @@ impl Client {
         cx: &mut Context<'_>,
         shard: &Shard,
         work: &mut Work,
-        limits: &Limits,
+        policy: &Policy,
         late: u64,
     ) -> Poll<Result<(), HeadFault>> {
         loop {
-            match work.request.parse(self.inbox.bytes(), limits) {
+            let parsed = match policy.accept.is_empty() {
+                true => work.request.parse(self.inbox.bytes(), &policy.limits),
+                false => {
+                    let bytes = self.inbox.bytes_mut();
+                    work.request.parse_accepting(bytes, &policy.limits, policy.accept)
+                }
+            };
+            match parsed {
                 Ok(Some(_)) => return Poll::Ready(Ok(())),
                 Ok(None) => {}
                 Err(what) => return Poll::Ready(Err(HeadFault::Malformed(what))),
             }
             if self.inbox.is_full() {
                 // One byte beyond the limit is enough for the parser to see that it is passed.
-                self.inbox.reserve((self.inbox.len() * 4).min(limits.max_head + 1));
+                self.inbox.reserve((self.inbox.len() * 4).min(policy.limits.max_head + 1));
             }
             match self.stream.poll_read(cx, &mut self.inbox) {
                 Poll::Ready(Ok(count)) if count > 0 => {}

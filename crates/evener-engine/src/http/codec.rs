@@ -37,8 +37,6 @@ pub struct AnswerHead {
     pub status: u16,
     /// How the server delimits the body.
     pub length: BodyLength,
-    /// 1xx other than 101: another head follows.
-    pub interim: bool,
     /// Bytes of the server's inbox that the head takes.
     pub taken: usize,
 }
@@ -177,5 +175,5 @@ pub fn is_delimited(length: BodyLength, version: Version) -> bool {
 
 /// What decides about a read answer head.
 fn facts(head: &ResponseHead, length: BodyLength) -> AnswerHead {
-    AnswerHead { status: head.status, length, interim: head.is_interim(), taken: head.len }
+    AnswerHead { status: head.status, length, taken: head.len }
 }

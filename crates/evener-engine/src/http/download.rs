@@ -6,8 +6,8 @@
 //!   back while nothing is in flight.
 //! - Framing is judged before anything is sent: what is wrong with a head is a 502. What goes wrong
 //!   after it is a visible cut: the connection ends without the end of the message.
-//! - Interim answers (1xx) go to HTTP/1.1 clients, at most eight; 101 only to an upgrade that we
-//!   forwarded.
+//! - What becomes of an interim answer (1xx), the codec's `Interims` says; a tunnel begins behind a
+//!   whole request that asked for it, or not at all.
 //! - A client that has ended its side still gets an answer that comes within a second; after that
 //!   it counts as gone.
 //!
@@ -17,7 +17,8 @@ use std::task::{Context, Poll, ready};
 
 use evener_balance::Cause;
 use evener_plan::RetryOn;
-use evener_proto::h1::{BodyLength, Method, Version};
+use evener_proto::Malformed;
+use evener_proto::h1::{BodyLength, Fate, Method, Version};
 
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
 use super::exchange::Exchange;
@@ -57,7 +58,8 @@ pub struct DownloadState {
     /// Bounds the wait for either side.
     pub wait: Deadline,
     waited: u64,
-    interims: u8,
+    /// An interim answer has come.
+    hinted: bool,
     begun: bool,
     tunnel: bool,
     /// The body goes to the client in chunks.
@@ -65,8 +67,6 @@ pub struct DownloadState {
     client_ended: Option<u64>,
 }
 
-/// Interim answers of one request that are passed on.
-const MAX_INTERIMS: u8 = 8;
 /// How long a client that has ended its side may still wait for its answer, in milliseconds.
 const HALF_CLOSED_MS: u64 = 1000;
 
@@ -77,7 +77,7 @@ impl DownloadState {
             at: Download::Head,
             wait,
             waited: 0,
-            interims: 0,
+            hinted: false,
             begun: false,
             tunnel: false,
             chunked: false,
@@ -176,7 +176,7 @@ impl Exchange<'_> {
 
     /// The server has ended the connection.
     fn on_server_end(&mut self, attempt: &mut Attempt, clean: bool) -> Result<(), Fault> {
-        let nothing_came = attempt.server.inbox.is_empty() && attempt.down.interims == 0;
+        let nothing_came = attempt.server.inbox.is_empty() && !attempt.down.hinted;
         if !attempt.down.begun {
             return Err(match attempt.server.reused && nothing_came {
                 true => Fault::Stale,
@@ -192,25 +192,32 @@ impl Exchange<'_> {
             return Ok(None);
         }
         let head = attempt.codec.answer_head(self.asked.method, self.work, inbox);
-        head.map_err(|what| {
-            self.record.detail = Some(what.cause().into());
-            Fault::Server(Cause::Junk)
-        })
+        head.map_err(|what| self.junk(what))
+    }
+
+    /// What the server sent is no answer, and why.
+    #[cold]
+    fn junk(&mut self, what: Malformed) -> Fault {
+        self.record.detail = Some(what.cause().into());
+        Fault::Server(Cause::Junk)
     }
 
     /// A head has come: interim, a tunnel's, or that of the answer proper.
     #[inline]
     fn on_head(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
         step("exchange::on_head");
-        if head.interim {
-            return self.on_interim(attempt, head);
+        if head.status < 200 {
+            let fate = self.interims.judge(head.status).map_err(|what| self.junk(what))?;
+            if fate != Fate::Switch {
+                self.on_interim(attempt, head, fate == Fate::Pass);
+                return Ok(());
+            }
+            if attempt.up.at != Upload::Done {
+                // Asked for, but the server has not heard all of it.
+                return Err(self.junk(Malformed::SwitchUnasked));
+            }
         }
         let tunnel = head.status == 101;
-        // A tunnel begins behind a whole request that asked for it, or not at all.
-        let asked = self.asked.upgrade && self.asked.version != Version::Http10;
-        if tunnel && !(asked && attempt.up.at == Upload::Done) {
-            return Err(Fault::Server(Cause::Junk));
-        }
         if self.retries(attempt, head.status) {
             return Err(Fault::Status(head.status));
         }
@@ -237,25 +244,18 @@ impl Exchange<'_> {
             && (self.asked.method.is_idempotent() || rules.on.contains(&RetryOn::NonIdempotent))
     }
 
-    fn on_interim(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
-        attempt.down.interims += 1;
-        if attempt.down.interims > MAX_INTERIMS {
-            return Err(Fault::Server(Cause::Junk));
-        }
+    /// An interim answer goes on or ends here; another head follows.
+    fn on_interim(&mut self, attempt: &mut Attempt, head: AnswerHead, passes: bool) {
+        attempt.down.hinted = true;
         self.work.down.clear();
-        let unasked = head.status == 100 && !self.asked.expects;
-        if self.asked.version == Version::Http11 && !unasked {
+        if passes {
             let read = attempt.server.inbox.bytes();
-            attempt.codec.write_head(
-                HeadPolicy { reframed: false, http10: false, tunnel: false },
-                self.work,
-                read,
-            );
+            let policy = HeadPolicy { reframed: false, http10: false, tunnel: false };
+            attempt.codec.write_head(policy, self.work, read);
             self.work.down.own(read, |out| out.extend_from_slice(b"\r\n"));
         }
         self.work.answer.clear();
         attempt.down.at = Download::Write(head.taken, Then::Head);
-        Ok(())
     }
 
     /// Names the head's pieces, with what of it is ours.
@@ -296,8 +296,12 @@ impl Exchange<'_> {
         if skip == 0 {
             self.work.down.clear();
         }
-        let junk = |_| if skip > 0 { Fault::Server(Cause::Junk) } else { Fault::Cut };
-        let progress = attempt.codec.answer_body(&mut attempt.server.inbox, skip).map_err(junk)?;
+        let progress = attempt.codec.answer_body(&mut attempt.server.inbox, skip);
+        let progress = progress.map_err(|what| match (self.junk(what), skip) {
+            // Something of the answer went out.
+            (_, 0) => Fault::Cut,
+            (junk, _) => junk,
+        })?;
         let done = attempt.codec.is_done();
         self.record.sent += progress.data.len() as u64;
         let data = skip + progress.data.start..skip + progress.data.end;

@@ -1,7 +1,8 @@
 //! One request and its answer: what it asks for, which route takes it, who answers.
 //!
 //! Rules kept here:
-//! - What routes match on is made here once: host, canonical path.
+//! - A request is decided about once, by the codec's `admit`: what it refuses is answered and ends
+//!   the connection, what it says of length, expectation, upgrade, hops and path is all that is used.
 //! - An exchange pins its generation: a reload in between changes nothing for it.
 //! - Its record is finished here, at one place, whatever happened.
 //!
@@ -9,15 +10,16 @@
 
 use std::rc::Rc;
 
-use evener_proto::h1::framing::{self, BodyLength};
-use evener_proto::h1::{BodyDecoder, Method, Name, Sender, Version, path};
+use evener_proto::h1::{
+    self, BodyDecoder, BodyLength, Interims, Method, Name, RequestHead, Sender, Version,
+};
 use evener_proto::{Malformed, Progress};
 
 use super::answers::{self, Local};
 use super::client::Client;
 use super::proxy;
 use super::record::Record;
-use super::routes::Facts;
+use super::routes::{Facts, Routes};
 use super::work::Work;
 use crate::counters::ListenerCounter;
 use crate::io::Buffer;
@@ -52,6 +54,8 @@ pub struct Exchange<'a> {
     pub asked: Asked,
     /// What comes after the head.
     pub body: RequestBody,
+    /// Interim answers so far, of all tries.
+    pub interims: Interims,
     /// What the log and the counters will be told.
     pub record: Record,
 }
@@ -71,6 +75,8 @@ pub struct Asked {
     pub upgrade: bool,
     /// Whether it waits for a 100 before it sends the body.
     pub expects: bool,
+    /// Whether it may go no further: it is answered here (RFC 9110 §7.6.2).
+    pub last_hop: bool,
     /// Bytes of the head in the client's inbox.
     pub head: usize,
     /// Index of the route that took it.
@@ -100,25 +106,28 @@ pub async fn run(
 ) -> After {
     step("exchange::run");
     let record = Record::begin(shard);
-    let asked = match Asked::of(client, work) {
+    let asked = match Asked::of(client, work, &view) {
         Ok(asked) => asked,
         Err(what) => {
             view.counters.refused(what);
-            let local = Local::new(what.status(), what.cause());
-            return answers::refuse(shard, client, work, &view, &local).await;
+            return answers::refuse(shard, client, work, &view, &Local::from(what)).await;
         }
     };
-    let mut exchange =
-        Exchange { body: RequestBody::of(&asked), shard, client, work, view, asked, record };
+    let interim = view.running().policy.interim;
+    let interims = Interims::new(interim, asked.version, asked.expects, asked.upgrade);
+    let body = RequestBody::of(&asked);
+    let mut exchange = Exchange { shard, client, work, view, asked, body, interims, record };
     let after = exchange.answer().await;
     exchange.finish(after)
 }
 
 impl Asked {
-    fn of(client: &Client, work: &mut Work) -> Result<Asked, Malformed> {
+    #[inline]
+    fn of(client: &Client, work: &mut Work, view: &ListenerView) -> Result<Asked, Malformed> {
         let head = work.request.head();
         let bytes = client.inbox.bytes();
-        let length = framing::request_body(head, bytes)?;
+        let listener = view.running();
+        let admitted = h1::admit(head, bytes, &listener.policy, &mut work.path)?;
         work.host.clear();
         let host = head.authority.host.of(bytes);
         let host = host.strip_suffix(b".").unwrap_or(host);
@@ -128,13 +137,34 @@ impl Asked {
             method: head.method,
             version: head.version,
             keep_alive: head.keep_alive(),
-            length,
-            upgrade: framing::wants_upgrade(head, length, bytes),
-            expects: framing::expects_continue(head, length, bytes)?,
+            length: admitted.body,
+            upgrade: admitted.upgrade,
+            expects: admitted.awaits_continue,
+            last_hop: admitted.last_hop,
             head: head.len,
-            route: None,
+            route: route(&listener.routes, head, bytes, &work.host, admitted.path),
         })
     }
+}
+
+/// Index of the route that takes the request.
+#[inline]
+fn route(
+    routes: &Routes,
+    head: &RequestHead,
+    bytes: &[u8],
+    host: &str,
+    path: &[u8],
+) -> Option<usize> {
+    step("exchange::route");
+    let field = |name: &str, found: &mut dyn FnMut(&[u8])| {
+        for field in head.fields.iter() {
+            if field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) {
+                found(field.value.of(bytes));
+            }
+        }
+    };
+    routes.find(&Facts { host, path, method: head.method_text.of(bytes), field: &field })
 }
 
 impl RequestBody {
@@ -153,18 +183,14 @@ impl Exchange<'_> {
     async fn answer(&mut self) -> After {
         if let Err(what) = self.take_prefix() {
             self.view.counters.refused(what);
-            return answers::local(self, &Local::new(what.status(), what.cause())).await;
+            return answers::local(self, &Local::from(what)).await;
         }
         if self.is_too_large() {
             self.view.counters.add(ListenerCounter::LimitBody);
             return answers::local(self, &Local::new(413, "body_too_large")).await;
         }
-        match self.route() {
-            Ok(route) => self.asked.route = route,
-            Err(what) => {
-                self.view.counters.refused(what);
-                return answers::local(self, &Local::new(what.status(), what.cause())).await;
-            }
+        if self.asked.last_hop {
+            return answers::last_hop(self).await;
         }
         let view = self.view.clone();
         match view.running().answer(self.asked.route) {
@@ -176,29 +202,6 @@ impl Exchange<'_> {
             RunningAnswer::Redirect(to, status) => answers::redirect(self, to, *status).await,
             RunningAnswer::Nothing => answers::local(self, &Local::new(404, "no_route")).await,
         }
-    }
-
-    /// Index of the route that takes the request.
-    fn route(&mut self) -> Result<Option<usize>, Malformed> {
-        step("exchange::route");
-        let routes = &self.view.running().routes;
-        let bytes = self.client.inbox.bytes();
-        let head = self.work.request.head();
-        let path = path::canonical_path(head.path.of(bytes), &mut self.work.path)?;
-        let field = |name: &str, found: &mut dyn FnMut(&[u8])| {
-            for field in head.fields.iter() {
-                if field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) {
-                    found(field.value.of(bytes));
-                }
-            }
-        };
-        let facts = Facts {
-            host: &self.work.host,
-            path,
-            method: head.method_text.of(bytes),
-            field: &field,
-        };
-        Ok(routes.find(&facts))
     }
 
     /// Takes in what of the body came with the head.

@@ -455,8 +455,10 @@ impl Fault {
 /// cut.
 async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
     exchange.record.cause = Some(fault.cause());
-    if let Some(counter) = counter(fault) {
-        exchange.view.counters.add(counter);
+    match (fault, counter(fault)) {
+        (Fault::ClientMalformed(what), _) => exchange.view.counters.refused(what),
+        (_, Some(counter)) => exchange.view.counters.add(counter),
+        (_, None) => {}
     }
     if fault == Fault::DrainCut {
         exchange.shard.worker.add(WorkerCounter::DrainCut, 1);
@@ -477,7 +479,7 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
             return After::Gone;
         }
         Fault::ClientLate | Fault::ClientSlow => 408,
-        Fault::ClientMalformed(what) => what.status(),
+        Fault::ClientMalformed(what) => return answers::local(exchange, &Local::from(what)).await,
         Fault::TooLarge => 413,
         _ => 502,
     };
@@ -491,7 +493,6 @@ fn counter(fault: Fault) -> Option<ListenerCounter> {
         Fault::ClientStuck => ListenerCounter::SendTimeout,
         Fault::ClientSlow => ListenerCounter::LimitRate,
         Fault::TooLarge => ListenerCounter::LimitBody,
-        Fault::ClientMalformed(_) => ListenerCounter::BadRequest,
         _ => return None,
     })
 }

@@ -1,6 +1,7 @@
 //! Simulated tests of the exchange, by subject.
 #![cfg(test)]
 
+mod admitted;
 mod bodies;
 mod endings;
 mod fastcgi;

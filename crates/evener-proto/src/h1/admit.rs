@@ -38,13 +38,27 @@ pub fn admit<'a>(
     let body = framing::request_body(head, buf)?;
     let awaits_continue = framing::expects_continue(head, body, buf)?;
     let last_hop = hops(head, buf)? == Hops::Last;
-    let raw = if head.is_of_server() { b"*" } else { head.path.of(buf) };
-    let path = canonical_path(raw, scratch)?;
+    let path = matched_path(head, buf, scratch)?;
     if policy.underscores == Underscores::Refuse && head.fields.underscored() {
         return Err(Malformed::Underscore);
     }
     let upgrade = framing::wants_upgrade(head, body, buf);
     Ok(Admitted { body, awaits_continue, upgrade, last_hop, path })
+}
+
+/// The one value of the path of `head` that anything is matched on, named by or kept under: `*` for
+/// the whole server. `scratch` holds it where it is not as it was sent.
+///
+/// # Errors
+/// It has none: `PathNul`, `PathBackslash`, `PathPercent`, `PathDots`.
+#[inline]
+pub fn matched_path<'a>(
+    head: &RequestHead,
+    buf: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+) -> Result<&'a [u8], Malformed> {
+    let raw = if head.is_of_server() { b"*" } else { head.path.of(buf) };
+    canonical_path(raw, scratch)
 }
 
 #[cfg(test)]

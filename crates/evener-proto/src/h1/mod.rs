@@ -26,7 +26,7 @@ mod request;
 mod response;
 
 pub use accept::Violations;
-pub use admit::{Admitted, admit};
+pub use admit::{Admitted, admit, matched_path};
 pub use body::BodyDecoder;
 pub use chunked::{ChunkHeader, Chunked, LAST_CHUNK, Sender};
 pub use field::{Connection, Field, Fields};

@@ -132,7 +132,7 @@ impl FastCgi {
             BodyLength::UntilClose => u64::MAX,
             _ => 0,
         };
-        Ok(Some(AnswerHead { status: head.status, length, interim: false, taken }))
+        Ok(Some(AnswerHead { status: head.status, length, taken }))
     }
 
     pub(super) fn write_head(&mut self, _policy: HeadPolicy, work: &mut Work, read: &[u8]) {

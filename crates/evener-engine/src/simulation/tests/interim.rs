@@ -1,9 +1,10 @@
 //! Interim answers and upgrades.
 
 use evener_balance::{Cause, Outcome};
+use evener_plan::LogFormat;
 
 use super::{GET, OK, OURS, answered};
-use crate::simulation::{Sim, on_every_wire};
+use crate::simulation::{Sim, on_every_wire, on_some_wires};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
@@ -72,18 +73,59 @@ fn early_hints_reach_a_client_of_1_1_and_no_other() {
 }
 
 #[test]
-fn eight_interim_answers_pass_and_the_ninth_is_one_too_many() {
+fn eight_interim_answers_pass_and_more_end_here() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);
-        sim.server("a").answers(format!("{}{OK}", HINTS.repeat(8)));
+        sim.server("a").answers(format!("{}{OK}", HINTS.repeat(9)));
         let client = sim.client();
-        client.sends(GET).receives(format!("{}{OK}", HINTS.repeat(8)));
-        sim.server("a").falls_silent().answers(format!("{}{OK}", HINTS.repeat(9)));
+        client.sends(GET).receives(format!("{}{OK}", HINTS.repeat(8))).stays_connected();
+        sim.saw(&[("a", answered(200))]);
+        assert_eq!(sim.kept(), 1);
+    });
+}
+
+#[test]
+fn interim_answers_without_end_are_a_502() {
+    on_some_wires(|| {
+        let sim = Sim::with(&["a"], |plan| plan.access_log.format = LogFormat::Json);
+        sim.server("a").answers(format!("{}{OK}", HINTS.repeat(101)));
+        let client = sim.client();
         client.sends(GET);
         let received = String::from_utf8(client.received()).unwrap();
         let rest = received.strip_prefix(HINTS.repeat(8).as_str()).unwrap();
         assert!(rest.starts_with("HTTP/1.1 502 "), "{rest:?}");
-        sim.saw(&[("a", answered(200)), ("a", Outcome::Failed(Cause::Junk))]);
+        sim.saw(&[("a", Outcome::Failed(Cause::Junk))]);
+        assert!(sim.log().contains("too_many_interim"));
+    });
+}
+
+#[test]
+fn eight_interim_answers_pass_of_all_tries_together() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a", "b"]);
+        sim.server("a").answers_and_ends(HINTS.repeat(5));
+        sim.server("b").answers(format!("{}{OK}", HINTS.repeat(5)));
+        sim.client().sends(GET).receives(format!("{}{OK}", HINTS.repeat(8)));
+    });
+}
+
+#[test]
+fn a_second_continue_goes_nowhere_and_one_with_a_body_is_a_502() {
+    let post = "POST / HTTP/1.1\r\nHost: h.test\r\nExpect: 100-continue\r\n\
+         Content-Length: 4\r\n\r\n";
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(OK);
+        let client = sim.client();
+        client.sends(post);
+        sim.server("a").connection(0).sends(CONTINUE.repeat(2));
+        client.receives(CONTINUE).sends("body").receives(OK);
+    });
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], |plan| plan.access_log.format = LogFormat::Json);
+        sim.server("a").answers("HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\nhello");
+        sim.client().sends(GET).receives_status(502);
+        assert!(sim.log().contains("interim_body"));
     });
 }
 
@@ -175,14 +217,21 @@ fn a_refused_upgrade_is_an_answer_like_any_other() {
 
 #[test]
 fn a_101_that_nobody_asked_for_is_a_502() {
-    on_every_wire(|| {
-        let sim = Sim::new(&["a"]);
-        sim.server("a").answers(format!("{SWITCHED}evil"));
-        let client = sim.client();
-        client.sends(GET).receives_status(502);
-        assert!(sim.server("a").connection(0).is_dropped());
-        sim.saw(&[("a", Outcome::Failed(Cause::Junk))]);
-    });
+    let unnamed = SWITCHED.replace("Upgrade: websocket\r\n", "");
+    let clear = SWITCHED.replace("websocket", "h2c");
+    for (request, switched) in
+        [(GET, SWITCHED), (UPGRADE, unnamed.as_str()), (UPGRADE, clear.as_str())]
+    {
+        on_every_wire(|| {
+            let sim = Sim::with(&["a"], |plan| plan.access_log.format = LogFormat::Json);
+            sim.server("a").answers(format!("{switched}evil"));
+            let client = sim.client();
+            client.sends(request).receives_status(502);
+            assert!(sim.server("a").connection(0).is_dropped());
+            sim.saw(&[("a", Outcome::Failed(Cause::Junk))]);
+            assert!(sim.log().contains("switch_unasked"));
+        });
+    }
 }
 
 #[test]
