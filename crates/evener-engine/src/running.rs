@@ -8,13 +8,15 @@
 //!
 //! Not known here: sockets, shards, counters.
 
+mod policy;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
-use evener_plan::{Answer, HttpLimits, Listener, Plan, Pool, Redirect, Respond};
-use evener_proto::h1::{Limits, Policy};
+use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond};
+use evener_proto::h1::{Policy, Violations};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
 
@@ -77,6 +79,8 @@ pub struct RunningPool {
     pub group: Group,
     /// Where its servers are, in the plan's order.
     pub targets: Vec<Target>,
+    /// Violations of its servers that are let in.
+    pub accept: Violations,
     /// TLS towards servers.
     pub tls: Option<Arc<ClientConfig>>,
     /// FastCGI parameters of each server, the pool's included, compiled.
@@ -192,7 +196,7 @@ impl RunningListener {
         });
         Ok(RunningListener {
             trusted: Networks::parse(&spec.trusted_proxies)?,
-            policy: policy(&spec.http),
+            policy: policy::of_listener(&spec.http),
             tls,
             routes: Routes::compile(&spec.routes)?,
             answers: answers.collect::<Result<_, _>>()?,
@@ -211,12 +215,6 @@ impl RunningListener {
     pub fn route_name(&self, route: Option<usize>) -> &str {
         route.and_then(|index| self.spec.routes.get(index)).map_or("default", |route| &route.name)
     }
-}
-
-/// The codec's part of a listener's rules.
-fn policy(http: &HttpLimits) -> Policy {
-    let limits = Limits { max_head: http.max_head as usize, max_fields: http.max_fields as usize };
-    Policy { limits, ..Policy::default() }
 }
 
 impl RunningAnswer {
@@ -264,6 +262,7 @@ impl RunningPool {
         Ok(RunningPool {
             group: Group::new(spec, before.map(|pool| &pool.group), birth, shop.now),
             targets: targets.collect::<Result<_, _>>()?,
+            accept: policy::violations(&spec.http.accept),
             tls,
             params: params(spec)?,
             fingerprint: fingerprint(spec, shop.secrets),

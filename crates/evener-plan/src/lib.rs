@@ -16,7 +16,8 @@ mod route;
 mod scheduler;
 
 pub use listener::{
-    HttpLimits, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, TlsVersion,
+    HttpRules, Interim, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, TlsVersion,
+    Underscores, Violation,
 };
 pub use pool::{
     Admin, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive, Pool,

@@ -60,6 +60,10 @@ class _Rules:
                 self._params((here, "params"), pool)
             if pool.protocol == "fastcgi" and server.address.port is None:
                 self._needs_port((here, "address"), server.address)
+        if pool.http.accept and self._written((path, "http")) and pool.protocol == "fastcgi":
+            got = "`accept` with `protocol: fastcgi`"
+            hint = "heads of programs may end their lines with LF anyhow; leave it out"
+            self._wrong(((path, "http"), "accept"), got, "it with servers that speak HTTP", hint)
         if pool.params and self._written((path, "params")) and pool.protocol != "fastcgi":
             self._params((path, "params"), pool)
 

@@ -20,6 +20,7 @@ use super::forwarded;
 use super::template::{Template, Word, Words};
 use super::work::Work;
 use crate::counters::{ListenerCounter, WorkerCounter};
+use crate::date;
 use crate::log::line::Line;
 use crate::shard::{ListenerView, Shard};
 
@@ -91,7 +92,8 @@ pub async fn refuse(
     };
     work.down.clear();
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
-    work.down.own(&[], |out| write(&whole, Some("close"), head_only, out));
+    let date = shard.date.line();
+    work.down.own(&[], |out| write(&whole, &date, Some("close"), head_only, out));
     let send = view.spec().timeouts.send;
     let sent = write_out(shard, client, work, send, true).await;
     if !sent && client.open.is_cut(shard.now()) {
@@ -186,7 +188,8 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
     };
     let head_only = exchange.asked.method == Method::Head;
     exchange.work.down.clear();
-    exchange.work.down.own(&[], |out| write(whole, connection, head_only, out));
+    let date = exchange.shard.date.line();
+    exchange.work.down.own(&[], |out| write(whole, &date, connection, head_only, out));
     exchange.record.status = whole.status;
     exchange.record.head_sent = true;
     exchange.record.sent = if head_only { 0 } else { whole.body.len() as u64 };
@@ -206,8 +209,15 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
     }
 }
 
-fn write(whole: &Whole<'_>, connection: Option<&str>, head_only: bool, out: &mut Vec<u8>) {
+fn write(
+    whole: &Whole<'_>,
+    date: &date::Line,
+    connection: Option<&str>,
+    head_only: bool,
+    out: &mut Vec<u8>,
+) {
     answer::status_line(whole.status, out);
+    out.extend_from_slice(date);
     if !whole.media_type.is_empty() {
         // The configuration's words were checked when it was read: a bad one is left out, not sent.
         let _ = answer::field(b"Content-Type", whole.media_type.as_bytes(), out);

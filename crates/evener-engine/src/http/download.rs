@@ -18,10 +18,11 @@ use std::task::{Context, Poll, ready};
 use evener_balance::Cause;
 use evener_plan::RetryOn;
 use evener_proto::Malformed;
-use evener_proto::h1::{BodyLength, Fate, Method, Version};
+use evener_proto::h1::{BodyLength, Fate, Method, Version, Violations};
 
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
 use super::exchange::Exchange;
+use super::forwarded;
 use super::proxy::{Attempt, Fault};
 use super::upload::{Upload, is_too_slow};
 use crate::io::Deadline;
@@ -206,6 +207,9 @@ impl Exchange<'_> {
     #[inline]
     fn on_head(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
         step("exchange::on_head");
+        if !head.borne.is_empty() {
+            self.let_in(head.borne);
+        }
         if head.status < 200 {
             let fate = self.interims.judge(head.status).map_err(|what| self.junk(what))?;
             if fate != Fate::Switch {
@@ -232,6 +236,19 @@ impl Exchange<'_> {
         self.name_body(attempt, head.taken)
     }
 
+    /// The server's head has violations that were let in.
+    #[cold]
+    fn let_in(&self, borne: Violations) {
+        if let (Some(pool), Some(index)) = (&self.record.pool, self.record.server) {
+            pool.server_counters(self.shard, index).let_in(borne);
+        }
+    }
+
+    /// What the server spoke, where that is to be told in Via.
+    fn via(&self) -> Option<Version> {
+        self.view.running().policy.via.then(|| self.work.answer.head().version)
+    }
+
     /// Whether the status is one that is tried again, where that is possible.
     fn retries(&self, attempt: &Attempt, status: u16) -> bool {
         let Some(pool) = &self.record.pool else { return false };
@@ -251,8 +268,14 @@ impl Exchange<'_> {
         if passes {
             let read = attempt.server.inbox.bytes();
             let policy = HeadPolicy { reframed: false, http10: false, tunnel: false };
+            let via = self.via();
             attempt.codec.write_head(policy, self.work, read);
-            self.work.down.own(read, |out| out.extend_from_slice(b"\r\n"));
+            self.work.down.own(read, |out| {
+                if let Some(version) = via {
+                    forwarded::via(version, out);
+                }
+                out.extend_from_slice(b"\r\n");
+            });
         }
         self.work.answer.clear();
         attempt.down.at = Download::Write(head.taken, Then::Head);
@@ -276,7 +299,16 @@ impl Exchange<'_> {
         attempt.codec.write_head(policy, self.work, read);
         let chunked = attempt.down.chunked && !delimited;
         let close = self.record.close;
+        let via = self.via();
+        // An interim answer, and a 101 is one, has none.
+        let date = (!head.dated && !tunnel).then(|| self.shard.date.line());
         self.work.down.own(read, |out| {
+            if let Some(date) = date {
+                out.extend_from_slice(&date);
+            }
+            if let Some(version) = via {
+                forwarded::via(version, out);
+            }
             if chunked {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }

@@ -8,7 +8,8 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use evener_proto::h1::{Name, RequestHead};
+use evener_proto::h1::forward::Underscores;
+use evener_proto::h1::{Name, RequestHead, Version, answer};
 
 use super::client::Client;
 use super::exchange::Asked;
@@ -25,6 +26,10 @@ pub struct Own<'a> {
     pub tls: bool,
     /// Whether the request may become a tunnel.
     pub upgrade: bool,
+    /// What happens to fields with underscores.
+    pub underscores: Underscores,
+    /// What the client spoke, where that is to be told in Via.
+    pub via: Option<Version>,
     /// What stands in Host where the client sent none.
     pub authority: &'a str,
 }
@@ -69,6 +74,9 @@ impl Own<'_> {
             out.extend_from_slice(b"\r\nConnection: upgrade");
         }
         out.extend_from_slice(b"\r\n");
+        if let Some(version) = self.via {
+            via(version, out);
+        }
     }
 
     /// The same, name and value apart, for servers that do not speak HTTP.
@@ -81,6 +89,16 @@ impl Own<'_> {
         }
         if !self.keeps(head, Name::XForwardedHost) && !head.authority.text.is_empty() {
             take(b"X-Forwarded-Host", head.authority.text.of(read));
+        }
+        if let Some(version) = self.via {
+            let mut members = Vec::new();
+            for field in head.fields.all(Name::Via) {
+                members.extend_from_slice(field.value.of(read));
+                members.extend_from_slice(b", ");
+            }
+            members.extend_from_slice(if version == Version::Http10 { b"1.0 " } else { b"1.1 " });
+            members.extend_from_slice(PSEUDONYM);
+            take(b"Via", &members);
         }
     }
 
@@ -127,8 +145,20 @@ pub fn own<'a>(client: &Client, view: &ListenerView, asked: &Asked, authority: &
         peer: client.peer_ip(),
         tls: client.stream.is_tls(),
         upgrade: asked.upgrade,
+        underscores: view.running().policy.underscores,
+        via: view.running().policy.via.then_some(asked.version),
         authority,
     }
+}
+
+/// Our name in Via (RFC 9110 §7.6.3): one for all of us, and it tells no host's name. Whether a
+/// message has been here before is not looked for.
+const PSEUDONYM: &[u8] = b"evener";
+
+/// The Via field of a message that came in this version.
+pub fn via(received: Version, out: &mut Vec<u8>) {
+    // The pseudonym is a token.
+    let _ = answer::via(received, PSEUDONYM, out);
 }
 
 /// An address as it stands in fields and logs.

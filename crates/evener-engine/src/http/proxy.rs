@@ -280,7 +280,7 @@ impl Exchange<'_> {
             return Ended::Failed(Fault::Server(Cause::ConnectFailed));
         };
         let codec = match pool.spec().protocol {
-            PoolProtocol::Http => Codec::H1(H1::new()),
+            PoolProtocol::Http => Codec::H1(H1::new(pool.accept())),
             PoolProtocol::Fastcgi => Codec::FastCgi(Box::new(FastCgi::new(self, pool, index))),
         };
         let deadlines = &self.shard.deadlines;

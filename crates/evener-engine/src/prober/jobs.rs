@@ -323,7 +323,7 @@ mod tests {
                 "passive": {"fails": 1, "within": 10000, "out": 10000, "readmit": "tcp"},
                 "initial": "up", "retry": {"attempts": 1, "on": []},
                 "keepalive": {"idle": 0, "per_shard": 0, "max_age": 0},
-                "timeouts": {"connect": 1, "send": 1, "response": 1, "receive": 1}, "params": {},
+                "timeouts": {"connect": 1, "send": 1, "response": 1, "receive": 1}, "http": {"accept": []}, "params": {},
             }],
         })
     }

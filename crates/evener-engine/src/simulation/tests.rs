@@ -9,6 +9,7 @@ mod interim;
 mod plain;
 mod removed;
 mod retries;
+mod rules;
 mod seams;
 mod sessions;
 mod steps;

@@ -275,7 +275,10 @@ fn listener(address: SocketAddr) -> Value {
         "name": address.to_string(), "bind": [address.to_string()], "protocol": "http",
         "tls": null, "trusted_proxies": [], "connections": null, "redirect": null, "routes": [],
         "pool": "app",
-        "http": {"max_head": 65536, "max_fields": 100, "max_body": null},
+        "http": {
+            "max_head": 65536, "max_fields": 100, "max_body": null,
+            "underscores": "drop", "via": false, "interim": "pass", "accept": [],
+        },
         "timeouts": {
             "tls": 5000, "head": 5000, "body": 5000, "send": 5000, "idle": 5000,
             "tunnel_idle": 5000, "tunnel_max": null, "min_rate": 0,
@@ -300,7 +303,7 @@ fn pool(servers: &[(&str, SocketAddr)]) -> Value {
         "retry": {"attempts": 3, "on": ["connect", "reset"]},
         "keepalive": {"idle": 1000, "per_shard": 4, "max_age": 60000},
         "timeouts": timeouts(),
-        "params": {},
+        "http": {"accept": []}, "params": {},
     })
 }
 

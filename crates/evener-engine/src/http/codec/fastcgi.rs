@@ -4,7 +4,7 @@
 //! - A responder gets the meta-variables of RFC 3875 and nginx's usual further ones; the
 //!   configuration's parameters stand over them.
 //! - What the client said of itself reaches the program only as the exchange found it: identity
-//!   fields are ours, `Proxy` is never passed, names with underscores are dropped.
+//!   fields are ours, `Proxy` is never passed, names with underscores are as the listener says.
 //! - A body of unknown length is refused (411): responders read as much as CONTENT_LENGTH says.
 //! - An answer ends where its head said, or with its end record; anything else was cut. A request
 //!   that the responder ends unserved is a 502.
@@ -17,8 +17,8 @@ use std::rc::Rc;
 use evener_proto::fastcgi::{
     self, CgiParser, Decoder, MAX_RECORD, Params, ProtocolStatus, STDIN_END,
 };
-use evener_proto::h1::forward::{self, RequestPolicy, Underscores};
-use evener_proto::h1::{BodyLength, Field, Form, Limits, Method, Name};
+use evener_proto::h1::forward::{self, RequestPolicy, alike};
+use evener_proto::h1::{BodyLength, Field, Form, Limits, Method, Name, Violations};
 use evener_proto::{Malformed, Progress};
 
 use super::{AnswerHead, HeadPolicy};
@@ -132,7 +132,9 @@ impl FastCgi {
             BodyLength::UntilClose => u64::MAX,
             _ => 0,
         };
-        Ok(Some(AnswerHead { status: head.status, length, taken }))
+        let dated = head.fields.has(Name::Date);
+        let borne = Violations::NONE;
+        Ok(Some(AnswerHead { status: head.status, length, taken, dated, borne }))
     }
 
     pub(super) fn write_head(&mut self, _policy: HeadPolicy, work: &mut Work, read: &[u8]) {
@@ -229,15 +231,16 @@ fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
     let own = forwarded::own(exchange.client, &exchange.view, &exchange.asked, "");
     let policy = RequestPolicy {
         trusted: own.trusted,
-        underscores: Underscores::Drop,
+        underscores: own.underscores,
         tunnel: false,
         reframed: true,
         set: own.replaced(),
         ..RequestPolicy::default()
     };
-    // Fields with underscores are dropped, so that nothing here can be refused.
+    let told = |name| is_told(name) || (name == Name::Via && own.via.is_some());
+    // What the listener refuses was refused before.
     let kept: Vec<&Field> = match forward::request_fields(head, bytes, &policy) {
-        Ok(kept) => kept.filter(|field| !is_told(field.id)).collect(),
+        Ok(kept) => kept.filter(|field| !told(field.id)).collect(),
         Err(_) => Vec::new(),
     };
     if head.form == Form::Absolute {
@@ -245,7 +248,8 @@ fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
     }
     for (index, field) in kept.iter().enumerate() {
         let name = field.name.of(bytes);
-        let same = |other: &&&Field| other.name.of(bytes).eq_ignore_ascii_case(name);
+        // A program can't tell `a_b` from `a-b`, so that they are one.
+        let same = |other: &&&Field| alike(other.name.of(bytes), name);
         let (before, after) = kept.split_at(index);
         if before.iter().any(|other| same(&other)) {
             continue;
