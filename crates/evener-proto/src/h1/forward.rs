@@ -360,7 +360,7 @@ fn nominated(field: &Field, fields: &Fields, buf: &[u8]) -> bool {
 }
 
 /// Whether two names are one to somebody who folds case and marks.
-pub fn alike(ours: &[u8], theirs: &[u8]) -> bool {
+pub(crate) fn alike(ours: &[u8], theirs: &[u8]) -> bool {
     ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| fold(*a) == fold(*b))
 }
 

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use evener_proto::fastcgi::{
     self, CgiParser, Decoder, MAX_RECORD, Params, ProtocolStatus, STDIN_END,
 };
-use evener_proto::h1::forward::{self, RequestPolicy, alike};
+use evener_proto::h1::forward::{self, RequestPolicy};
 use evener_proto::h1::{BodyLength, Field, Form, Limits, Method, Name, Violations};
 use evener_proto::{Malformed, Progress};
 
@@ -248,8 +248,7 @@ fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
     }
     for (index, field) in kept.iter().enumerate() {
         let name = field.name.of(bytes);
-        // A program can't tell `a_b` from `a-b`, so that they are one.
-        let same = |other: &&&Field| alike(other.name.of(bytes), name);
+        let same = |other: &&&Field| is_one_to_programs(other.name.of(bytes), name);
         let (before, after) = kept.split_at(index);
         if before.iter().any(|other| same(&other)) {
             continue;
@@ -265,6 +264,12 @@ fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
 
 fn is_told(name: Name) -> bool {
     matches!(name, Name::ContentType | Name::Expect)
+}
+
+/// Whether two names become one parameter: `a_b` and `A-B` do.
+fn is_one_to_programs(one: &[u8], other: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == other.len() && one.iter().map(folded).eq(other.iter().map(folded))
 }
 
 /// The lines of a repeated field as one (RFC 9110 §5.3; for Cookie RFC 6265 §5.4).
