@@ -287,8 +287,11 @@ impl Exchange<'_> {
         let delimited = bodiless || is_delimited(head.length, self.asked.version);
         let http11 = self.asked.version == Version::Http11;
         attempt.down.chunked = !bodiless && http11 && !matches!(head.length, BodyLength::Exact(_));
-        // What is left of a request's body may never be read, and then no further request is.
+        // What is left of a request's body may never be read, and then no further request is. Nor is
+        // what came behind an upgrade that is refused: it may be of the other protocol.
+        let refused = self.asked.upgrade && !tunnel;
         self.record.close |= !self.asked.keep_alive
+            || (refused && self.client.inbox.len() > self.asked.head)
             || attempt.up.at != Upload::Done
             || !(delimited || attempt.down.chunked)
             || self.shard.is_draining()

@@ -5,6 +5,7 @@ mod admitted;
 mod bodies;
 mod endings;
 mod fastcgi;
+mod habits;
 mod interim;
 mod plain;
 mod removed;

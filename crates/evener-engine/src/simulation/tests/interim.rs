@@ -216,6 +216,22 @@ fn a_refused_upgrade_is_an_answer_like_any_other() {
 }
 
 #[test]
+fn what_came_behind_a_refused_upgrade_is_no_request() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        client.sends(format!("{UPGRADE}{GET}"));
+        let server = sim.server("a").connection(0);
+        server.sends("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+        client
+            .receives("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+        client.sees_the_end();
+        let heard = String::from_utf8(server.received()).unwrap();
+        assert_eq!((sim.kept(), heard.matches("GET ").count()), (1, 1));
+    });
+}
+
+#[test]
 fn a_101_that_nobody_asked_for_is_a_502() {
     let unnamed = SWITCHED.replace("Upgrade: websocket\r\n", "");
     let clear = SWITCHED.replace("websocket", "h2c");
