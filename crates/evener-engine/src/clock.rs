@@ -35,6 +35,10 @@ thread_local! {
     static VIRTUAL: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
 }
 
+/// Seconds since 1970 at zero of virtual time: Sun, 06 Nov 1994 08:49:37 GMT, RFC 9110's example.
+#[cfg(test)]
+const VIRTUAL_BEGIN: u64 = 784_111_777;
+
 /// Sets this thread's time in microseconds, or lets it flow again.
 #[cfg(any(test, feature = "simulation"))]
 pub fn set_virtual(now: Option<u64>) {
@@ -50,6 +54,15 @@ pub fn millis() -> u64 {
 /// Milliseconds since 1970.
 pub fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Seconds since 1970.
+pub fn unix_seconds() -> u64 {
+    #[cfg(test)]
+    if let Some(now) = VIRTUAL.get() {
+        return VIRTUAL_BEGIN + now / 1_000_000;
+    }
+    unix_millis() / 1000
 }
 
 /// A monotonic time of this worker as milliseconds since 1970: the same one each time it is asked,

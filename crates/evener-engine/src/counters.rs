@@ -6,12 +6,15 @@
 //! - Counting never fails a request: where memory for a block is refused, its numbers go to a
 //!   block that nobody reads, and that is logged once by who asked.
 
+mod offences;
+
 use std::cell::RefCell;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Cause, NoServer, Outcome};
 use evener_plan::RetryOn;
 use evener_proto::Malformed;
+use evener_proto::h1::Violations;
 use evener_stats::Segment;
 use evener_stats::{Block, ListenerBlock, PoolBlock, ServerBlock, family};
 pub use evener_stats::{
@@ -152,6 +155,17 @@ impl ListenerCounters {
             _ => ListenerCounter::BadRequest,
         };
         self.add(counter);
+        if let Some(offence) = offences::malformed(what) {
+            self.add(offence);
+        }
+    }
+
+    /// A request was let in with these violations.
+    #[cold]
+    pub fn let_in(&self, borne: Violations) {
+        for (_, counter, _) in offences::VIOLATIONS.iter().filter(|(one, ..)| borne.has(*one)) {
+            self.add(*counter);
+        }
     }
 }
 
@@ -206,6 +220,14 @@ impl ServerCounters {
     #[inline]
     pub fn record(&self, histogram: ServerHistogram, micros: u64) {
         self.0.record(histogram, micros);
+    }
+
+    /// The head of an answer was let in with these violations.
+    #[cold]
+    pub fn let_in(&self, borne: Violations) {
+        for (_, _, counter) in offences::VIOLATIONS.iter().filter(|(one, ..)| borne.has(*one)) {
+            self.add(*counter, 1);
+        }
     }
 
     /// A connection could not be made; `None`: the fault is ours.

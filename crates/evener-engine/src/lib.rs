@@ -13,6 +13,7 @@
 pub mod clock;
 pub mod control;
 mod counters;
+mod date;
 mod error;
 mod events;
 mod http;

@@ -8,13 +8,15 @@
 //!
 //! Not known here: sockets, shards, counters.
 
+mod policy;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
-use evener_plan::{Answer, HttpLimits, Listener, Plan, Pool, Redirect, Respond, Scheduler};
-use evener_proto::h1::{Limits, Policy};
+use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond, Scheduler};
+use evener_proto::h1::{Policy, Violations};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
 
@@ -83,6 +85,8 @@ pub struct RunningPool {
     pub group: Group,
     /// Where its servers are, in the plan's order.
     pub targets: Vec<Target>,
+    /// Violations of its servers that are let in.
+    pub accept: Violations,
     /// Name of its scheduler, as it is shown: `lvs/wlc`.
     pub scheduler: Box<str>,
     /// What its hash is of.
@@ -204,7 +208,7 @@ impl RunningListener {
         });
         Ok(RunningListener {
             trusted: Networks::parse(&spec.trusted_proxies)?,
-            policy: policy(&spec.http),
+            policy: policy::of_listener(&spec.http),
             tls,
             routes: Routes::compile(&spec.routes)?,
             edits: AllEdits::compile(&spec.routes)?,
@@ -225,12 +229,6 @@ impl RunningListener {
     pub fn route_name(&self, route: Option<usize>) -> &str {
         route.and_then(|index| self.spec.routes.get(index)).map_or("default", |route| &route.name)
     }
-}
-
-/// The codec's part of a listener's rules.
-fn policy(http: &HttpLimits) -> Policy {
-    let limits = Limits { max_head: http.max_head as usize, max_fields: http.max_fields as usize };
-    Policy { limits, ..Policy::default() }
 }
 
 impl RunningAnswer {
@@ -284,6 +282,7 @@ impl RunningPool {
             scheduler: name_of(&spec.scheduler).into(),
             key: spec.key.as_deref().map(Template::parse).transpose()?,
             targets: targets.collect::<Result<_, _>>()?,
+            accept: policy::violations(&spec.http.accept),
             tls,
             params: params(spec)?,
             fingerprint: fingerprint(spec, shop.secrets),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use evener_plan::{
-    Admin, Buffer, Initial, Keepalive, Limits, Pool, PoolProtocol, PoolTimeouts, Retry, Scheduler,
+    Admin, Buffer, Initial, Keepalive, Limits, Pool, PoolHttp, PoolProtocol, PoolTimeouts, Retry,
+    Scheduler,
 };
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +127,7 @@ pub fn pool(scheduler: Scheduler, weights: &[u32]) -> Pool {
         retry: Retry { attempts: 1, on: Vec::new() },
         keepalive: Keepalive { idle: 60_000, per_shard: 128, max_age: 3_600_000 },
         buffer: Buffer { request: 0, response: 65_536 },
+        http: PoolHttp { accept: vec![] },
         timeouts: PoolTimeouts { connect: 5_000, send: 30_000, response: 60_000, receive: 60_000 },
         params: BTreeMap::new(),
     }

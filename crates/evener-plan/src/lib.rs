@@ -16,11 +16,12 @@ mod route;
 mod scheduler;
 
 pub use listener::{
-    HttpLimits, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, Rate, TlsVersion,
+    HttpRules, Interim, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, Rate,
+    TlsVersion, Underscores, Violation,
 };
 pub use pool::{
     Admin, Buffer, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive,
-    Pool, PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
+    Pool, PoolHttp, PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
 };
 pub use route::{
     Answer, HeaderEdits, HeaderLine, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect,

@@ -16,8 +16,8 @@ pub struct Listener {
     pub protocol: ListenerProtocol,
     /// TLS in front of the protocol.
     pub tls: Option<ListenerTls>,
-    /// Limits of HTTP messages. Not used by TCP listeners.
-    pub http: HttpLimits,
+    /// Rules of HTTP messages. Not used by TCP listeners.
+    pub http: HttpRules,
     /// Networks (`10.0.0.0/8`, `2001:db8::/32`) and the word `unix`, whose forwarded fields are
     /// believed.
     pub trusted_proxies: Vec<String>,
@@ -82,16 +82,58 @@ pub enum TlsVersion {
     V13,
 }
 
-/// Limits of HTTP messages from clients.
+/// Rules of HTTP messages from and to clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HttpLimits {
+pub struct HttpRules {
     /// Most bytes of a request's head, request line included.
     pub max_head: u64,
     /// Most fields in a request's head.
     pub max_fields: u64,
     /// Most bytes of a request's body; `None` is unlimited.
     pub max_body: Option<u64>,
+    /// What happens to fields of requests with an underscore in their name.
+    pub underscores: Underscores,
+    /// Whether messages that go through, either way, are marked with Via.
+    pub via: bool,
+    /// Whether clients hear of interim answers that they did not ask for.
+    pub interim: Interim,
+    /// Violations in requests that are let in.
+    pub accept: Vec<Violation>,
+}
+
+/// What happens to fields with an underscore in their name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Underscores {
+    /// They end here.
+    Drop,
+    /// They go on.
+    Pass,
+    /// The request is refused.
+    Refuse,
+}
+
+/// What happens to interim answers other than those a client waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interim {
+    /// They go to clients of HTTP/1.1.
+    Pass,
+    /// They end here.
+    Drop,
+}
+
+/// A violation of HTTP/1 that is let in by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Violation {
+    /// A line of a head ends with LF alone.
+    Lf,
+    /// A field goes on in the next line.
+    ObsFold,
+    /// A field's name is no token.
+    BadNames,
 }
 
 /// How long each wait on a client may last.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, Scheduler, TlsVersion};
+use crate::{Millis, Scheduler, TlsVersion, Violation};
 
 /// Servers that can answer for each other, and how to choose among them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,8 +36,18 @@ pub struct Pool {
     pub buffer: Buffer,
     /// How long each wait on a server may last.
     pub timeouts: PoolTimeouts,
+    /// Rules of HTTP answers. Not used by FastCGI servers.
+    pub http: PoolHttp,
     /// FastCGI-like parameters for all its servers: name → template.
     pub params: BTreeMap<String, String>,
+}
+
+/// Rules of HTTP answers from servers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolHttp {
+    /// Violations in answers that are let in.
+    pub accept: Vec<Violation>,
 }
 
 /// What is spoken to servers.

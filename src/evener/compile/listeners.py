@@ -11,6 +11,9 @@ from evener.config import Config, ConfigError, Problem
 from evener.config.addresses import ServerAddress
 from evener.config.schema import UNIX_MODE, Bind, Listener
 
+ALPN = {"h1": "http/1.1"}
+"""Versions of HTTP as TLS names them (RFC 7301 §6)."""
+
 
 class Socket(NamedTuple):
     """A socket to listen on.
@@ -42,6 +45,10 @@ def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets
             "max_head": listener.http.max_head,
             "max_fields": listener.http.max_fields,
             "max_body": listener.http.max_body,
+            "underscores": listener.http.underscores,
+            "via": listener.http.via,
+            "interim": listener.http.interim,
+            "accept": list(dict.fromkeys(listener.http.accept)),
         },
         "trusted_proxies": list(listener.trusted_proxies),
         "timeouts": {
@@ -104,11 +111,12 @@ def _tls(name: str, listener: Listener, secrets: Secrets) -> dict[str, Any] | No
     if listener.tls is None:
         return None
     where = f"listeners.{name}.tls.certificates"
+    versions = dict.fromkeys(listener.http.versions)
     return {
         "certificates": [
             secrets.add(certificate.cert, certificate.key_, key=True, where=f"{where}[{index}]")
             for index, certificate in enumerate(listener.tls.certificates)
         ],
         "min_version": listener.tls.min_version,
-        "alpn": ["http/1.1"] if listener.protocol == "http" else [],
+        "alpn": [] if listener.protocol != "http" else [ALPN[version] for version in versions],
     }

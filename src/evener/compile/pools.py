@@ -67,6 +67,10 @@ def pool(
             "response": pool.timeouts.response,
             "receive": pool.timeouts.receive,
         },
+        "http": {
+            # What `defaults` say of HTTP is not a program's business.
+            "accept": [] if pool.protocol == "fastcgi" else list(dict.fromkeys(pool.http.accept)),
+        },
         "params": pool.params,
     }
 

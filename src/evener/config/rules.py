@@ -82,6 +82,10 @@ class _Rules:
             if pool.scheduler.program == "haproxy" and server.weight > _HAPROXY_WEIGHT:
                 got = f"weight {server.weight} with `{pool.scheduler.shown}`"
                 self._wrong((here, "weight"), got, f"a weight from 0 to {_HAPROXY_WEIGHT}")
+        if pool.http.accept and self._written((path, "http")) and pool.protocol == "fastcgi":
+            got = "`accept` with `protocol: fastcgi`"
+            hint = "heads of programs may end their lines with LF anyhow; leave it out"
+            self._wrong(((path, "http"), "accept"), got, "it with servers that speak HTTP", hint)
         if pool.params and self._written((path, "params")) and pool.protocol != "fastcgi":
             self._params((path, "params"), pool)
         if pool.affinity is not None and pool.scheduler.program != "lvs":

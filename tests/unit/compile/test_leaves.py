@@ -143,6 +143,32 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
         listener("http", "max_body"),
         1000,
     ),
+    "listeners.NAME.http.versions": (
+        T % "certificates: /c}, http: {versions: [h1]",
+        listener("tls", "alpn"),
+        ["http/1.1"],
+    ),
+    "listeners.NAME.http.underscores": (
+        L % "http: {underscores: refuse}",
+        listener("http", "underscores"),
+        "refuse",
+    ),
+    "listeners.NAME.http.via": (L % "http: {via: on}", listener("http", "via"), True),
+    "listeners.NAME.http.interim": (
+        L % "http: {interim: drop}",
+        listener("http", "interim"),
+        "drop",
+    ),
+    "listeners.NAME.http.accept": (
+        L % "http: {accept: [lf, bad_names, lf]}",
+        listener("http", "accept"),
+        ["lf", "bad_names"],
+    ),
+    "pools.NAME.http.accept": (
+        P % "http: {accept: lf}",
+        pool("http", "accept"),
+        ["lf"],
+    ),
     "listeners.NAME.trusted_proxies": (
         L % "trusted_proxies: [10.0.0.0/8, unix]",
         listener("trusted_proxies"),

@@ -17,7 +17,7 @@ FORMS = {
         P % "retyr: {}",
         "f:1:34: pools.app.retyr: found the key `retyr`, expected one of protocol, scheduler, "
         "affinity, servers, params, check, passive, initial, retry, keepalive, buffer, timeouts, "
-        "tls "
+        "http, tls "
         "(did you mean `retry`?)",
     ),
     "planned key": (
@@ -215,6 +215,22 @@ FORMS = {
         P % "params: {A: b}",
         "f:1:42: pools.app.params: found `params` with `protocol: http`, expected them with "
         "`protocol: fastcgi` (HTTP has no parameters)",
+    ),
+    "a version that is not built": (
+        L % "http: {versions: [h1, h2]}, pool: app" + "\n" + S % "10.0.0.1",
+        "f:1:54: listeners.web.http.versions[1]: found `h2`, expected h1 (`h2` is planned but not "
+        "built yet)",
+    ),
+    "a violation that nobody knows": (
+        P % "http: {accept: [crlf]}",
+        "f:1:50: pools.app.http.accept[0]: found `crlf`, expected lf, obs_fold or bad_names (did "
+        "you mean `lf`?)",
+    ),
+    "violations of a program": (
+        "pools: {app: {protocol: fastcgi, servers: '10.0.0.1:9000', http: {accept: lf}}}",
+        "f:1:75: pools.app.http.accept: found `accept` with `protocol: fastcgi`, expected it with "
+        "servers that speak HTTP (heads of programs may end their lines with LF anyhow; leave it "
+        "out)",
     ),
     "fastcgi server without a port": (
         P % "protocol: fastcgi",

@@ -62,6 +62,7 @@ class FakeLoaded:
         ]
         plan = {
             "generation": 0,
+            "connections": 1000,
             "drain": {"requests": 1000, "tunnels": 3600_000},
             "access_log": {"format": "off", "sample": 1.0},
             "listeners": [
@@ -72,6 +73,7 @@ class FakeLoaded:
                     "pool": "app",
                     "routes": [],
                     "redirect": None,
+                    "connections": None,
                 }
             ],
             "pools": [
@@ -79,6 +81,7 @@ class FakeLoaded:
                     "name": "app",
                     "tls": None,
                     "scheduler": {"name": "nginx/round_robin"},
+                    "key": None,
                     "checks": [],
                     "passive": {"fails": 1, "within": 10_000, "out": 10_000, "readmit": "tcp"},
                     "servers": [dict(one) for one in self.servers] + found,

@@ -25,6 +25,7 @@ pub fn pool(weights: &[u32]) -> Pool {
         retry: Retry { attempts: 2, on: Vec::new() },
         keepalive: Keepalive { idle: 60_000, per_shard: 128, max_age: 3_600_000 },
         buffer: evener_plan::Buffer { request: 0, response: 0 },
+        http: evener_plan::PoolHttp { accept: vec![] },
         timeouts: PoolTimeouts { connect: 5_000, send: 30_000, response: 60_000, receive: 60_000 },
         params: BTreeMap::new(),
     }

@@ -22,6 +22,7 @@ use super::template::Template;
 use super::words::ExchangeWords;
 use super::work::Work;
 use crate::counters::{ListenerCounter, WorkerCounter};
+use crate::date;
 use crate::log::line::Line;
 use crate::shard::{ListenerView, Shard};
 
@@ -107,7 +108,8 @@ pub async fn refuse(
     };
     work.down.clear();
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
-    work.down.own(&[], |out| write(&whole, None, Some("close"), head_only, out));
+    let date = shard.date.line();
+    work.down.own(&[], |out| write(&whole, &date, None, Some("close"), head_only, out));
     let send = view.spec().timeouts.send;
     let sent = write_out(shard, client, work, send, true).await;
     if !sent && client.open.is_cut(shard.now()) {
@@ -211,10 +213,11 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
         exchange.view.counters.add(ListenerCounter::UnsafeValue);
     }
     let edits = exchange.view.running().edits.of_answers(exchange.asked.route);
+    let date = exchange.shard.date.line();
     let Work { down, edited, .. } = &mut *exchange.work;
     let edits = edits.filter(|_| expanded).map(|edits| (edits, edited.as_slice()));
     down.clear();
-    down.own(&[], |out| write(whole, edits, connection, head_only, out));
+    down.own(&[], |out| write(whole, &date, edits, connection, head_only, out));
     exchange.record.status = whole.status;
     exchange.record.head_sent = true;
     exchange.record.sent = if head_only { 0 } else { whole.body.len() as u64 };
@@ -242,12 +245,16 @@ fn unsafe_answer() -> Whole<'static> {
 
 fn write(
     whole: &Whole<'_>,
+    date: &date::Line,
     edits: Option<(&FieldEdits, &[u8])>,
     connection: Option<&str>,
     head_only: bool,
     out: &mut Vec<u8>,
 ) {
     answer::status_line(whole.status, out);
+    if !edits.is_some_and(|(edits, _)| edits.replaces(b"Date")) {
+        out.extend_from_slice(date);
+    }
     match edits {
         None => {
             content_type(whole, out);

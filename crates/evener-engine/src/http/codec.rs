@@ -12,7 +12,7 @@ mod h1;
 
 use evener_plan::PoolProtocol;
 use evener_proto::h1::edit::CutNames;
-use evener_proto::h1::{BodyLength, Method, ResponseHead, Version};
+use evener_proto::h1::{BodyLength, Method, Name, ResponseHead, Version, Violations};
 use evener_proto::{Malformed, Progress};
 
 pub use fastcgi::FastCgi;
@@ -40,6 +40,10 @@ pub struct AnswerHead {
     pub length: BodyLength,
     /// Bytes of the server's inbox that the head takes.
     pub taken: usize,
+    /// Whether it has a Date.
+    pub dated: bool,
+    /// Violations that it has and that were let in.
+    pub borne: Violations,
 }
 
 /// How an answer's head goes on.
@@ -186,5 +190,6 @@ pub fn is_delimited(length: BodyLength, version: Version) -> bool {
 
 /// What decides about a read answer head.
 fn facts(head: &ResponseHead, length: BodyLength) -> AnswerHead {
-    AnswerHead { status: head.status, length, taken: head.len }
+    let dated = head.fields.has(Name::Date);
+    AnswerHead { status: head.status, length, taken: head.len, dated, borne: head.fields.borne() }
 }

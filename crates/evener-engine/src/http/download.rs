@@ -19,10 +19,11 @@ use evener_balance::Cause;
 use evener_plan::RetryOn;
 use evener_proto::Malformed;
 use evener_proto::h1::edit::Edits;
-use evener_proto::h1::{BodyLength, Fate, Method, Version};
+use evener_proto::h1::{BodyLength, Fate, Method, Version, Violations};
 
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
 use super::exchange::Exchange;
+use super::forwarded;
 use super::proxy::{Attempt, Fault};
 use super::upload::{Upload, is_too_slow};
 use crate::io::Deadline;
@@ -235,6 +236,9 @@ impl Exchange<'_> {
     #[inline]
     fn on_head(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
         step("exchange::on_head");
+        if !head.borne.is_empty() {
+            self.let_in(head.borne);
+        }
         if head.status < 200 {
             let fate = self.interims.judge(head.status).map_err(|what| self.junk(what))?;
             if fate != Fate::Switch {
@@ -262,6 +266,19 @@ impl Exchange<'_> {
         self.name_body(attempt, head.taken)
     }
 
+    /// The server's head has violations that were let in.
+    #[cold]
+    fn let_in(&self, borne: Violations) {
+        if let (Some(pool), Some(index)) = (&self.record.pool, self.record.server) {
+            pool.server_counters(self.shard, index).let_in(borne);
+        }
+    }
+
+    /// What the server spoke, where that is to be told in Via.
+    fn via(&self) -> Option<Version> {
+        self.view.running().policy.via.then(|| self.work.answer.head().version)
+    }
+
     /// Whether the status is one that is tried again, where that is possible.
     fn retries(&self, attempt: &Attempt, status: u16) -> bool {
         let Some(pool) = &self.record.pool else { return false };
@@ -281,8 +298,14 @@ impl Exchange<'_> {
         if passes {
             let read = attempt.server.inbox.bytes();
             let policy = HeadPolicy { reframed: false, http10: false, tunnel: false, edited: None };
+            let via = self.via();
             attempt.codec.write_head(policy, self.work, read);
-            self.work.down.own(read, |out| out.extend_from_slice(b"\r\n"));
+            self.work.down.own(read, |out| {
+                if let Some(version) = via {
+                    forwarded::via(version, out);
+                }
+                out.extend_from_slice(b"\r\n");
+            });
         }
         self.work.answer.clear();
         attempt.down.at = Download::Write(head.taken, Then::Head);
@@ -310,7 +333,17 @@ impl Exchange<'_> {
         let chunked = attempt.down.chunked && !delimited;
         let close = self.record.close;
         let lines = if edits.is_some() { self.work.edited.as_slice() } else { b"" };
+        let via = self.via();
+        let dates = edited.is_some_and(|names| names.has(b"Date"));
+        // An interim answer, and a 101 is one, has none.
+        let date = (!head.dated && !tunnel && !dates).then(|| self.shard.date.line());
         self.work.down.own(read, |out| {
+            if let Some(date) = date {
+                out.extend_from_slice(&date);
+            }
+            if let Some(version) = via {
+                forwarded::via(version, out);
+            }
             out.extend_from_slice(lines);
             if chunked {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -135,6 +135,9 @@ impl Asked {
         let bytes = client.inbox.bytes();
         let listener = view.running();
         let admitted = h1::admit(head, bytes, &listener.policy, &mut work.path)?;
+        if !head.fields.borne().is_empty() {
+            view.counters.let_in(head.fields.borne());
+        }
         work.host.clear();
         let host = head.authority.host.of(bytes);
         let host = host.strip_suffix(b".").unwrap_or(host);

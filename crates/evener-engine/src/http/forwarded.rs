@@ -8,7 +8,8 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use evener_proto::h1::{Name, RequestHead};
+use evener_proto::h1::forward::Underscores;
+use evener_proto::h1::{Name, RequestHead, Version, answer};
 
 use super::client::Client;
 use super::edits::FieldEdits;
@@ -26,6 +27,10 @@ pub struct Own<'a> {
     pub tls: bool,
     /// Whether the request may become a tunnel.
     pub upgrade: bool,
+    /// What happens to fields with underscores.
+    pub underscores: Underscores,
+    /// What the client spoke, where that is to be told in Via.
+    pub via: Option<Version>,
     /// What stands in Host where the client sent none.
     pub authority: &'a str,
     /// What the route changes; its lines have been expanded.
@@ -85,6 +90,9 @@ impl Own<'_> {
             out.extend_from_slice(b"\r\nConnection: upgrade");
         }
         out.extend_from_slice(b"\r\n");
+        if let Some(version) = self.via {
+            via(version, out);
+        }
     }
 
     #[cold]
@@ -115,6 +123,10 @@ impl Own<'_> {
         }
         if !self.keeps(head, Name::XForwardedHost) && !head.authority.text.is_empty() {
             take(b"X-Forwarded-Host", head.authority.text.of(read));
+        }
+        if let Some(version) = self.via {
+            let version: &[u8] = if version == Version::Http10 { b"1.0 " } else { b"1.1 " };
+            take(b"Via", &[version, PSEUDONYM].concat());
         }
     }
 
@@ -166,9 +178,21 @@ pub fn own<'a>(
         peer: client.peer_ip(),
         tls: client.stream.is_tls(),
         upgrade: asked.upgrade,
+        underscores: view.running().policy.underscores,
+        via: view.running().policy.via.then_some(asked.version),
         authority,
         edits: view.running().edits.of_requests(asked.route),
     }
+}
+
+/// Our name in Via (RFC 9110 §7.6.3): one for all of us, and it tells no host's name. Whether a
+/// message has been here before is not looked for.
+const PSEUDONYM: &[u8] = b"evener";
+
+/// The Via field of a message that came in this version.
+pub fn via(received: Version, out: &mut Vec<u8>) {
+    // The pseudonym is a token.
+    let _ = answer::via(received, PSEUDONYM, out);
 }
 
 /// An address as it stands in fields and logs.

@@ -390,7 +390,7 @@ impl Exchange<'_> {
         match pool.spec().protocol {
             PoolProtocol::Http => {
                 self.expand_request_edits()?;
-                Ok(Codec::H1(H1::new()))
+                Ok(Codec::H1(H1::new(pool.accept())))
             }
             PoolProtocol::Fastcgi => {
                 let fastcgi = FastCgi::new(self, pool, index).map_err(|_| Fault::Unsafe)?;

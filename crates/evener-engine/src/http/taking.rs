@@ -133,9 +133,13 @@ impl Exchange<'_> {
 
     fn name_more(&mut self, attempt: &mut Attempt, used: usize) {
         let inbox = &mut attempt.server.inbox;
-        let Ok(progress) = attempt.codec.answer_body(inbox, used) else {
-            attempt.down.ahead = Some(Ahead::Junk);
-            return;
+        let progress = match attempt.codec.answer_body(inbox, used) {
+            Ok(progress) => progress,
+            Err(what) => {
+                self.record.detail = Some(what.cause().into());
+                attempt.down.ahead = Some(Ahead::Junk);
+                return;
+            }
         };
         let done = attempt.codec.is_done();
         self.record.sent += progress.data.len() as u64;

@@ -324,7 +324,7 @@ mod tests {
                 "initial": "up", "retry": {"attempts": 1, "on": []},
                 "buffer": {"request": 0, "response": 65536},
                 "keepalive": {"idle": 0, "per_shard": 0, "max_age": 0},
-                "timeouts": {"connect": 1, "send": 1, "response": 1, "receive": 1}, "params": {},
+                "timeouts": {"connect": 1, "send": 1, "response": 1, "receive": 1}, "http": {"accept": []}, "params": {},
             }],
         })
     }

@@ -20,7 +20,8 @@ struct Scene {
     running: Arc<Running>,
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+const OK: &str =
+    "HTTP/1.1 200 OK\r\nDate: Tue, 15 Nov 1994 08:12:31 GMT\r\nContent-Length: 5\r\n\r\nhello";
 const GET: &str = "GET / HTTP/1.1\r\nHost: h.test\r\n\r\n";
 
 impl Scene {

@@ -41,6 +41,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock;
 use crate::counters::{Counters, ServerCounter, WorkerBlock, WorkerCounter, WorkerGauge};
+use crate::date::DateLine;
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
 use crate::http::work::Work;
@@ -103,6 +104,8 @@ pub struct Shard {
     pub worker: WorkerBlock<'static>,
     /// Its end of the access log.
     pub log: ShardLog,
+    /// The Date of answers.
+    pub date: DateLine,
     /// Ids of its requests.
     pub ids: Ids,
     common: Common,
@@ -287,6 +290,7 @@ impl Shard {
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
             ids: Ids::new(common.seed, id),
             counters,
+            date: DateLine::new(),
             common,
             parking: Parking::new(&events.clients).map_err(|why| format!("shard {id}: {why}"))?,
             clients: events.clients.clone(),
@@ -466,6 +470,7 @@ impl Shard {
     /// Moves deadlines, and wakes requests that must end.
     fn move_time(&self, now: u64) {
         self.deadlines.tick(now);
+        self.date.tick();
         let mut cuts = self.cuts.borrow_mut();
         let before = cuts.len();
         cuts.retain(|at| *at > now);

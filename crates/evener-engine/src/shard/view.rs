@@ -13,6 +13,7 @@ use std::task::Context;
 
 use evener_balance::Group;
 use evener_plan::{Listener, Pool};
+use evener_proto::h1::Violations;
 use rustls::ClientConfig;
 
 use super::Shard;
@@ -195,6 +196,12 @@ impl PoolView {
     #[inline]
     pub fn target(&self, index: usize) -> Option<&Target> {
         self.pool.targets.get(index)
+    }
+
+    /// Violations of its servers that are let in.
+    #[inline]
+    pub fn accept(&self) -> Violations {
+        self.pool.accept
     }
 
     /// Name of its scheduler, as it is shown.

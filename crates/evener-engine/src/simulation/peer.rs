@@ -71,8 +71,21 @@ impl Peer {
         self.with(|pipe| pipe.stuck = false)
     }
 
-    /// What has come since the last look.
+    /// What has come since the last look, less the Date fields of ours.
     pub fn received(&self) -> Vec<u8> {
+        let received = self.received_with_dates();
+        let mut kept = Vec::with_capacity(received.len());
+        let mut rest = received.as_slice();
+        while let Some(at) = memchr::memmem::find(rest, OUR_DATE) {
+            kept.extend_from_slice(&rest[..at]);
+            rest = rest.get(at + DATE_LEN..).unwrap_or_default();
+        }
+        kept.extend_from_slice(rest);
+        kept
+    }
+
+    /// What has come since the last look, byte for byte.
+    pub fn received_with_dates(&self) -> Vec<u8> {
         let pipe = self.pipe.borrow();
         pipe.received[self.seen.replace(pipe.received.len())..].to_vec()
     }
@@ -229,6 +242,10 @@ impl Server {
         self
     }
 }
+
+/// How Date fields of ours begin: no server of a test dates an answer to a day of the simulation.
+const OUR_DATE: &[u8] = b"Date: Sun, 06 Nov 1994 ";
+const DATE_LEN: usize = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".len();
 
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string().replace("\\r\\n", "\r\n").replace("\\\"", "\"")

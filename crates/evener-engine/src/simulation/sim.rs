@@ -211,13 +211,13 @@ impl Sim {
         all.fold((0, 0), |(count, sum), times| (count + times.count(), sum + times.sum()))
     }
 
-    /// What all counters of this kind with this label have counted since the beginning.
-    pub fn counted(&self, kind: Kind, label: &str) -> u64 {
+    /// What all counters of this kind, metric and label hold together.
+    pub fn counted(&self, kind: Kind, name: &str, label: &str) -> u64 {
         let totals = self.world.shard.counters.totals();
-        let mut slots = family(kind)
-            .metrics()
-            .filter(|metric| metric.labels.iter().any(|(_, value)| *value == label));
-        let slot = slots.next().expect("a metric").slot;
+        let is_it = |metric: &&evener_stats::Metric| {
+            metric.name == name && metric.labels.iter().any(|(_, value)| *value == label)
+        };
+        let slot = family(kind).metrics().find(is_it).expect("a metric").slot;
         totals.entries(kind).map(|(_, values)| values.at(slot)).sum()
     }
 
@@ -362,7 +362,8 @@ pub fn plan(servers: &[&str]) -> Plan {
         "access_log": {"format": "off", "sample": 1.0},
         "listeners": [{
             "name": "web", "bind": ["192.0.2.100:80"], "protocol": "http", "tls": null,
-            "http": {"max_head": 65_536, "max_fields": 100, "max_body": null},
+            "http": {"max_head": 65_536, "max_fields": 100, "max_body": null,
+                "underscores": "drop", "via": false, "interim": "pass", "accept": []},
             "trusted_proxies": [],
             "timeouts": {"tls": 10_000, "head": 10_000, "body": 30_000, "send": 30_000,
                 "idle": 75_000, "tunnel_idle": 60_000, "tunnel_max": null, "min_rate": 0},
@@ -376,7 +377,7 @@ pub fn plan(servers: &[&str]) -> Plan {
             "buffer": {"request": 0, "response": 65_536},
             "keepalive": {"idle": 60_000, "per_shard": 128, "max_age": 3_600_000},
             "timeouts": {"connect": 5_000, "send": 30_000, "response": 60_000, "receive": 60_000},
-            "params": {}}]
+            "http": {"accept": []}, "params": {}}]
     });
     Plan::from_json(plan.to_string().as_bytes()).expect("a plan")
 }

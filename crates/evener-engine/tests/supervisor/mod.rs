@@ -275,7 +275,10 @@ fn listener(address: SocketAddr) -> Value {
         "name": address.to_string(), "bind": [address.to_string()], "protocol": "http",
         "tls": null, "trusted_proxies": [], "connections": null, "per_client": null, "rate_per_client": null, "redirect": null, "routes": [],
         "pool": "app",
-        "http": {"max_head": 65536, "max_fields": 100, "max_body": null},
+        "http": {
+            "max_head": 65536, "max_fields": 100, "max_body": null,
+            "underscores": "drop", "via": false, "interim": "pass", "accept": [],
+        },
         "timeouts": {
             "tls": 5000, "head": 5000, "body": 5000, "send": 5000, "idle": 5000,
             "tunnel_idle": 5000, "tunnel_max": null, "min_rate": 0,
@@ -301,7 +304,7 @@ fn pool(servers: &[(&str, SocketAddr)]) -> Value {
         "buffer": {"request": 0, "response": 65536},
         "keepalive": {"idle": 1000, "per_shard": 4, "max_age": 60000},
         "timeouts": timeouts(),
-        "params": {},
+        "http": {"accept": []}, "params": {},
     })
 }
 

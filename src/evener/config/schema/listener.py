@@ -19,6 +19,7 @@ from evener.config.scalars import (
     Rate,
     RateOf,
     Size,
+    Switch,
 )
 from evener.config.schema.route import Route
 
@@ -93,10 +94,20 @@ class ListenerTls:
     )
 
 
-@section(planned="versions underscores via interim accept")
-class HttpLimits:
-    """Limits of requests."""
+ACCEPT = ListOf(Choice("lf", "obs_fold", "bad_names"), "violations", least=0)
+"""Violations of HTTP/1 that can be let in by name."""
 
+
+@section()
+class HttpRules:
+    """What requests may be, and what clients hear besides answers."""
+
+    versions: tuple[str, ...] = key(
+        ListOf(Choice("h1", planned="h2 h3"), "versions"),
+        "Versions of HTTP that are spoken; with TLS they are what ALPN offers.",
+        default=["h1"],
+        reason="HTTP/2 is not built yet",
+    )
     max_head: int = key(
         Size(1024, 16 << 20),
         "Most bytes of a request's head.",
@@ -114,6 +125,38 @@ class HttpLimits:
         "Most bytes of a request's body.",
         default="unlimited",
         reason="bodies pass through and are not stored; only the server knows what is too much",
+    )
+    underscores: str = key(
+        Choice("drop", "pass", "refuse"),
+        "What happens to fields with an underscore in their name: they end here, go on, or the "
+        "request is answered 400. Other spellings of fields that frame, route or tell an identity "
+        "never go on.",
+        default="drop",
+        reason="CGI, WSGI and others cannot tell `a_b` from `a-b`, so that a stranger could set "
+        "what only a proxy should",
+    )
+    via: bool = key(
+        Switch(),
+        "Whether requests and answers that go through are marked with `Via: 1.1 evener`. Loops "
+        "are not looked for.",
+        default="off",
+        reason="nginx servers stop compressing when they see it",
+    )
+    interim: str = key(
+        Choice("pass", "drop"),
+        "Whether clients of HTTP/1.1 hear of interim answers such as 103, eight per request at "
+        "most. A 100 that a client waits for always goes to it.",
+        default="pass",
+        reason="who waits for hints gets them",
+    )
+    accept: tuple[str, ...] = key(
+        ACCEPT,
+        "Violations in heads of requests that are let in, rebuilt and counted: `lf` (lines that "
+        "end with LF alone go on with CRLF), `obs_fold` (a field that goes on in the next line "
+        "becomes one line), `bad_names` (a field whose name is no token ends here).",
+        default=[],
+        reason="two programs that read such a request read two requests",
+        example="[lf]",
     )
 
 
@@ -233,7 +276,9 @@ class Listener:
         reason="there is no certificate to begin with",
         example="{certificates: [{cert: /etc/a.pem, key: /etc/a.key}]}",
     )
-    http: HttpLimits = key(Section(HttpLimits, "limits of requests"), "Limits.", default={})
+    http: HttpRules = key(
+        Section(HttpRules, "rules of requests"), "Rules of HTTP messages.", default={}
+    )
     trusted_proxies: tuple[str, ...] = key(
         Or("none", ListOf(NETWORK, "networks"), value=()),
         "Networks, or `unix` for peers on unix sockets, whose X-Forwarded-* fields are believed.",

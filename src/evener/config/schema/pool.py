@@ -23,6 +23,7 @@ from evener.config.scalars import (
     Text,
 )
 from evener.config.schema.affinity import AFFINITY, Affinity
+from evener.config.schema.listener import ACCEPT
 from evener.config.schema.scheduler import SCHEDULER, Scheduler
 from evener.config.templates import Template
 
@@ -415,6 +416,20 @@ class PoolTls:
     )
 
 
+@section()
+class PoolHttp:
+    """What answers of servers may be."""
+
+    accept: tuple[str, ...] = key(
+        ACCEPT,
+        "Violations in heads of answers that are let in, rebuilt and counted, as those of "
+        "listeners. Folded fields of answers become one line whether `obs_fold` is named or not.",
+        default=[],
+        reason="what an answer's framing is must not depend on who reads it",
+        example="[lf]",
+    )
+
+
 _TLS = Section(PoolTls, "keys of tls, {} for all defaults")
 _CHECK = Section(Check, "a check such as tcp or {http: /health}")
 
@@ -493,6 +508,9 @@ class Pool:
         Section(PoolTimeouts, "times"),
         "How long each wait on a server may last.",
         default={},
+    )
+    http: PoolHttp = key(
+        Section(PoolHttp, "rules of answers"), "Rules of HTTP answers.", default={}
     )
     tls: PoolTls | None = key(
         Or("off", _TLS),

@@ -4,7 +4,7 @@
 //! - A responder gets the meta-variables of RFC 3875 and nginx's usual further ones; the
 //!   configuration's parameters stand over them.
 //! - What the client said of itself reaches the program only as the exchange found it: identity
-//!   fields are ours, `Proxy` is never passed, names with underscores are dropped.
+//!   fields are ours, `Proxy` is never passed, names with underscores are as the listener says.
 //! - A body of unknown length is refused (411): responders read as much as CONTENT_LENGTH says.
 //! - An answer ends where its head said, or with its end record; anything else was cut. A request
 //!   that the responder ends unserved is a 502.
@@ -19,8 +19,8 @@ use evener_proto::fastcgi::{
     self, CgiParser, Decoder, MAX_RECORD, Params, ProtocolStatus, STDIN_END,
 };
 use evener_proto::h1::edit::Edits;
-use evener_proto::h1::forward::{self, RequestPolicy, Underscores};
-use evener_proto::h1::{BodyLength, Form, Limits, Method, Name};
+use evener_proto::h1::forward::{self, RequestPolicy};
+use evener_proto::h1::{BodyLength, Form, Limits, Method, Name, Violations};
 use evener_proto::{Malformed, Progress};
 
 use super::{AnswerHead, HeadPolicy};
@@ -141,7 +141,9 @@ impl FastCgi {
             BodyLength::UntilClose => u64::MAX,
             _ => 0,
         };
-        Ok(Some(AnswerHead { status: head.status, length, taken }))
+        let dated = head.fields.has(Name::Date);
+        let borne = Violations::NONE;
+        Ok(Some(AnswerHead { status: head.status, length, taken, dated, borne }))
     }
 
     pub(super) fn write_head(&mut self, policy: HeadPolicy<'_>, work: &mut Work, read: &[u8]) {
@@ -248,8 +250,10 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
+    /// Whether a program would see that name: `A-B` is `a_b` to it.
     fn is(&self, name: &[u8]) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        self.name.len() == name.len() && self.name.iter().map(folded).eq(name.iter().map(folded))
     }
 }
 
@@ -261,7 +265,7 @@ fn lines<'a>(exchange: &'a Exchange<'_>) -> Result<Vec<Line<'a>>, Malformed> {
     let own = forwarded::own(exchange.client, &exchange.view, &exchange.asked, "");
     let policy = RequestPolicy {
         trusted: own.trusted,
-        underscores: Underscores::Drop,
+        underscores: own.underscores,
         tunnel: false,
         reframed: true,
         set: own.replaced(),
@@ -272,7 +276,7 @@ fn lines<'a>(exchange: &'a Exchange<'_>) -> Result<Vec<Line<'a>>, Malformed> {
     if head.form == Form::Absolute {
         add(b"Host"[..].into(), head.authority.text.of(bytes).into());
     }
-    // Fields with underscores are dropped, so that nothing here can be refused.
+    // What the listener refuses was refused before.
     for field in forward::request_fields(head, bytes, &policy).into_iter().flatten() {
         if field.id != Name::Expect {
             add(field.name.of(bytes).into(), field.value.of(bytes).into());

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use evener_proto::h1::edit::Edits;
-use evener_proto::h1::forward::{self, RequestPolicy, ResponsePolicy, Segment, Underscores};
+use evener_proto::h1::forward::{self, RequestPolicy, ResponsePolicy, Segment};
 use evener_proto::h1::framing::{self, BodyLength};
 use evener_proto::h1::{
-    BodyDecoder, ChunkHeader, Field, Fields, LAST_CHUNK, Limits, Method, Name, Segments, Sender,
-    Version,
+    BodyDecoder, ChunkHeader, Field, Fields, LAST_CHUNK, Limits, Method, Name, ResponseParser,
+    Segments, Sender, Version, Violations,
 };
 use evener_proto::{Malformed, Progress};
 
@@ -22,6 +22,7 @@ const LIMITS: Limits = Limits { max_head: 64 << 10, max_fields: 256 };
 
 /// An exchange with a server that speaks HTTP/1.1.
 pub struct H1 {
+    accept: Violations,
     chunked_up: bool,
     body: BodyDecoder,
     reusable: bool,
@@ -29,10 +30,10 @@ pub struct H1 {
 }
 
 impl H1 {
-    /// Before the request.
-    pub fn new() -> H1 {
+    /// Before the request; `accept` names violations of the server that are let in.
+    pub fn new(accept: Violations) -> H1 {
         let body = BodyDecoder::new(BodyLength::None, Sender::Server);
-        H1 { chunked_up: false, body, reusable: false, identifies: false }
+        H1 { accept, chunked_up: false, body, reusable: false, identifies: false }
     }
 
     #[inline]
@@ -46,7 +47,7 @@ impl H1 {
         self.chunked_up = asked.length == BodyLength::Chunked;
         let policy = RequestPolicy {
             trusted: own.trusted,
-            underscores: Underscores::Drop,
+            underscores: own.underscores,
             tunnel: asked.upgrade,
             reframed: false,
             set: own.replaced(),
@@ -85,7 +86,11 @@ impl H1 {
         work: &mut Work,
         inbox: &mut Buffer,
     ) -> Result<Option<AnswerHead>, Malformed> {
-        if work.answer.parse(inbox.bytes_mut(), &LIMITS)?.is_none() {
+        let parsed = match self.accept.is_empty() {
+            true => work.answer.parse(inbox.bytes_mut(), &LIMITS),
+            false => self.parse_accepting(&mut work.answer, inbox.bytes_mut()),
+        };
+        if parsed?.is_none() {
             return Ok(None);
         }
         let head = work.answer.head();
@@ -94,6 +99,15 @@ impl H1 {
         self.reusable = framing::reusable(head, length);
         self.identifies |= names_connection_scheme(&head.fields, ASKED, inbox.bytes());
         Ok(Some(facts(head, length)))
+    }
+
+    #[cold]
+    fn parse_accepting(
+        &self,
+        parser: &mut ResponseParser,
+        read: &mut [u8],
+    ) -> Result<Option<usize>, Malformed> {
+        parser.parse_accepting(read, &LIMITS, self.accept)
     }
 
     #[inline]

@@ -1,6 +1,8 @@
 //! Bodies in both directions, in every framing.
 
 use evener_balance::{Cause, Outcome};
+use evener_plan::LogFormat;
+use evener_stats::Kind;
 
 use super::{GET, LAST_GET, OK, OURS, answered};
 use crate::simulation::{Peer, Sim, on_every_wire, on_some_wires};
@@ -180,7 +182,7 @@ fn an_answer_that_breaks_off_is_cut_visibly() {
 #[test]
 fn a_chunk_that_is_none_is_a_502_or_behind_the_head_a_visible_cut() {
     on_every_wire(|| {
-        let sim = Sim::new(&["a"]);
+        let sim = Sim::with(&["a"], |plan| plan.access_log.format = LogFormat::Json);
         sim.server("a")
             .answers("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
         let client = sim.client();
@@ -194,6 +196,8 @@ fn a_chunk_that_is_none_is_a_502_or_behind_the_head_a_visible_cut() {
             assert!(received.starts_with("HTTP/1.1 502 "), "{received:?}");
             sim.saw(&[("a", Outcome::Failed(Cause::Junk))]);
         }
+        let log = sim.log();
+        assert!(log.contains("\"chunk_size\""), "{log}");
         assert!(sim.server("a").connection(0).is_dropped());
     });
 }
@@ -205,6 +209,7 @@ fn a_malformed_chunk_of_a_request_is_refused_and_its_server_connection_ends() {
         let client = sim.client();
         client.sends(CHUNKED_POST).sends("5\r\nhello\r\n").sends("zz\r\n");
         client.receives_status(400);
+        assert_eq!(sim.counted(Kind::Listener, "evener_listener_malformed_total", "chunk_size"), 1);
         client.sees_the_end();
         assert!(sim.server("a").connection(0).is_dropped());
         sim.saw(&[("a", Outcome::ClientGone)]);

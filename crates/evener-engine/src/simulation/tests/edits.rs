@@ -248,7 +248,10 @@ fn a_value_that_could_end_its_line_is_a_500_and_nothing_goes_on() {
             client.stays_connected();
             assert_eq!(sim.server("a").requests().len(), 0);
             sim.saw(&[("a", evener_balance::Outcome::Local)]);
-            assert_eq!(sim.counted(Kind::Listener, "unsafe_value"), 1);
+            assert_eq!(
+                sim.counted(Kind::Listener, "evener_listener_errors_total", "unsafe_value"),
+                1
+            );
 
             let sim = Sim::with(&["a"], of_answers(app(), unsafe_));
             sim.server("a").answers(OK);
@@ -257,7 +260,10 @@ fn a_value_that_could_end_its_line_is_a_500_and_nothing_goes_on() {
             assert!(!answer.contains("X") && !answer.contains("hello"), "{answer}");
             client.stays_connected();
             assert!(sim.server("a").connection(0).is_dropped(), "its answer was not read");
-            assert_eq!(sim.counted(Kind::Listener, "unsafe_value"), 1);
+            assert_eq!(
+                sim.counted(Kind::Listener, "evener_listener_errors_total", "unsafe_value"),
+                1
+            );
         });
     }
 }

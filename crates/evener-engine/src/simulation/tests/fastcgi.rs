@@ -1,7 +1,7 @@
 //! FastCGI responders behind the same exchange.
 
 use evener_balance::{Cause, Outcome};
-use evener_plan::{Plan, PoolProtocol, RetryOn};
+use evener_plan::{Plan, PoolProtocol, RetryOn, Underscores};
 
 use super::{GET, answered};
 use crate::simulation::{Sim, on_every_wire};
@@ -343,6 +343,28 @@ fn fields_reach_the_program_joined_and_without_what_ends_here() {
     ] {
         holds(&params, name, None);
     }
+}
+
+#[test]
+fn a_program_hears_of_underscores_and_via_as_servers_do() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], |plan| {
+            fastcgi(plan);
+            plan.listeners[0].http.underscores = Underscores::Pass;
+            plan.listeners[0].http.via = true;
+        });
+        sim.server("a").speaks_fastcgi().answers(output("Status: 204\r\n\r\n", 0));
+        let client = sim.client();
+        client.sends(
+            "GET / HTTP/1.0\r\nHost: h.test\r\nVia: 1.1 first\r\nA_B: 1\r\na-b: 2\r\n\
+             X_Real_IP: 3\r\n\r\n",
+        );
+        assert!(client.receives_status(204).contains("\r\nVia: 1.1 evener\r\n"));
+        let (params, _) = request(&sim.server("a").requests()[0]);
+        holds(&params, "HTTP_VIA", Some("1.1 first, 1.0 evener"));
+        holds(&params, "HTTP_A_B", Some("1, 2"));
+        holds(&params, "HTTP_X_REAL_IP", None);
+    });
 }
 
 #[test]
