@@ -86,7 +86,7 @@ fn head(payload: &[u8], pieces: Pieces) -> Result<Option<(u16, Vec<u8>)>, Malfor
     let buf = Wire::new(payload, pieces).head(|buf| parser.parse(buf, &LIMITS))?;
     Ok(buf.map(|buf| {
         let mut http = Vec::new();
-        parser.head().write(&buf, &mut http);
+        parser.head().write(&buf, None, &mut http);
         http.extend_from_slice(b"\r\n");
         (parser.head().status, http)
     }))

@@ -1,11 +1,13 @@
-"""Python meets the engine at three doors only: `dataplane.py`, `worker.py` and `config/text.py`."""
+"""Python meets the extension at four doors only: `dataplane.py`, `worker.py`, `config/text.py` and
+the laboratory's `lab/engine.py`.
+"""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-DOORS = {"dataplane.py", "worker.py", "config/text.py"}
+DOORS = {"dataplane.py", "worker.py", "config/text.py", "lab/engine.py"}
 ENGINE = "_engine"
 
 

@@ -24,6 +24,7 @@ ALLOWED = {
     "ISC",
     "MIT",
     "MIT-0",
+    "MIT-CMU",
     "MPL-2.0",
     "OpenSSL",
     "PSF-2.0",

@@ -4,10 +4,14 @@ from typing import final
 
 __all__ = [
     "EngineFailedError",
+    "LabError",
     "Segments",
     "YamlError",
     "__version__",
     "hello",
+    "lab_run",
+    "lab_studies",
+    "lab_study",
     "serve",
     "yaml_events",
 ]
@@ -40,6 +44,28 @@ def serve(control_socket: str) -> None:
 
 class EngineFailedError(RuntimeError):
     """The data plane cannot begin, serve on or read its counters; the text says why."""
+
+class LabError(ValueError):
+    """A scenario that cannot be run; the text says why."""
+
+def lab_run(scenario: str, slices: int) -> str:
+    """Runs a scenario in the laboratory; the GIL is released.
+
+    The texts are the JSON forms of evener-lab's `Scenario` and `Summary`.
+
+    Raises:
+        LabError: it is none, or makes no sense.
+    """
+
+def lab_studies() -> list[tuple[str, str, str, str]]:
+    """The studies of quality: (name, title, model, source)."""
+
+def lab_study(name: str, seed: int) -> str:
+    """The rows of a study with one seed, as JSON; the GIL is released.
+
+    Raises:
+        LabError: there is no such study.
+    """
 
 @final
 class Segments:

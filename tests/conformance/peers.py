@@ -1,17 +1,17 @@
-"""Plays one seeded schedule to the installed nginx or HAProxy and to Evener's schedulers.
+"""Plays one seeded schedule to the installed nginx or HAProxy and to Evener.
 
-    python -m tests.conformance.peers [PICKS] [SEED,SEED…] [WORDS OF A CASE]
+    python -m tests.conformance.peers [--engine] [PICKS] [SEED,SEED…] [WORDS OF A CASE]
 
 Requests are held open and released, servers are full, taken out, brought back and re-weighed (by
-HAProxy's own socket; nginx has no such word). Each pick is compared with that of
-`crates/evener-balance/examples/follow.rs`; the first that differs ends its case and is shown with
-what came before it. The recordings beside this hold no requests that are open at the same time.
+HAProxy's own socket; nginx has no such word). Each pick is compared with that of the schedulers
+alone, or with `--engine` with that of a running Evener, which is re-weighed by reloads; the first
+that differs ends its case and is shown with what came before it. The recordings beside this hold no
+requests that are open at the same time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import socket
 import subprocess
@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.conformance.followers import Instance, Library, build_library
+from tests.e2e.rig.places import short_directory
+
 SERVERS = 5
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 NO_LIMITS = (0, 0, 0, 0, 0)
@@ -112,6 +114,7 @@ class Backend:
         self.letter = letter
         self.came = came
         self.held: dict[int, asyncio.Event] = {}
+        self.gone: dict[int, asyncio.Event] = {}
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -119,10 +122,13 @@ class Backend:
             line = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"x-op:"))
             number = int(line.split(b":")[1])
             self.held[number] = asyncio.Event()
+            self.gone[number] = asyncio.Event()
             await self.came.put((number, self.letter))
             await self.held[number].wait()
             writer.write(ANSWER)
-            await writer.drain()
+            # Who asked closes when it is done, which is when it counts the request as ended.
+            await reader.read()
+            self.gone.pop(number).set()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the program looked whether it is there, or was stopped
         finally:
@@ -146,7 +152,8 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
             f"events {{ worker_connections 1000; }}\nhttp {{ access_log off; {temps}\n"
             f"upstream u {{ {case.lines} {' '.join(lines)} }}\n"
             f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://u;\n"
-            "proxy_next_upstream off; proxy_set_header X-Op $http_x_op; } } }\n"
+            "proxy_next_upstream off; proxy_read_timeout 1h;\n"
+            "proxy_set_header X-Op $http_x_op; } } }\n"
         )
     lines = [
         f" server {chr(97 + i)} 127.0.0.1:{p} weight {w}{f' maxconn {m}' if m else ''}"
@@ -155,7 +162,7 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
     return "\n".join(
         [
             f"global\n stats socket {at}/socket level admin\n nbthread 1\ndefaults\n mode http",
-            " timeout client 60s\n timeout server 60s\n timeout connect 5s\n timeout queue 60ms",
+            " timeout client 1h\n timeout server 1h\n timeout connect 5s\n timeout queue 60ms",
             f" option http-server-close\n http-reuse never\nlisten u\n bind 127.0.0.1:{port}",
             f" retries 0\n balance {case.lines}",
             *lines,
@@ -167,8 +174,9 @@ def configuration(case: Case, weights: list[int], ports: list[int], port: int, a
 class Play:
     """One case with one seed."""
 
-    def __init__(self, case: Case, seed: int, picks: int) -> None:
+    def __init__(self, case: Case, seed: int, picks: int, *, engine: bool = False) -> None:
         self.case = case
+        self.engine = engine
         self.picks = picks
         self.random = random.Random(seed)
         self.weights = [self.random.randrange(1, 9) for _ in range(SERVERS)]
@@ -179,7 +187,7 @@ class Play:
         self.out: set[int] = set()
         self.said: list[str] = []
         self.port = 0
-        self.follower: asyncio.subprocess.Process
+        self.follower: Library | Instance
 
     async def run(self) -> bool:
         """Whether all picks are equal."""
@@ -220,13 +228,13 @@ class Play:
         )
         quiet = subprocess.DEVNULL
         program = await asyncio.create_subprocess_exec(*command, stderr=quiet, stdout=quiet)
-        follow = target_folder() / "debug" / "examples" / "follow"
-        pipe = subprocess.PIPE
-        self.follower = await asyncio.create_subprocess_exec(str(follow), stdin=pipe, stdout=pipe)
         stack.push_async_callback(self.stop, program)
+        home = stack.enter_context(short_directory())
+        self.follower = Instance(home, self.backends, self.came) if self.engine else Library()
+        stack.push_async_callback(self.follower.stop)
         rows = zip(self.weights, self.case.limits, ports, strict=True)
         servers = [{"weight": w, "most": m, "address": f"127.0.0.1:{p}"} for w, m, p in rows]
-        self.tell({"scheduler": self.case.scheduler, "servers": servers})
+        await self.follower.start(self.case.scheduler, servers)
         await self.wait_for_program()
 
     async def wait_for_program(self) -> None:
@@ -247,18 +255,6 @@ class Play:
         await asyncio.sleep(0.05)
         program.terminate()
         await program.wait()
-        assert self.follower.stdin is not None
-        self.follower.stdin.close()
-        await self.follower.wait()
-
-    def tell(self, what: object) -> None:
-        assert self.follower.stdin is not None
-        self.follower.stdin.write(json.dumps(what).encode() + b"\n")
-
-    async def ask(self, what: object) -> str:
-        self.tell(what)
-        assert self.follower.stdout is not None
-        return (await self.follower.stdout.readline()).decode().strip()
 
     async def request(self, number: int) -> tuple[str, str]:
         """Whom the program picked, and whom we do; `-` is nobody."""
@@ -281,20 +277,23 @@ class Play:
             came.cancel()
             writer.close()
         asked = {"client": client, "target": target, "header": key, "key": key}
-        return theirs, await self.ask(["o", asked])
+        return theirs, await self.follower.opened(number, asked)
 
     async def release(self, number: int) -> None:
         letter, writer, answer = self.open.pop(number)
-        self.backends[ord(letter) - 97].held.pop(number).set()
+        backend = self.backends[ord(letter) - 97]
+        gone = backend.gone[number]
+        backend.held.pop(number).set()
         await answer
         writer.close()
-        await asyncio.sleep(0.003)  # until the program counts it as ended
-        await self.ask(["x", number])
+        await gone.wait()
+        await asyncio.sleep(0.003)  # HAProxy frees its stream a moment later
+        await self.follower.ended(number)
         self.said.append(f"end {number}")
 
     async def weigh(self, server: int, weight: int) -> None:
         await self.admin(f"set weight u/{chr(97 + server)} {weight}")
-        await self.ask(["w", server, weight])
+        await self.follower.weighs(server, weight)
         self.said.append(f"{chr(97 + server)} weighs {weight}")
 
     async def take_out_or_back(self, server: int) -> None:
@@ -305,7 +304,7 @@ class Play:
         state = "maint" if is_out else "ready"
         await self.admin(f"set server u/{chr(97 + server)} state {state}")
         await asyncio.sleep(0.02)
-        await self.ask(["m", server, is_out])
+        await self.follower.is_out(server, is_out)
         self.said.append(f"{chr(97 + server)} {'out' if is_out else 'back'}")
 
     async def admin(self, command: str) -> None:
@@ -317,26 +316,13 @@ class Play:
             raise RuntimeError(f"HAProxy to {command!r}: {said}")
 
 
-def build_follower() -> None:
-    """Our half, in the development profile."""
-    build = ["cargo", "build", "--quiet", "-p", "evener-balance", "--example", "follow"]
-    subprocess.run(build, cwd=ROOT, check=True)
-
-
-def target_folder() -> Path:
-    """Where cargo puts what it builds."""
-    command = ["cargo", "metadata", "--format-version=1", "--no-deps", "--offline"]
-    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return Path(json.loads(found.stdout)["target_directory"])
-
-
-async def main(picks: int, seeds: list[int], words: str) -> int:
+async def main(picks: int, seeds: list[int], words: str, *, engine: bool = False) -> int:
     """How many cases differ."""
     differ = 0
     chosen = [case for case in cases() if words in case.name]
     for seed in seeds:
         for case in chosen:
-            is_equal = await Play(case, seed, picks).run()
+            is_equal = await Play(case, seed, picks, engine=engine).run()
             differ += not is_equal
             print(f"{'equal ' if is_equal else 'DIFFER'} {case.name}, seed {seed}", flush=True)
     print(f"{len(seeds) * len(chosen) - differ} of {len(seeds) * len(chosen)} cases are equal")
@@ -344,8 +330,10 @@ async def main(picks: int, seeds: list[int], words: str) -> int:
 
 
 if __name__ == "__main__":
-    build_follower()
-    given = sys.argv[1:] + ["1000", "1,2,3,4,5", ""][len(sys.argv) - 1 :]
-    sys.exit(
-        asyncio.run(main(int(given[0]), [int(seed) for seed in given[1].split(",")], given[2]))
-    )
+    words = [word for word in sys.argv[1:] if word != "--engine"]
+    with_engine = "--engine" in sys.argv
+    if not with_engine:
+        build_library()
+    given = words + ["1000", "1,2,3,4,5", ""][len(words) :]
+    seeds_given = [int(seed) for seed in given[1].split(",")]
+    sys.exit(asyncio.run(main(int(given[0]), seeds_given, given[2], engine=with_engine)))

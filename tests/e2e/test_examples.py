@@ -70,6 +70,20 @@ def test_its_page_is_short(page: Path) -> None:
     assert len(page.read_text().splitlines()) <= 16
 
 
+def test_headers(evener: Evener, origins: Callable[..., Origin]) -> None:
+    servers = local(origins, "api", "api", "site")
+    begin(evener, "headers", {":8080": evener.listen, **addresses(servers)})
+    api = get(evener.listen, "/api/x", "Cookie: a=b")
+    asked = [request for one in servers.values() for request in one.requests]
+    assert len(asked) == 1 and not asked[0].all("cookie")
+    assert asked[0].value("x-client") == "127.0.0.1"
+    assert asked[0].value("x-request-id") == api.value("x-request-id")
+    assert api.value("x-served-by") in addresses(servers).values()
+    assert api.value("vary") == "Origin"
+    site = get(evener.listen, "/", "Cookie: a=b")
+    assert site.value("x-content-type-options") == "nosniff" and not site.all("vary")
+
+
 def test_three_web_servers(evener: Evener, origins: Callable[..., Origin]) -> None:
     servers = local(origins, "alpha", "beta", "gamma")
     alpha, beta, gamma = servers.values()
@@ -218,6 +232,25 @@ def test_https(evener: Evener, origins: Callable[..., Origin], authority: Author
         assert wire.send(asked).answer().status == 200
     [request] = [one for origin in servers.values() for one in origin.requests]
     assert request.all("x-forwarded-proto") == ["https"]
+
+
+def test_three_schedulers(evener: Evener, origins: Callable[..., Origin]) -> None:
+    servers = local(origins, "app1", "app2", "one", "two", "blue", "green")
+    begin(evener, "three-schedulers", {":8080": evener.listen, **addresses(servers)})
+    assert answered(evener, 10) == {"app1": 5, "app2": 5}
+    caches = [answered(evener, 3, f"/static/{at}.css") for at in range(20)]
+    assert all(len(each) == 1 for each in caches)
+    assert {*caches[0]} | {*caches[1]} | {*sum(caches, Counter())} == {"one", "two"}
+    with Wire(evener.listen) as wire:
+        homes = set()
+        for at in range(20):
+            names = set()
+            for _ in range(3):
+                wire.send(f"GET /account/ HTTP/1.1\r\nHost: h\r\nCookie: session=user{at}\r\n\r\n")
+                names.add(wire.answer().body.decode().split()[0])
+            assert len(names) == 1
+            homes |= names
+        assert homes == {"blue", "green"}
 
 
 def test_spare_server(evener: Evener, origins: Callable[..., Origin]) -> None:

@@ -612,7 +612,56 @@ def test_a_connection_that_carries_identity_serves_nobody_else(
         with Wire(evener.listen) as wire:
             assert wire.ask(target).status == 401
     assert origin.got("/one").connection != origin.got("/two").connection
+    # Closed with their clients, not kept.
+    eventually(lambda: origin.open == 0, what="the connections have ended with their clients")
     fields[0] = "WWW-Authenticate: Basic realm=negotiate"
     for target in ("/three", "/four"):
         assert get(evener.listen, target).status == 401
     assert origin.got("/three").connection == origin.got("/four").connection
+
+
+def test_a_handshake_that_authenticates_a_connection_stays_on_it(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    """NTLM as servers do it: three requests, and from then on whoever speaks is the client."""
+    known: dict[tuple[str, int], str] = {}
+
+    def behave(talk: Talk) -> None:
+        while True:
+            request = talk.request()
+            here = (talk.origin.name, talk.number)
+            word = request.value("authorization") or ""
+            if word.startswith("NTLM three "):
+                known[here] = word.removeprefix("NTLM three ")
+            if here in known:
+                talk.answer(known[here].encode())
+            elif word == "NTLM one":
+                talk.answer(b"", "401 Unauthorized", ["WWW-Authenticate: NTLM two"])
+            else:
+                talk.answer(b"", "401 Unauthorized", ["WWW-Authenticate: NTLM"])
+
+    servers = [origins(behave, name=name) for name in ("a", "b", "c")]
+    addresses = ", ".join(f"'{one.address}'" for one in servers)
+    evener.start(
+        f"listeners: {{web: {{bind: '{evener.listen}', pool: app}}}}\n"
+        f"pools: {{app: {{servers: [{addresses}]}}}}\n",
+        shards=1,
+    )
+
+    def shakes(wire: Wire, user: str) -> None:
+        assert wire.ask("/").status == 401
+        assert wire.ask("/", "Authorization: NTLM one").value("www-authenticate") == "NTLM two"
+        assert wire.ask("/", f"Authorization: NTLM three {user}").body == user.encode()
+
+    with Wire(evener.listen) as ada, Wire(evener.listen) as bob, Wire(evener.listen) as eve:
+        shakes(ada, "ada")
+        shakes(bob, "bob")
+        for _ in range(4):
+            assert ada.ask("/").body == b"ada"
+            assert bob.ask("/").body == b"bob"
+            assert eve.ask("/").status == 401, "nobody else is taken for them"
+        # Long enough to be parked.
+        eventually(lambda: evener.metrics().value("evener_parked_connections") == 3, 10.0)
+        assert ada.ask("/").body == b"ada" and bob.ask("/").body == b"bob"
+        assert len(known) == 2
+    eventually(lambda: all(one.open == 0 for one in servers), what="all ended with their clients")

@@ -67,6 +67,10 @@ def test_a_full_listener_lets_newcomers_wait(evener: Evener, origin: Origin) -> 
         three.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually(lambda: hits(evener, "connections") >= 1, what="the limit is hit")
         assert not [seen for seen in origin.requests if seen.target == "/3"]
+        said = "listener web: at its limit of 2 connections, 1 waits in the kernel's queue"
+        assert said in evener.problems()
+        assert evener.status()["listeners"][0]["waiting"] == 1
+        assert evener.metrics().value("evener_listener_waiting_connections", listener="web") == 1
         one.close()
         assert three.answer().status == 200, "it waited in the kernel's queue and was answered"
 
@@ -78,6 +82,8 @@ def test_a_full_instance_lets_newcomers_wait(evener: Evener, origin: Origin) -> 
         assert one.ask("/1").status == 200 and two.ask("/2").status == 200
         three.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually(lambda: evener.metrics().value("evener_accept_pauses_total") >= 1)
+        full = "the worker: at its limit of 2 connections, 1 waits in the kernel's queue"
+        assert full in evener.problems()
         one.close()
         assert three.answer().status == 200
     assert answers(evener.listen)

@@ -179,6 +179,12 @@ impl Group {
         Ok(lease)
     }
 
+    /// The server with this index without asking the scheduler, for a request that belongs to it;
+    /// `None` where it takes no traffic.
+    pub fn pin(&self, index: usize, now: u64) -> Option<Lease> {
+        self.roster.pin(index).then(|| Lease::of_pinned(self.roster.clone(), index, now))
+    }
+
     /// How the try that a lease was for has ended (or is certain to end). Call it once per lease,
     /// before the lease is dropped.
     pub fn report(&self, lease: &Lease, outcome: Outcome, now: u64) -> Option<Transition> {
@@ -194,7 +200,7 @@ impl Group {
         timing: Timing,
         now: u64,
     ) -> Option<Transition> {
-        if lease.roster().times() {
+        if lease.is_timed() {
             let how = outcome.how();
             let answered = matches!(how, How::Works | How::Refuses);
             let head = timing.head.or(answered.then_some(timing.whole));
@@ -212,10 +218,16 @@ impl Group {
         }
     }
 
+    /// Whether its scheduler goes by time, so that [`Group::on_head`] and
+    /// [`Group::report_timed`] have a use.
+    pub fn times(&self) -> bool {
+        self.roster.times()
+    }
+
     /// The head of an answer came, so many microseconds after the pick. Only
     /// `nginx/least_time` with `measure: header` and `inflight` has a use for it before the end.
     pub fn on_head(&self, lease: &Lease, micros: u64, now: u64) {
-        if lease.roster().times() && lease.note_head() {
+        if lease.is_timed() && lease.note_head() {
             lease.roster().on_head(lease.index(), micros, now);
         }
     }

@@ -20,12 +20,22 @@ pub struct Lease {
     begun: u64,
     /// The scheduler heard that the head of the answer came.
     headed: AtomicBool,
+    /// The scheduler did not pick it, and hears nothing of it but the count.
+    pinned: bool,
 }
 
 impl Lease {
     /// Of a server whose in-flight count has been raised for it at `now`.
     pub(crate) fn of_begun(roster: Arc<Roster>, index: usize, mark: u32, now: u64) -> Lease {
-        Lease { roster, index: index as u32, mark, begun: now, headed: AtomicBool::new(false) }
+        let (index, headed) = (index as u32, AtomicBool::new(false));
+        Lease { roster, index, mark, begun: now, headed, pinned: false }
+    }
+
+    /// The same for one that no scheduler picked.
+    pub(crate) fn of_pinned(roster: Arc<Roster>, index: usize, now: u64) -> Lease {
+        let mut lease = Lease::of_begun(roster, index, 0, now);
+        lease.pinned = true;
+        lease
     }
 
     /// When it began, in monotonic milliseconds.
@@ -54,6 +64,11 @@ impl Lease {
 
     pub(crate) fn mark(&self) -> u32 {
         self.mark
+    }
+
+    /// Whether its scheduler wants to hear how it goes.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.roster.times() && !self.pinned
     }
 
     pub(crate) fn is_headed(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Schedulers, health and leases: who gets the next request, and who may.
+//! Schedulers, health, leases and limits of clients: who gets the next request, and who may.
 //!
 //! Rules kept here:
 //! - No IO, no clock, no randomness: `now` (monotonic milliseconds) and random numbers are
@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clients;
 mod dice;
 mod group;
 mod hashes;

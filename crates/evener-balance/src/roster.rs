@@ -226,6 +226,24 @@ impl Roster {
         Some(Picked { index, was_trial, mark })
     }
 
+    /// Raises the in-flight count of this very server, if it takes traffic.
+    pub(crate) fn pin(&self, index: usize) -> bool {
+        let Some(seat) = self.seats.get(index) else { return false };
+        let (_, mut line) = self.line_of(index);
+        if line.standing[seat.place as usize] != Standing::In {
+            return false;
+        }
+        let leases = seat.state.begin();
+        if self.counts_leases {
+            line.schedule.set_in_flight(seat.place as usize, leases);
+        }
+        drop(line);
+        if self.house.is_shared() {
+            self.tell_others(index, Roster::refresh);
+        }
+        true
+    }
+
     /// Ends a lease.
     pub(crate) fn end(&self, index: usize, mark: u32) {
         self.seats[index].state.end();

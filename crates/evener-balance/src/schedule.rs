@@ -219,7 +219,7 @@ pub(crate) fn make(scheduler: &Scheduler, crew: &Crew<'_>) -> Box<dyn Schedule> 
             let name = header.to_ascii_lowercase().into();
             hashed(crew, Part::Header { name, domain_only: *domain_only }, hash)
         }
-        Scheduler::HaproxyRdpCookie { cookie, hash } => {
+        Scheduler::HaproxyRdpCookie { cookie, hash, wait: _ } => {
             hashed(crew, Part::RdpCookie(cookie.as_str().into()), hash)
         }
         Scheduler::HaproxyHash { hash } => hashed(crew, Part::Key, hash),

@@ -198,6 +198,7 @@ impl PoolCounters {
         self.add(match why {
             NoServer::Empty => PoolCounter::Empty,
             NoServer::AllTried => PoolCounter::AllTried,
+            NoServer::NoRoom => PoolCounter::NoRoom,
             _ => PoolCounter::NoneUp,
         });
     }

@@ -46,7 +46,8 @@ pub fn standalone(
 ) -> Result<(), String> {
     let tickets = std::sync::Arc::default();
     let now = clock::millis();
-    let shop = running::Workshop { secrets, tickets: &tickets, previous: None, now };
+    let seed = clock::unix_millis();
+    let shop = running::Workshop { secrets, tickets: &tickets, previous: None, now, seed };
     let running = running::Running::build(plan, &shop).map_err(|errors| errors.join("\n"))?;
     let (log, writer) = log::queue();
     std::thread::spawn(|| writer.run());
@@ -57,7 +58,7 @@ pub fn standalone(
         limit: std::sync::Arc::new(running.plan.connections.into()),
         events,
         log,
-        seed: clock::unix_millis(),
+        seed,
     };
     let (sender, commands) = tokio::sync::mpsc::unbounded_channel();
     let (done, _) = std::sync::mpsc::channel();

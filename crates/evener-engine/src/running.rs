@@ -15,16 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
-use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond};
+use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond, Scheduler};
 use evener_proto::h1::{Policy, Violations};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::http::edits::AllEdits;
 use crate::http::routes::Routes;
 use crate::http::template::Template;
 use crate::networks::Networks;
 use crate::pool::target::Target;
 use crate::prober;
+use crate::shard::clients::ClientLimits;
 use crate::tls::{self, tickets::TicketKeys};
 
 /// A plan made ready to run.
@@ -51,10 +53,14 @@ pub struct RunningListener {
     pub tls: Option<Arc<ServerConfig>>,
     /// Compiled routes.
     pub routes: Routes,
+    /// What each route changes of fields.
+    pub edits: AllEdits,
     /// What each route answers.
     pub answers: Vec<RunningAnswer>,
     /// What answers where no route matched.
     pub fallback: RunningAnswer,
+    /// What each client is allowed.
+    pub clients: ClientLimits,
     /// Client connections open, of all shards; outlives generations.
     pub open: Arc<AtomicU64>,
 }
@@ -81,6 +87,10 @@ pub struct RunningPool {
     pub targets: Vec<Target>,
     /// Violations of its servers that are let in.
     pub accept: Violations,
+    /// Name of its scheduler, as it is shown: `lvs/wlc`.
+    pub scheduler: Box<str>,
+    /// What its hash is of.
+    pub key: Option<Template>,
     /// TLS towards servers.
     pub tls: Option<Arc<ClientConfig>>,
     /// FastCGI parameters of each server, the pool's included, compiled.
@@ -102,6 +112,8 @@ pub struct Workshop<'a> {
     pub previous: Option<&'a Running>,
     /// Monotonic milliseconds.
     pub now: u64,
+    /// Where random numbers of new pools come from.
+    pub seed: u64,
 }
 
 impl Running {
@@ -199,8 +211,10 @@ impl RunningListener {
             policy: policy::of_listener(&spec.http),
             tls,
             routes: Routes::compile(&spec.routes)?,
+            edits: AllEdits::compile(&spec.routes)?,
             answers: answers.collect::<Result<_, _>>()?,
             fallback: RunningAnswer::fallback(spec, pools)?,
+            clients: ClientLimits::build(spec, before.map(|old| &old.clients)),
             open: before.map_or_else(Arc::default, |old| old.open.clone()),
             spec: spec.clone(),
         })
@@ -259,8 +273,14 @@ impl RunningPool {
             None => None,
         };
         let targets = spec.servers.iter().map(|server| Target::of(spec, server));
+        let group = Group::new(spec, before.map(|pool| &pool.group), birth, shop.now);
+        if before.is_none() {
+            group.stir(shop.seed ^ seed_of(&spec.name));
+        }
         Ok(RunningPool {
-            group: Group::new(spec, before.map(|pool| &pool.group), birth, shop.now),
+            group,
+            scheduler: name_of(&spec.scheduler).into(),
+            key: spec.key.as_deref().map(Template::parse).transpose()?,
             targets: targets.collect::<Result<_, _>>()?,
             accept: policy::violations(&spec.http.accept),
             tls,
@@ -269,6 +289,20 @@ impl RunningPool {
             spec: spec.clone(),
         })
     }
+}
+
+/// A scheduler's name is the tag of its form; it is listed in one place, and that is the plan.
+fn name_of(scheduler: &Scheduler) -> String {
+    let form = serde_json::to_value(scheduler).unwrap_or_default();
+    form["name"].as_str().unwrap_or_default().to_owned()
+}
+
+/// So that pools of one worker do not draw alike.
+fn seed_of(name: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    hash.finish()
 }
 
 /// Parameters of each server; servers without any of their own share the pool's.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use evener_stats::{
-    Certificate, Extras, FAMILIES, Family, Kind, Life, MetricKind, Process, Reload, ServerFact,
-    StatsError, Totals, Values, exposition, stamp_of,
+    Certificate, Extras, FAMILIES, Family, Kind, Life, MetricKind, Process, Queue, Reload,
+    ServerFact, StatsError, Totals, Values, exposition, stamp_of,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,14 @@ struct PageFacts {
     servers: Vec<Server>,
     processes: Vec<ProcessFact>,
     certificates: Vec<CertificateFact>,
+    queues: Vec<QueueFact>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueueFact {
+    listener: String,
+    waiting: u64,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +163,7 @@ impl PageFacts {
         let servers: Vec<_> = self.servers.iter().map(Server::shown).collect();
         let processes: Vec<_> = self.processes.iter().map(ProcessFact::shown).collect();
         let certificates: Vec<_> = self.certificates.iter().map(CertificateFact::shown).collect();
+        let queues: Vec<_> = self.queues.iter().map(QueueFact::shown).collect();
         let extras = Extras {
             version: &self.version,
             generation: self.generation,
@@ -164,6 +173,7 @@ impl PageFacts {
             servers: &servers,
             processes: &processes,
             certificates: &certificates,
+            queues: &queues,
         };
         exposition::page(totals, &extras)
     }
@@ -172,6 +182,12 @@ impl PageFacts {
 impl CertificateFact {
     fn shown(&self) -> Certificate<'_> {
         Certificate { file: &self.file, not_after: self.not_after }
+    }
+}
+
+impl QueueFact {
+    fn shown(&self) -> Queue<'_> {
+        Queue { listener: &self.listener, waiting: self.waiting }
     }
 }
 
@@ -308,13 +324,15 @@ mod tests {
         let facts = r#"{"version":"9","generation":3,"reloads":[{"result":"ok","count":1}],
             "last_reload_success":null,"states":["up","down"],"servers":[{"pool":"app",
             "server":"a","state":"up","weight":1,"check_seconds":0.5}],"processes":[],
-            "certificates":[{"file":"/a.pem","not_after":1.7e9}]}"#;
+            "certificates":[{"file":"/a.pem","not_after":1.7e9}],
+            "queues":[{"listener":"web","waiting":3}]}"#;
         let file = file();
         writer(&file).worker();
         let mut segments = Segments::new(vec![file], vec![]);
         let page = segments.prometheus(facts).unwrap();
         assert!(page.contains("evener_plan_generation 3\n"));
         assert!(page.contains("evener_panics_total 0\n"));
+        assert!(page.contains("evener_listener_waiting_connections{listener=\"web\"} 3\n"));
         assert!(page.contains("_seconds{file=\"/a.pem\"} 1700000000\n"));
         assert!(matches!(segments.prometheus("{}"), Err(EngineError::Facts(_))));
     }

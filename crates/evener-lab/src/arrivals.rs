@@ -1,10 +1,13 @@
 //! When requests arrive.
 
+use serde::{Deserialize, Serialize};
+
 use crate::draw::Draw;
 use crate::scenario::{Micros, SECOND};
 
 /// When requests arrive, at all balancers together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Arrivals {
     /// At random, so many a second in the mean.
     Poisson {
@@ -21,8 +24,22 @@ pub enum Arrivals {
         /// From when on how many a second, in order of time.
         Vec<(Micros, f64)>,
     ),
-    /// At these times, in order.
-    Recorded(Vec<Micros>),
+    /// As a log says, in order of time.
+    Recorded(Vec<Recorded>),
+}
+
+/// A request of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// When it arrived.
+    pub at: Micros,
+    /// Who asked: the same number for the same client; of an IPv4 address its bits.
+    pub client: u64,
+    /// What for: the same number for the same thing.
+    pub key: u64,
+    /// How long a server worked on it, see [`Service::OfRequest`](crate::Service::OfRequest).
+    pub work: Micros,
 }
 
 impl Arrivals {
@@ -32,7 +49,15 @@ impl Arrivals {
             Arrivals::Poisson { rate } => Some(now + gap(draw.exponential(), *rate)),
             Arrivals::Even { rate } => Some(gap(count as f64 + 1.0, *rate)),
             Arrivals::Steps(steps) => next_of(steps, now, draw),
-            Arrivals::Recorded(times) => times.get(count).copied(),
+            Arrivals::Recorded(requests) => requests.get(count).map(|request| request.at.max(now)),
+        }
+    }
+
+    /// What the log says of the request in this row.
+    pub(crate) fn recorded(&self, row: usize) -> Option<Recorded> {
+        match self {
+            Arrivals::Recorded(requests) => requests.get(row).copied(),
+            _ => None,
         }
     }
 
@@ -95,6 +120,7 @@ mod tests {
     #[test]
     fn even_and_recorded_ones_come_when_they_are_due() {
         assert_eq!(count(&Arrivals::Even { rate: 50.0 }, 0, SECOND + 1), 50);
-        assert_eq!(count(&Arrivals::Recorded(vec![3, 5, 9]), 4, 100), 2);
+        let recorded = |at| Recorded { at, client: 1, key: 1, work: 1 };
+        assert_eq!(count(&Arrivals::Recorded([3, 5, 9].map(recorded).to_vec()), 4, 100), 2);
     }
 }

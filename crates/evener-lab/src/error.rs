@@ -18,4 +18,10 @@ pub enum LabError {
     /// A rate, mean or deviation that is negative, infinite or no number.
     #[error("{0} is not a number above 0")]
     NotPositive(&'static str),
+    /// The text is no scenario.
+    #[error("the scenario cannot be read: {0}")]
+    NotRead(String),
+    /// No study has this name.
+    #[error("there is no study `{0}`")]
+    NoStudy(String),
 }

@@ -12,19 +12,30 @@
 #![forbid(unsafe_code)]
 
 mod arrivals;
+mod at_work;
+mod clients;
 mod draw;
 mod error;
+mod json;
+mod probes;
+pub mod quality;
 mod report;
 mod scenario;
 mod server;
 mod service;
+mod sketch;
+mod summary;
 mod world;
 
-pub use arrivals::Arrivals;
+pub use arrivals::{Arrivals, Recorded};
+pub use clients::Clients;
 pub use draw::Draw;
 pub use error::LabError;
+pub use json::{run_json, study_json};
 pub use report::{Ending, Report, Sample};
 pub use scenario::{Deadline, Micros, SECOND, Scenario, pool};
-pub use server::{Fault, Pace, ServerModel, What};
+pub use server::{Fault, Flap, Pace, Room, ServerModel, What};
 pub use service::Service;
+pub use sketch::sketch;
+pub use summary::{Share, Slice, Summary, Times};
 pub use world::run;

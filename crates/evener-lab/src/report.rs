@@ -7,6 +7,10 @@ use crate::scenario::Micros;
 pub struct Report {
     /// One per request.
     pub samples: Vec<Sample>,
+    /// Tries per server.
+    pub picks: Vec<u64>,
+    /// Events that the run took.
+    pub events: u64,
 }
 
 /// What became of a request.
@@ -14,12 +18,14 @@ pub struct Report {
 pub struct Sample {
     /// When it arrived.
     pub at: Micros,
-    /// Which server had it; `None` if nobody was picked.
+    /// Which server had it last; `None` if nobody was picked.
     pub server: Option<u32>,
     /// How it ended.
     pub ending: Ending,
     /// After how long.
     pub took: Micros,
+    /// Servers it was sent to.
+    pub tries: u16,
 }
 
 /// How a request ended.
@@ -33,6 +39,8 @@ pub enum Ending {
     GaveUp,
     /// No server took it.
     Nobody,
+    /// It was never answered, and nobody gave up.
+    Open,
 }
 
 impl Ending {
@@ -42,11 +50,25 @@ impl Ending {
     }
 }
 
+impl Sample {
+    /// How long it took to a good answer; without one for ever.
+    pub(crate) fn lasted(&self) -> Micros {
+        if self.ending.is_good() { self.took } else { Micros::MAX }
+    }
+}
+
 impl Report {
-    /// The part of the requests that arrived in this span.
+    /// The part of the requests that arrived in this span; its picks are those of their last tries.
     pub fn between(&self, from: Micros, until: Micros) -> Report {
         let arrived = |sample: &&Sample| from <= sample.at && sample.at < until;
-        Report { samples: self.samples.iter().filter(arrived).copied().collect() }
+        let samples: Vec<Sample> = self.samples.iter().filter(arrived).copied().collect();
+        let mut picks = vec![0; self.picks.len()];
+        for server in samples.iter().filter_map(|sample| sample.server) {
+            if let Some(picks) = picks.get_mut(server as usize) {
+                *picks += 1;
+            }
+        }
+        Report { samples, picks, events: 0 }
     }
 
     /// Mean time of good answers, in microseconds; 0 without any.
@@ -59,11 +81,7 @@ impl Report {
     /// The time that this part of all requests, 0 to 1, stayed below; those without a good answer
     /// took for ever (`None`).
     pub fn quantile(&self, part: f64) -> Option<Micros> {
-        let mut times: Vec<Micros> = self
-            .samples
-            .iter()
-            .map(|sample| if sample.ending.is_good() { sample.took } else { Micros::MAX })
-            .collect();
+        let mut times: Vec<Micros> = self.samples.iter().map(Sample::lasted).collect();
         let at = ((times.len() as f64 * part) as usize).min(times.len().checked_sub(1)?);
         let (_, time, _) = times.select_nth_unstable(at);
         Some(*time).filter(|time| *time != Micros::MAX)
@@ -76,17 +94,6 @@ impl Report {
             0 => 1.0,
             all => good as f64 / all as f64,
         }
-    }
-
-    /// Requests per server.
-    pub fn picks(&self, servers: usize) -> Vec<u64> {
-        let mut picks = vec![0; servers];
-        for server in self.samples.iter().filter_map(|sample| sample.server) {
-            if let Some(picks) = picks.get_mut(server as usize) {
-                *picks += 1;
-            }
-        }
-        picks
     }
 
     fn good(&self) -> impl Iterator<Item = &Sample> + Clone {
@@ -105,13 +112,14 @@ mod tests {
             server: Some(at as u32 % 2),
             ending: Ending::Answered(status),
             took,
+            tries: 1,
         };
         let samples = vec![sample(0, 200, 10), sample(1, 503, 1), sample(2, 200, 30)];
-        let report = Report { samples };
+        let report = Report { samples, picks: vec![2, 1], events: 9 };
         assert_eq!(report.mean(), 20.0);
         assert_eq!(report.quantile(0.5), Some(30));
         assert_eq!(report.quantile(0.99), None, "one had no good answer");
-        assert_eq!(report.picks(2), [2, 1]);
+        assert_eq!(report.between(1, 3).picks, [1, 1]);
         assert!((report.good_within(29) - 1.0 / 3.0).abs() < 1e-9);
         assert_eq!(report.between(1, 2).samples.len(), 1);
         assert_eq!(report.between(9, 9).quantile(0.5), None);

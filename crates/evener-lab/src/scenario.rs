@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use evener_plan::{
     Admin, Initial, Keepalive, Limits, Pool, PoolProtocol, PoolTimeouts, Retry, Scheduler,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::arrivals::Arrivals;
+use crate::clients::Clients;
 use crate::error::LabError;
-use crate::server::{Pace, ServerModel, What};
-use crate::service::Service;
+use crate::server::ServerModel;
 
 /// Microseconds.
 pub type Micros = u64;
@@ -18,7 +19,8 @@ pub type Micros = u64;
 pub const SECOND: Micros = 1_000_000;
 
 /// What is simulated.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// All chance comes from it.
     pub seed: u64,
@@ -26,10 +28,12 @@ pub struct Scenario {
     pub arrivals: Arrivals,
     /// How long they do. The run ends when the last one has.
     pub length: Micros,
+    /// Who asks, if no log says so.
+    pub clients: Clients,
     /// Balancers of the pool; each request comes to one at random, each sees its own leases and
     /// answers only.
     pub balancers: usize,
-    /// What they balance: scheduler, weights, limits, exclusion.
+    /// What they balance: scheduler, weights, limits, checks, exclusion, retries.
     pub pool: Pool,
     /// Its servers, in the pool's order.
     pub servers: Vec<ServerModel>,
@@ -37,31 +41,44 @@ pub struct Scenario {
     pub network: Micros,
     /// When clients give up.
     pub deadline: Option<Deadline>,
+    /// An answer counts as good in a summary only within this time.
+    pub within: Option<Micros>,
 }
 
 /// When clients give up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Deadline {
     /// After how long.
     pub after: Micros,
-    /// Whether the server is blamed (`timeouts.response`) or the client just leaves. It works on
-    /// either way.
+    /// Whether it is each try's and the server is blamed (`timeouts.response`), or the client just
+    /// leaves. The server works on either way.
     pub blames: bool,
 }
 
 impl Scenario {
-    /// One balancer, no way, no deadline.
+    /// One balancer, no way, no deadline, each client once.
     pub fn new(pool: Pool, servers: Vec<ServerModel>, arrivals: Arrivals) -> Scenario {
         Scenario {
             seed: 1,
             arrivals,
             length: 60 * SECOND,
+            clients: Clients::Fresh,
             balancers: 1,
             pool,
             servers,
             network: 0,
             deadline: None,
+            within: None,
         }
+    }
+
+    /// A scenario from its JSON form, which this type's own serialisation gives.
+    ///
+    /// # Errors
+    /// [`LabError::NotRead`] says where it is not one.
+    pub fn from_json(text: &str) -> Result<Scenario, LabError> {
+        serde_json::from_str(text).map_err(|error| LabError::NotRead(error.to_string()))
     }
 
     pub(crate) fn check(&self) -> Result<(), LabError> {
@@ -72,33 +89,19 @@ impl Scenario {
         if self.balancers == 0 {
             return Err(LabError::NoBalancer);
         }
-        positive("a rate", self.arrivals.rates())?;
-        let services = self.servers.iter().flat_map(services);
-        positive("a service time", services.map(|service| service.scale()).collect())?;
-        let paces = self.servers.iter().filter_map(|server| match server.pace {
-            Pace::Redrawn { slower, .. } => Some(slower),
-            Pace::Steady => None,
-        });
-        positive("a pace", paces.collect())
+        if let Clients::Known { count: 0, .. } = self.clients {
+            return Err(LabError::NotPositive("a number of clients"));
+        }
+        let rates = self.arrivals.rates().into_iter().map(|rate| ("a rate", rate));
+        let numbers = rates.chain(self.servers.iter().flat_map(ServerModel::numbers));
+        match numbers.into_iter().find(|(_, number)| !(number.is_finite() && *number > 0.0)) {
+            Some((what, _)) => Err(LabError::NotPositive(what)),
+            None => Ok(()),
+        }
     }
 }
 
-fn services(server: &ServerModel) -> Vec<Service> {
-    let faults = server.faults.iter().filter_map(|fault| match fault.what {
-        What::Takes(service) => Some(service),
-        _ => None,
-    });
-    faults.chain([server.service]).collect()
-}
-
-fn positive(what: &'static str, numbers: Vec<f64>) -> Result<(), LabError> {
-    match numbers.iter().all(|number| number.is_finite() && *number > 0.0) {
-        true => Ok(()),
-        false => Err(LabError::NotPositive(what)),
-    }
-}
-
-/// A pool of unchecked servers with these weights, without exclusion.
+/// A pool of unchecked servers with these weights, without exclusion and retries.
 pub fn pool(scheduler: Scheduler, weights: &[u32]) -> Pool {
     let server = |(at, weight): (usize, &u32)| evener_plan::Server {
         id: format!("s{at}"),
@@ -115,6 +118,7 @@ pub fn pool(scheduler: Scheduler, weights: &[u32]) -> Pool {
         protocol: PoolProtocol::Http,
         tls: None,
         scheduler,
+        key: None,
         servers: weights.iter().enumerate().map(server).collect(),
         checks: Vec::new(),
         passive: None,

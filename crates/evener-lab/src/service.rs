@@ -1,10 +1,13 @@
 //! How long a server works on a request.
 
+use serde::{Deserialize, Serialize};
+
 use crate::draw::Draw;
 use crate::scenario::Micros;
 
 /// How long a server works on a request, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Service {
     /// Always as long.
     Fixed(Micros),
@@ -27,24 +30,32 @@ pub enum Service {
         /// Standard deviation of the logarithm.
         spread: f64,
     },
+    /// So many times what the log says of the request.
+    OfRequest {
+        /// How many times.
+        times: f64,
+    },
 }
 
 impl Service {
-    pub(crate) fn draw(&self, draw: &mut Draw) -> f64 {
+    /// One time; `own` is what the log says of the request.
+    pub(crate) fn draw(&self, own: Micros, draw: &mut Draw) -> f64 {
         match *self {
             Service::Fixed(span) => span as f64,
             Service::Exponential { mean } => mean * draw.exponential(),
             Service::Normal { mean, deviation } => (mean + deviation * draw.normal()).max(0.0),
             Service::LogNormal { median, spread } => median * (spread * draw.normal()).exp(),
+            Service::OfRequest { times } => own as f64 * times,
         }
     }
 
-    /// The numbers that must be above 0.
+    /// The number that must be above 0.
     pub(crate) fn scale(&self) -> f64 {
         match *self {
             Service::Fixed(span) => span.max(1) as f64,
             Service::Exponential { mean } | Service::Normal { mean, .. } => mean,
             Service::LogNormal { median, .. } => median,
+            Service::OfRequest { times } => times,
         }
     }
 }

@@ -9,93 +9,20 @@ use evener_plan::{Passive, Readmit, Scheduler};
 const SERVERS: usize = 11;
 const MEDIAN: f64 = 167_000.0;
 const PEAK_EWMA: Scheduler = Scheduler::PeakEwma { decay: 10_000, unknown: 1_000 };
-const PREQUAL: Scheduler = Scheduler::Prequal { pool: 16, probes: 300, age: 1_000, hot: 84 };
 
 /// 11 servers, 1000 requests a second for a minute; something is wrong with the first one from
 /// 15 s to 45 s.
 fn outage(scheduler: Scheduler, what: What, seed: u64) -> Scenario {
     let service = Service::Normal { mean: MEDIAN, deviation: 5_000.0 };
     let mut servers = vec![ServerModel::new(service); SERVERS];
-    servers[0].faults = vec![Fault { from: 15 * SECOND, until: 45 * SECOND, what }];
+    servers[0].faults = vec![Fault::new(15 * SECOND, 45 * SECOND, what)];
     let arrivals = Arrivals::Poisson { rate: 1_000.0 };
     Scenario { seed, ..Scenario::new(pool(scheduler, &[1; SERVERS]), servers, arrivals) }
 }
 
-/// Buoyant, "Beyond round robin: load balancing for latency" (2016): it takes two seconds.
-fn good_within_a_second(scheduler: Scheduler) -> f64 {
-    let slow = What::Takes(Service::Fixed(2 * SECOND));
-    let of_seed = |seed| run(&outage(scheduler.clone(), slow, seed)).unwrap().good_within(SECOND);
-    (1..=5).map(of_seed).sum::<f64>() / 5.0
-}
-
 fn share(report: &Report, from: u64, until: u64) -> f64 {
-    let picks = report.between(from * SECOND, until * SECOND).picks(SERVERS);
+    let picks = report.between(from * SECOND, until * SECOND).picks;
     picks[0] as f64 / picks.iter().sum::<u64>() as f64
-}
-
-#[test]
-fn the_baselines_of_a_slow_server_are_those_published() {
-    let round_robin = good_within_a_second(Scheduler::NginxRoundRobin {});
-    assert!((0.94..0.965).contains(&round_robin), "95 %: {round_robin}");
-    let least_loaded = good_within_a_second(Scheduler::NginxLeastConn {});
-    assert!((0.985..0.998).contains(&least_loaded), "99 %: {least_loaded}");
-}
-
-#[test]
-fn with_peak_ewma_a_slow_server_costs_a_request_in_a_thousand_at_most() {
-    let good = good_within_a_second(PEAK_EWMA);
-    assert!(good >= 0.999, "{good}");
-}
-
-#[test]
-fn with_prequal_a_slow_server_costs_a_request_in_a_thousand_at_most() {
-    let good = good_within_a_second(PREQUAL);
-    assert!(good >= 0.999, "{good}");
-}
-
-#[test]
-fn a_server_that_refuses_by_503_in_a_millisecond_attracts_nothing() {
-    for scheduler in [PEAK_EWMA, PREQUAL] {
-        let what = What::Answers { status: 503, after: 1_000 };
-        let report = run(&outage(scheduler.clone(), what, 1)).unwrap();
-        let share = share(&report, 16, 45);
-        assert!(share < 1.0 / SERVERS as f64, "{scheduler:?}: {share}");
-    }
-}
-
-#[test]
-fn a_healed_server_has_its_share_back_within_30_seconds_and_is_not_flooded() {
-    let slow = What::Takes(Service::Fixed(2 * SECOND));
-    for scheduler in [PEAK_EWMA, PREQUAL] {
-        let mut scenario = outage(scheduler.clone(), slow, 1);
-        scenario.length = 90 * SECOND;
-        let report = run(&scenario).unwrap();
-        let fair = 1.0 / SERVERS as f64;
-        let back = share(&report, 75, 90);
-        assert!((0.7 * fair..1.4 * fair).contains(&back), "{scheduler:?}: {back}");
-        let most = (45..90).map(|second| share(&report, second, second + 1)).fold(0.0, f64::max);
-        assert!(most < 3.0 * fair, "{scheduler:?}: {most}");
-    }
-}
-
-#[test]
-fn nobody_starves_and_stale_views_do_not_herd() {
-    for scheduler in [PEAK_EWMA, PREQUAL, Scheduler::Random { draws: 2 }] {
-        let service = Service::LogNormal { median: 50_000.0, spread: 0.5 };
-        let servers = vec![ServerModel::new(service).with_slots(20); 20];
-        let arrivals = Arrivals::Poisson { rate: 3_000.0 };
-        let mut scenario = Scenario::new(pool(scheduler.clone(), &[1; 20]), servers, arrivals);
-        scenario.balancers = 10;
-        scenario.length = 20 * SECOND;
-        let report = run(&scenario).unwrap();
-        let second = report.between(10 * SECOND, 11 * SECOND).picks(20);
-        let fair = 3_000 / 20;
-        assert!(second.iter().all(|picks| *picks < 3 * fair), "{scheduler:?}: {second:?}");
-        let all = report.picks(20);
-        let fair = report.samples.len() as u64 / 20;
-        assert!(all.iter().all(|picks| *picks > fair / 3), "{scheduler:?}: {all:?}");
-        assert!(report.quantile(0.99) < Some(SECOND), "{scheduler:?}");
-    }
 }
 
 #[test]

@@ -16,15 +16,16 @@ mod route;
 mod scheduler;
 
 pub use listener::{
-    HttpRules, Interim, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, TlsVersion,
-    Underscores, Violation,
+    HttpRules, Interim, Listener, ListenerProtocol, ListenerTimeouts, ListenerTls, Rate,
+    TlsVersion, Underscores, Violation,
 };
 pub use pool::{
     Admin, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive, Pool,
     PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
 };
 pub use route::{
-    Answer, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect, Respond, Route,
+    Answer, HeaderEdits, HeaderLine, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect,
+    Respond, Route,
 };
 pub use scheduler::{
     Better, HaproxyHash, HashFunction, HashKey, LvsHash, LvsLocality, LvsService, Measure,

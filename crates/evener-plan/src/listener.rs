@@ -25,12 +25,27 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// Most connections held at once; `None` is unlimited.
     pub connections: Option<u64>,
+    /// Most connections of one client held at once (an IPv6 network of 64 bits is one client), or
+    /// requests in hand of one behind a trusted proxy; `None` is unlimited.
+    pub per_client: Option<u64>,
+    /// How fast one client may ask (HTTP) or connect (TCP); `None` is unlimited.
+    pub rate_per_client: Option<Rate>,
     /// The whole listener answers with this redirect.
     pub redirect: Option<Redirect>,
     /// Ordered rules; the first that matches answers.
     pub routes: Vec<Route>,
     /// Name of the pool that serves what no route matched.
     pub pool: Option<String>,
+}
+
+/// So many in a time; as many may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In which time, in milliseconds.
+    pub per: u32,
 }
 
 /// What a listener speaks.

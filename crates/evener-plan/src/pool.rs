@@ -18,6 +18,8 @@ pub struct Pool {
     pub tls: Option<PoolTls>,
     /// How a server is chosen.
     pub scheduler: Scheduler,
+    /// What its hash is of: a text with words in braces; `None` where none is asked for.
+    pub key: Option<String>,
     /// Its servers, in the order of the configuration.
     pub servers: Vec<Server>,
     /// Checks that must all pass; empty is unchecked.

@@ -14,6 +14,32 @@ pub struct Route {
     pub matches: Match,
     /// What happens to it then.
     pub answer: Answer,
+    /// Edits of the request's fields.
+    pub request_headers: Option<HeaderEdits>,
+    /// Edits of the answer's fields.
+    pub response_headers: Option<HeaderEdits>,
+}
+
+/// Edits of a head's fields, in the order in which lines are written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderEdits {
+    /// Lines that stand for all that were sent under their names.
+    pub set: Vec<HeaderLine>,
+    /// Lines beside those that were sent.
+    pub add: Vec<HeaderLine>,
+    /// Names that do not go on.
+    pub remove: Vec<String>,
+}
+
+/// A line to be written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderLine {
+    /// The field's name, as it is to be written.
+    pub name: String,
+    /// Template of its value, with words in braces.
+    pub value: String,
 }
 
 /// What a request must look like: all the parts hold; in a list one is enough; an empty list

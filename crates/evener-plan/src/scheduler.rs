@@ -151,6 +151,8 @@ pub enum Scheduler {
     HaproxyRdpCookie {
         /// Its name, `mstshash` or `msts` in practice.
         cookie: String,
+        /// How long the first bytes of a session are waited for.
+        wait: Millis,
         /// How a hash becomes a server.
         hash: HaproxyHash,
     },
@@ -178,6 +180,7 @@ pub enum Scheduler {
     #[serde(rename = "evener/prequal")]
     Prequal {
         /// Estimates kept to pick from.
+        #[serde(rename = "estimates")]
         pool: u32,
         /// Estimates taken anew per pick, in percent: 300 is three.
         probes: u32,

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod lab;
 mod segments;
 mod serve;
 mod text;
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
+    lab::register(module)?;
     segments::register(module)?;
     serve::register(module)?;
     text::register(module)?;

@@ -32,6 +32,8 @@ pub struct Extras<'a> {
     pub states: &'a [&'a str],
     /// All servers.
     pub servers: &'a [ServerFact<'a>],
+    /// Listeners and what waits to be accepted by them.
+    pub queues: &'a [Queue<'a>],
     /// The processes, each with its role.
     pub processes: &'a [Process<'a>],
     /// Certificates that are shown to clients or servers.
@@ -60,6 +62,15 @@ pub struct ServerFact<'a> {
     pub weight: u32,
     /// How long its last check took, in seconds.
     pub check_seconds: Option<f64>,
+}
+
+/// What waits in the kernel's queues of a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Queue<'a> {
+    /// The listener.
+    pub listener: &'a str,
+    /// Connections that nobody has accepted yet.
+    pub waiting: u64,
 }
 
 /// A certificate of ours.
@@ -99,6 +110,7 @@ pub fn page(totals: &Totals, extras: &Extras<'_>) -> String {
     plan(&mut text, extras);
     processes(&mut text, extras.processes);
     certificates(&mut text, extras.certificates);
+    queues(&mut text, extras.queues);
     requests(&mut text, totals);
     for family in FAMILIES {
         entries(&mut text, family, totals);
@@ -159,6 +171,14 @@ fn certificates(text: &mut Text, certificates: &[Certificate<'_>]) {
     text.metric(name, Sort::Gauge, "When a certificate ends that Evener shows, by its file.");
     for certificate in certificates {
         text.real(&Labels::new().with("file", certificate.file), certificate.not_after);
+    }
+}
+
+fn queues(text: &mut Text, queues: &[Queue<'_>]) {
+    let help = "Connections in the kernel's queue that nobody has accepted yet.";
+    text.metric("evener_listener_waiting_connections", Sort::Gauge, help);
+    for queue in queues {
+        text.whole(&Labels::new().with("listener", queue.listener), queue.waiting);
     }
 }
 

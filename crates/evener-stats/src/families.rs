@@ -82,6 +82,7 @@ family! {
             TunnelIdle [cause = "tunnel_idle"],
             Reset [cause = "reset"],
             PlainOnTls [cause = "plain_on_tls"],
+            UnsafeValue [cause = "unsafe_value"],
             Internal [cause = "internal"],
         }
         "evener_listener_malformed_total": "Requests refused for their form, by offence; each is among evener_listener_errors_total or evener_limit_hits_total, too." => {
@@ -147,6 +148,9 @@ family! {
             LimitBody [limit = "max_body"],
             LimitRate [limit = "min_rate"],
             LimitTunnel [limit = "tunnel_max"],
+            LimitPerClient [limit = "per_client"],
+            LimitRatePerClient [limit = "rate_per_client"],
+            LimitClientTable [limit = "client_table"],
         }
         "evener_listener_sessions_total": "TCP sessions that got a server (served) or none (refused)." => {
             SessionsServed [result = "served"],
@@ -220,6 +224,7 @@ family! {
             Empty [reason = "empty"],
             NoneUp [reason = "none_up"],
             AllTried [reason = "all_tried"],
+            NoRoom [reason = "no_room"],
         }
     }
     histograms PoolHistogram {

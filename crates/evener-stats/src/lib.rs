@@ -19,7 +19,7 @@ mod layout;
 mod segment;
 mod totals;
 
-pub use exposition::{Certificate, Extras, Process, Reload, ServerFact};
+pub use exposition::{Certificate, Extras, Process, Queue, Reload, ServerFact};
 pub use families::{
     FAMILIES, Family, Kind, ListenerBlock, ListenerCounter, ListenerGauge, Metric, MetricKind,
     PoolBlock, PoolCounter, PoolHistogram, RouteBlock, RouteCounter, RouteGauge, RouteHistogram,

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 use evener_stats::exposition::page;
 use evener_stats::{
     Certificate, Extras, Life, ListenerBlock, ListenerCounter, ListenerGauge, PoolBlock,
-    PoolCounter, PoolHistogram, Process, Reload, RouteBlock, RouteHistogram, Segment, ServerBlock,
-    ServerFact, ServerGauge, ServerHistogram, Totals, WorkerBlock, WorkerCounter,
+    PoolCounter, PoolHistogram, Process, Queue, Reload, RouteBlock, RouteHistogram, Segment,
+    ServerBlock, ServerFact, ServerGauge, ServerHistogram, Totals, WorkerBlock, WorkerCounter,
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/page.txt");
@@ -69,6 +69,7 @@ fn extras() -> Extras<'static> {
             max_fds: 1024,
             start_seconds: 1_700_000_000.0,
         }],
+        queues: &[Queue { listener: "web", waiting: 5 }],
         certificates: &[Certificate { file: "/etc/a.pem", not_after: 1_800_000_000.0 }],
     }
 }

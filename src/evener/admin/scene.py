@@ -2,8 +2,9 @@
 
 import os
 
-from evener.admin.status import Scene
+from evener.admin.status import Scene, waiting_at
 from evener.control.keeper import now_ms
+from evener.control.queues import queued
 from evener.control.supervisor import Supervisor
 from evener.telemetry.processes import process
 
@@ -30,6 +31,7 @@ async def scene_of(supervisor: Supervisor) -> Scene:
         },
         plan=keeper.sent,
         bound=keeper.listening.addresses(),
+        queued=queued(keeper.listening.groups()),
         servers={(each["pool"], each["server"]): each for each in servers},
         worker=told,
         record=keeper.record,
@@ -45,6 +47,7 @@ def exposition(supervisor: Supervisor) -> str:
     """The Prometheus page; it asks the worker nothing, so that a scrape cannot hang on it."""
     keeper = supervisor.keeper
     pids = {"supervisor": os.getpid(), "worker": keeper.life.process.pid if keeper.life else 0}
+    queues = queued(keeper.listening.groups())
     processes = [process(role, pid) for role, pid in pids.items()]
     facts = {
         "version": supervisor.build,
@@ -63,6 +66,10 @@ def exposition(supervisor: Supervisor) -> str:
                 "check_seconds": each["check"]["took_ms"] / 1000 if each["check"] else None,
             }
             for each in keeper.health.values()
+        ],
+        "queues": [
+            {"listener": listener["name"], "waiting": waiting_at(listener, queues)}
+            for listener in keeper.sent["listeners"]
         ],
         "processes": [each for each in processes if each is not None],
         "certificates": [

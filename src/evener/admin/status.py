@@ -37,6 +37,7 @@ class Scene:
     instance: Mapping[str, Any]
     plan: Mapping[str, Any]
     bound: Mapping[str, str]
+    queued: Mapping[str, int]
     servers: Mapping[tuple[str, str], Mapping[str, Any]]
     worker: Mapping[str, Any]
     record: Record
@@ -62,7 +63,7 @@ def status(scene: Scene) -> Tree:
 
 def problems(scene: Scene) -> Iterator[Tree]:
     """What needs a look, the worst first."""
-    parts = (_of_worker, _of_plan, _of_certificates, _of_pools, _of_machine)
+    parts = (_of_worker, _of_plan, _of_certificates, _of_listeners, _of_pools, _of_machine)
     found = [problem for part in parts for problem in part(scene)]
     yield from sorted(found, key=lambda each: ("error", "warning", "note").index(each["level"]))
 
@@ -101,6 +102,24 @@ def _of_certificates(scene: Scene) -> Iterator[Tree]:
             yield _problem("error", f"the certificate {file} has ended", round(end * 1000))
         elif left < SOON:
             yield _problem("warning", f"the certificate {file} ends in {span(left)}")
+
+
+def _of_listeners(scene: Scene) -> Iterator[Tree]:
+    waits = 0
+    for listener in scene.plan["listeners"]:
+        waiting, limit = waiting_at(listener, scene.queued), listener["connections"]
+        waits += waiting
+        if limit is not None and _open(scene, listener) >= limit:
+            name = f"listener {listener['name']}"
+            yield _problem("warning", _full(name, limit, waiting))
+    limit = scene.plan["connections"]
+    if (scene.worker.get("connections") or 0) >= limit:
+        yield _problem("warning", _full("the worker", limit, waits))
+
+
+def _full(who: str, limit: int, waiting: int) -> str:
+    wait = "1 waits" if waiting == 1 else f"{waiting} wait"
+    return f"{who}: at its limit of {count(limit, 'connection')}, {wait} in the kernel's queue"
 
 
 def _of_pools(scene: Scene) -> Iterator[Tree]:
@@ -156,6 +175,16 @@ def _worker(scene: Scene) -> Tree:
     }
 
 
+def waiting_at(listener: Mapping[str, Any], queued: Mapping[str, int]) -> int:
+    """Connections that wait in the kernel's queues of a listener of the plan."""
+    return sum(queued.get(address, 0) for address in listener["bind"])
+
+
+def _open(scene: Scene, listener: Mapping[str, Any]) -> int:
+    names = (listener["name"],)
+    return int(scene.view.value("listener", names, "evener_listener_open_connections"))
+
+
 def _listener(scene: Scene, listener: Mapping[str, Any]) -> Tree:
     view, name = scene.view, listener["name"]
     what = "connections" if listener["protocol"] == "tcp" else "requests"
@@ -164,7 +193,9 @@ def _listener(scene: Scene, listener: Mapping[str, Any]) -> Tree:
         "name": name,
         "protocol": listener["protocol"] + ("+tls" if listener.get("tls") else ""),
         "bind": [scene.bound.get(address, address) for address in listener["bind"]],
-        "connections": view.value("listener", (name,), "evener_listener_open_connections"),
+        "connections": _open(scene, listener),
+        "limit": listener["connections"],
+        "waiting": waiting_at(listener, scene.queued),
         "requests": view.value("listener", (name,), metric),
         "requests_per_second": view.rate("listener", (name,), metric),
         "errors": view.value("listener", (name,), "evener_listener_errors_total"),

@@ -9,6 +9,8 @@ Not known here: how a state is decided (the worker does), how a command is asked
 from typing import Any
 
 from evener.admin.plain import ago, clock, count, span
+from evener.config.schema.scheduler import rule_of
+from evener.config.templates import KeyWords
 from evener.control.hints import hint
 from evener.control.supervisor import Warned
 
@@ -37,6 +39,8 @@ def why(facts: Facts, pool: Plan, now: int, warned: Warned | None = None) -> lis
         lines.append(f"What to do: {todo}.")
     if facts["in_flight"]:
         lines.append(f"It has {count(facts['in_flight'], 'request')} in hand.")
+    if facts["state"] == "up" and facts["weight"]:
+        lines.append(_picked(pool))
     lines.append(_outlook(facts, pool, now))
     return lines
 
@@ -95,6 +99,15 @@ def _starting(pool: Plan) -> str:
     if pool["checks"]:
         return "The first check that passes lets it take traffic."
     return "It takes traffic as soon as it is known to the shards."
+
+
+def _picked(pool: Plan) -> str:
+    shown = pool["scheduler"]["name"]
+    said = f"Its scheduler {shown} picks by: {rule_of(shown)}"
+    if pool["key"] is None:
+        return f"{said}."
+    log = "the access log has each request's as `evener.key`"
+    return f"{said}; the key is {KeyWords().write(pool['key'])}, {log}."
 
 
 def _takes(facts: Facts, pool: Plan) -> str:

@@ -19,6 +19,7 @@ COMMANDS = {
     "server": ("evener.cli.steer", "server", "Take a server out, or back in."),
     "reload": ("evener.cli.steer", "reload", "Have the file read again."),
     "stop": ("evener.cli.steer", "stop", "Drain and end an instance."),
+    "lab": ("evener.cli.lab", "lab", "Try schedulers under simulated load."),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from evener.compile.routes import redirect_all, routes
@@ -34,7 +35,7 @@ class Socket(NamedTuple):
 
 def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets) -> dict[str, Any]:
     """A listener of the plan."""
-    times = listener.timeouts
+    times, rate = listener.timeouts, listener.limits.rate_per_client
     return {
         "name": name,
         "bind": sockets,
@@ -61,6 +62,8 @@ def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets
             "min_rate": times.min_rate or 0,
         },
         "connections": listener.limits.connections,
+        "per_client": listener.limits.per_client,
+        "rate_per_client": asdict(rate) if rate else None,
         "redirect": redirect_all(listener.redirect),
         "routes": routes(listener.routes),
         "pool": listener.pool,

@@ -9,6 +9,7 @@ from evener.compile.listeners import Socket, listener, sockets
 from evener.compile.pools import Resolution, pool
 from evener.compile.secrets import Secret, Secrets
 from evener.config import Config
+from evener.config.rules import pools_of
 from evener.config.schema import Evener, Pool, Root
 from evener.config.schema.pool import SCRIPT
 
@@ -98,6 +99,12 @@ def compile(
     bound = sockets(config, ipv6=facts.ipv6)
     secrets = Secrets()
     resolution = Resolution(resolve)
+    asked = {
+        name
+        for each in root.listeners.values()
+        if each.protocol == "http"
+        for name in pools_of(each)
+    }
     plan = {
         "generation": generation,
         "drain": {
@@ -113,7 +120,10 @@ def compile(
             listener(name, thing, [socket.address for socket in bound[name]], secrets)
             for name, thing in root.listeners.items()
         ],
-        "pools": [pool(name, thing, resolution, secrets) for name, thing in root.pools.items()],
+        "pools": [
+            pool(name, thing, resolution, secrets, http=name in asked)
+            for name, thing in root.pools.items()
+        ],
     }
     return Compiled(
         plan,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evener.compile.schedulers import limits, scheduler
 from evener.compile.secrets import Secrets
 from evener.config.addresses import ServerAddress, canonical_ip
 from evener.config.schema import Check, Pool, PoolTls, Server
@@ -31,14 +32,17 @@ class Resolution:
         return list(dict.fromkeys(map(canonical_ip, found)))
 
 
-def pool(name: str, pool: Pool, resolution: Resolution, secrets: Secrets) -> dict[str, Any]:
-    """A pool of the plan."""
+def pool(
+    name: str, pool: Pool, resolution: Resolution, secrets: Secrets, *, http: bool = False
+) -> dict[str, Any]:
+    """A pool of the plan; `http`: an HTTP listener uses it."""
     path = f"pools.{name}"
     return {
         "name": name,
         "protocol": "fastcgi" if pool.protocol == "fastcgi" else "http",
         "tls": _tls(path, pool.tls, secrets),
-        "scheduler": {"name": f"{pool.scheduler.as_}/{pool.scheduler.name}"},
+        "scheduler": scheduler(pool, http=http),
+        "key": pool.scheduler.key_,
         "servers": _servers(path, pool, pool.default_port, resolution),
         "checks": [_check(check) for check in pool.check],
         "passive": None
@@ -71,12 +75,13 @@ def pool(name: str, pool: Pool, resolution: Resolution, secrets: Secrets) -> dic
 
 
 def _servers(path: str, pool: Pool, port: int, resolution: Resolution) -> list[dict[str, Any]]:
-    servers: dict[str, dict[str, Any]] = {}
+    servers: dict[str, tuple[dict[str, Any], Server]] = {}
     for index, server in enumerate(pool.servers):
         for made in _server(f"{path}.servers[{index}]", server, port, resolution):
             # Names written twice, or two that meet in one address, are one server with one id.
-            servers.setdefault(made["id"], made)
-    return list(servers.values())
+            servers.setdefault(made["id"], (made, server))
+    limits(pool, list(servers.values()))
+    return [made for made, _ in servers.values()]
 
 
 def _server(path: str, server: Server, port: int, resolution: Resolution) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evener.config.schema import Match, Redirect, Respond, Route
+from evener.config.schema import HeaderEdits, Match, Redirect, Respond, Route
 
 LONGEST_NAME = 120
 
@@ -15,7 +15,15 @@ def routes(rules: tuple[Route, ...]) -> list[dict[str, Any]]:
     made = []
     for rule in rules:
         name = _unique(_name(rule.match), taken)
-        made.append({"name": name, "match": _match(rule.match), "answer": _answer(rule)})
+        made.append(
+            {
+                "name": name,
+                "match": _match(rule.match),
+                "answer": _answer(rule),
+                "request_headers": _edits(rule.request_headers),
+                "response_headers": _edits(rule.response_headers),
+            }
+        )
     return made
 
 
@@ -60,6 +68,21 @@ def _respond(respond: Respond) -> dict[str, Any]:
 
 def _redirect(redirect: Redirect) -> dict[str, Any]:
     return {"to": redirect.to, "status": int(redirect.status)}
+
+
+def _edits(edits: HeaderEdits | None) -> dict[str, Any] | None:
+    if edits is None or not (edits.set or edits.add or edits.remove):
+        return None
+    return {
+        "set": _lines(edits.set),
+        "add": _lines(edits.add),
+        "remove": list(edits.remove),
+    }
+
+
+def _lines(fields: dict[str, tuple[str, ...]]) -> list[dict[str, str]]:
+    """A line for each value, in the order written."""
+    return [{"name": name, "value": value} for name, values in fields.items() for value in values]
 
 
 def _name(match: Match) -> str:

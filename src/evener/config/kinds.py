@@ -102,7 +102,6 @@ class MapOf(Type):
 class Or(Type):
     """A word that means "none", or a value of another type."""
 
-    writes_none: ClassVar[bool] = True
     # Someone who may write `off` may also write what switches are written with.
     _SPELLINGS: ClassVar[dict[str, tuple[str, ...]]] = {"off": ("off", "no", "false")}
 
@@ -111,6 +110,8 @@ class Or(Type):
         self.word = word
         self.type = type
         self.value = value
+        # None is the word, unless the word is held as something else.
+        self.writes_none = value is None  # type: ignore[misc]  # a class default, set per type
         self.expected = f"{type.expected}, or `{word}`"
         self.example = type.example
         self._words = self._SPELLINGS.get(word, (word,))
@@ -287,7 +288,8 @@ class Section(Type):
         made = self.cls(**values)
         if self._silences and (silent := made.silent()):
             # What defaults say of other kinds is not this thing's business.
-            made = replace(made, **{name: self.defaults[name] for name in silent})
+            attributes = [self.keys[name].attribute for name in silent]
+            made = replace(made, **{each: self.defaults[each] for each in attributes})
         if self._judges:
 
             def fail(name: str, got: str, expected: str, hint: str = "") -> None:

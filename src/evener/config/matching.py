@@ -16,7 +16,7 @@ from evener.config.model import BAD, RejectError, ScalarType, Type
 from evener.config.node import Mapping, Node
 from evener.config.report import Path, Report, nearest
 from evener.config.scalars import Pattern, Switch, Text
-from evener.config.templates import Template
+from evener.config.templates import LOCATION
 
 # RFC 9110 §5.6.2: the characters of a token.
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
@@ -174,7 +174,7 @@ class _HttpsOrTemplate(ScalarType):
     example = "https"
 
     def parse(self, text: str) -> str:
-        return text if text == "https" else str(Template().parse(text))
+        return text if text == "https" else LOCATION.parse(text)
 
     def write(self, value: Any) -> str:
         return str(value)

@@ -5,10 +5,20 @@ Called after every key was read by itself; what could not be read is not judged 
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Named
+from typing import TypeAlias
+
 from evener.config.addresses import ServerAddress
 from evener.config.node import Mapping, Node, Sequence
 from evener.config.report import Path, Report, nearest
-from evener.config.schema import HTTP_ONLY, Listener, Pool, Root, Route
+from evener.config.schema import HTTP_ONLY, Listener, Pool, Root, Route, Server
+from evener.config.schema.scheduler import Scheduler
+from evener.config.templates import TCP_WORDS
+
+# HAProxy's SRV_UWGHT_MAX.
+_HAPROXY_WEIGHT = 256
+
+Listeners: TypeAlias = Named[str, Listener]
 
 
 def judge(root: Root, node: Node, report: Report) -> None:
@@ -23,7 +33,15 @@ def judge(root: Root, node: Node, report: Report) -> None:
     for name, listener in root.listeners.items():
         rules.listener(((None, "listeners"), name), listener)
     for name, pool in root.pools.items():
-        rules.pool(((None, "pools"), name), pool)
+        path = ((None, "pools"), name)
+        rules.pool(path, pool)
+        users = {key: each for key, each in root.listeners.items() if name in pools_of(each)}
+        rules.scheduler((path, "scheduler"), pool.scheduler, users)
+
+
+def pools_of(listener: Listener) -> set[str | None]:
+    """The names of the pools that serve a listener."""
+    return {listener.pool, *(route.pool for route in listener.routes)}
 
 
 class _Rules:
@@ -60,12 +78,53 @@ class _Rules:
                 self._params((here, "params"), pool)
             if pool.protocol == "fastcgi" and server.address.port is None:
                 self._needs_port((here, "address"), server.address)
+            self._room((here, "max_connections"), server, pool.scheduler)
+            if pool.scheduler.program == "haproxy" and server.weight > _HAPROXY_WEIGHT:
+                got = f"weight {server.weight} with `{pool.scheduler.shown}`"
+                self._wrong((here, "weight"), got, f"a weight from 0 to {_HAPROXY_WEIGHT}")
         if pool.http.accept and self._written((path, "http")) and pool.protocol == "fastcgi":
             got = "`accept` with `protocol: fastcgi`"
             hint = "heads of programs may end their lines with LF anyhow; leave it out"
             self._wrong(((path, "http"), "accept"), got, "it with servers that speak HTTP", hint)
         if pool.params and self._written((path, "params")) and pool.protocol != "fastcgi":
             self._params((path, "params"), pool)
+        if pool.affinity is not None and pool.scheduler.program != "lvs":
+            got = f"`affinity` with `{pool.scheduler.shown}`"
+            hint = "with other schedulers it is planned but not built yet"
+            self._wrong((path, "affinity"), got, "it with IPVS's schedulers such as wlc", hint)
+        if pool.affinity is None and pool.scheduler.expire_quiescent:
+            got = "`expire_quiescent` without `affinity`"
+            self._wrong(((path, "scheduler"), "expire_quiescent"), got, "clients that are kept")
+
+    def scheduler(self, path: Path, scheduler: Scheduler, users: Listeners) -> None:
+        """Rules of a scheduler and the listeners that use its pool."""
+        spelling = scheduler.spelling
+        if spelling is None:
+            return
+        for name, listener in users.items():
+            where = f"in a pool of the {listener.protocol} listener `{name}`"
+            if spelling.speaks and spelling.speaks != listener.protocol:
+                got = f"`{scheduler.shown}` {where}"
+                expected = f"a scheduler that asks for nothing of {spelling.speaks}"
+                self._wrong((path, "name"), got, expected)
+            elif listener.protocol == "tcp" and scheduler.http_words:
+                got = f"`{scheduler.http_words[0]}` {where}"
+                expected = "words that a session has: " + ", ".join(TCP_WORDS)
+                self._wrong((path, "key"), got, expected)
+
+    def _room(self, path: Path, server: Server, scheduler: Scheduler) -> None:
+        room = server.max_connections
+        if room is None:
+            return
+        got = f"with `{scheduler.shown}`"
+        if room.low is not None and scheduler.program != "lvs":
+            hint = "others take new ones as soon as there is room"
+            expected = "it with IPVS's schedulers such as wlc"
+            self._wrong((path, "low"), f"`low` {got}", expected, hint)
+        if scheduler.waits:
+            hint = "there a full server's requests wait for it, and queues are not built yet"
+            expected = "it with `consistent: on, preserve_affinity: maxconn`, which passes by"
+            self._wrong(path, f"`max_connections` {got}", expected, hint)
 
     def _tcp(self, path: Path, listener: Listener) -> None:
         for key in HTTP_ONLY:

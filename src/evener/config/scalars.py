@@ -8,6 +8,7 @@ Rules kept here:
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from evener.config.model import RejectError, ScalarType
@@ -239,6 +240,41 @@ class ByteRate(Size):
     bare = "B/s"
 
 
+@dataclass(frozen=True)
+class Rate:
+    """So many in a time."""
+
+    count: int
+    #: Milliseconds.
+    per: int
+
+
+class RateOf(ScalarType):
+    """So many a second, minute or hour."""
+
+    expected = "a rate such as 100/s, 30/m or 5/h"
+    example = "100/s"
+    _form = re.compile(r"([0-9]{1,7})/([smh])")
+
+    def parse(self, text: str) -> Rate:
+        match = self._form.fullmatch(text)
+        if match is None:
+            bare = text.isascii() and text.isdigit()
+            raise RejectError(f"write the unit: `{text}/s`" if bare else "")
+        count = int(match.group(1))
+        if not 1 <= count <= 1_000_000:
+            raise RejectError(expected="a rate from 1/h to 1000000/s")
+        return Rate(count, _TIMES[match.group(2)])
+
+    def write(self, value: Any) -> str:
+        unit = next(name for name in "smh" if _TIMES[name] == value.per)
+        return f"{value.count}/{unit}"
+
+    def json_schema(self) -> dict[str, Any]:
+        schema = super().json_schema()
+        return {**schema, "pattern": f"^(?:{self._form.pattern})$"}
+
+
 class Percent(ScalarType):
     """A share, held as a number from 0 to 100."""
 
@@ -255,6 +291,28 @@ class Percent(ScalarType):
 
     def write(self, value: Any) -> str:
         return f"{repr(float(value)).removesuffix('.0')}%"
+
+
+class Share(ScalarType):
+    """A share in whole percent within bounds, which may be above the whole."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least = least
+        self.most = most
+        self.expected = f"a share from {least}% to {most}%"
+
+    def parse(self, text: str) -> int:
+        number = text.removesuffix("%").rstrip()
+        if not re.fullmatch(r"[0-9]{1,6}", number):
+            raise RejectError
+        if not self.least <= int(number) <= self.most:
+            raise RejectError
+        if not text.endswith("%"):
+            raise RejectError(f"write the unit: `{text}%`")
+        return int(number)
+
+    def write(self, value: Any) -> str:
+        return f"{value}%"
 
 
 class StatusRange(ScalarType):

@@ -26,8 +26,9 @@ for two things is refused, with a cause of its own that the log names and, of re
 A refused request gets its status and its connection closes. A server's answer with an offence is a
 502 as long as nothing of it was sent on, and a visible cut after that. Each row's bytes are sent
 whole, byte by byte and cut at every place by `evener-proto
-every_rule_of_the_table_holds_whole_byte_by_byte_and_cut_anywhere`; the test it names is the rule's
-own. The table is
+every_rule_of_the_table_holds_whole_byte_by_byte_and_cut_anywhere`, and whole and byte by byte to a
+running Evener over TCP, TLS and unix sockets, alone and beside 200 busy clients, by
+`tests/conformance/http1/test_engine.py`; the test it names is the rule's own. The table is
 [tests/conformance/http1/rules.toml](../../tests/conformance/http1/rules.toml). What we make of
 llhttp's samples, and where it differs from us, stands in
 [tests/conformance/llhttp](../../tests/conformance/llhttp/README.md).

@@ -8,6 +8,9 @@ from tests.conformance.http1 import page
 from tests.conformance.http1.table import rules, unescaped
 from tests.mutants.edits import mutants
 
+#: Rules of which nothing is broken on purpose yet.
+UNEDITED = {"edits", "identity-connections"}
+
 
 def test_the_page_is_what_the_table_says() -> None:
     assert page.PAGE.read_text() == page.page()
@@ -22,10 +25,9 @@ def test_every_rule_says_what_we_do() -> None:
     assert [rule.id for rule in rules() if not rule.answer] == []
 
 
-def test_rules_of_the_codec_have_an_edit_each() -> None:
+def test_every_rule_has_an_edit() -> None:
     edited = {mutant.clause for mutant in mutants()}
-    of_codec = [rule.id for rule in rules() if rule.side != "engine"]
-    assert [name for name in of_codec if f"http.{name}" not in edited] == []
+    assert {rule.id for rule in rules() if f"http.{rule.id}" not in edited} == UNEDITED
 
 
 def test_bytes_are_unescaped() -> None:

@@ -44,8 +44,8 @@ class Closed(AssertionError):
     """The peer closed where an answer was due."""
 
 
-def connect(address: str) -> socket.socket:
-    """A connection to HOST:PORT, [HOST]:PORT or unix:PATH."""
+def connect(address: str, source: str | None = None) -> socket.socket:
+    """A connection to HOST:PORT, [HOST]:PORT or unix:PATH, from an address of this machine."""
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(PATIENCE)
@@ -56,7 +56,9 @@ def connect(address: str) -> socket.socket:
             raise
         return sock
     host, _, port = address.rpartition(":")
-    sock = socket.create_connection((host.strip("[]"), int(port)), PATIENCE)
+    sock = socket.create_connection(
+        (host.strip("[]"), int(port)), PATIENCE, (source, 0) if source else None
+    )
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -68,12 +70,17 @@ class Wire:
         address: HOST:PORT, [HOST]:PORT or unix:PATH.
         tls: Shakes hands first.
         name: The SNI.
+        source: The address it comes from.
     """
 
     def __init__(
-        self, address: str, tls: ssl.SSLContext | None = None, name: str | None = None
+        self,
+        address: str,
+        tls: ssl.SSLContext | None = None,
+        name: str | None = None,
+        source: str | None = None,
     ) -> None:
-        self.sock = connect(address)
+        self.sock = connect(address, source)
         if tls is not None:
             plain = self.sock
             try:

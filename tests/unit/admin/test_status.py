@@ -26,7 +26,9 @@ def facts(server: str, state: str = "up", reason: str = "") -> dict[str, Any]:
     }
 
 
-def scene(*servers: dict[str, Any], totals: Any = None, before: Any = None) -> Scene:
+def scene(
+    *servers: dict[str, Any], totals: Any = None, before: Any = None, limit: int | None = None
+) -> Scene:
     window = Window()
     if before is not None:
         window.take(0.0, json.dumps(before))
@@ -35,12 +37,14 @@ def scene(*servers: dict[str, Any], totals: Any = None, before: Any = None) -> S
         "scheduler": {"name": "nginx/round_robin"},
         "servers": [{"id": each["server"]} for each in servers],
     }
-    listener = {"name": "web", "protocol": "http", "tls": None, "bind": ["127.0.0.1:0"]}
+    listener: dict[str, Any] = {"name": "web", "protocol": "http", "tls": None}
+    listener |= {"bind": ["127.0.0.1:0"], "connections": limit}
     return Scene(
         now=NOW,
         instance={},
-        plan={"generation": 3, "listeners": [listener], "pools": [pool]},
+        plan={"generation": 3, "connections": 1000, "listeners": [listener], "pools": [pool]},
         bound={"127.0.0.1:0": "127.0.0.1:4711"},
+        queued={"127.0.0.1:0": 7},
         servers={(each["pool"], each["server"]): each for each in servers},
         worker={"connections": 1, "in_flight": 0, "parked": 0, "draining": False, "uptime_ms": 9},
         record=Record(),
@@ -66,6 +70,24 @@ def test_a_certificate_is_a_problem_before_it_ends() -> None:
         "warning: the certificate /a.pem ends in 3 d",
         "warning: the certificate /d.pem ends in 14 d",
     ]
+
+
+def test_a_full_listener_is_a_problem_with_those_who_wait() -> None:
+    open_ = {"evener_listener_open_connections": 3}
+    totals = {"listener": [{"names": ["web"], "values": open_, "histograms": {}}]}
+    assert said(scene(facts("a"), limit=4, totals=totals)) == []
+    full = scene(facts("a"), limit=3, totals=totals)
+    text = "at its limit of 3 connections, 7 wait in the kernel's queue"
+    assert said(full) == [f"warning: listener web: {text}"]
+    listener = status(full)["listeners"][0]
+    assert [listener[key] for key in ("connections", "limit", "waiting")] == [3, 3, 7]
+
+
+def test_a_full_worker_is_a_problem_with_those_who_wait() -> None:
+    full = scene(facts("a"))
+    full = replace(full, worker={**full.worker, "connections": 1000}, queued={"127.0.0.1:0": 1})
+    text = "at its limit of 1000 connections, 1 waits in the kernel's queue"
+    assert said(full) == [f"warning: the worker: {text}"]
 
 
 def test_all_well_has_no_problems() -> None:

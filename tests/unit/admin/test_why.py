@@ -18,7 +18,9 @@ def pool(**other: Any) -> dict[str, Any]:
         {"id": "spare", "weight": 1, "tier": 1},
     ]
     passive = {"fails": 1, "within": 10_000, "out": 10_000, "readmit": "tcp"}
-    return {"name": "app", "servers": servers, "checks": [], "passive": passive, **other}
+    scheduler = {"name": "lvs/wlc", "inactive": 0, "persistence": None}
+    how = {"scheduler": scheduler, "key": None}
+    return {"name": "app", "servers": servers, "checks": [], "passive": passive, **how, **other}
 
 
 def facts(state: str, reason: str = "", **other: Any) -> dict[str, Any]:
@@ -115,3 +117,15 @@ def test_weight_zero_is_said_plainly() -> None:
 def test_an_unchecked_server_says_so() -> None:
     assert "It has not been checked." in why(facts("starting"), pool(checks=[CHECK]), NOW)
     assert "Its pool has no active check." in why(facts("up"), pool(), NOW)
+
+
+def test_who_takes_traffic_says_how_it_is_picked() -> None:
+    assert why(facts("up"), pool(), NOW)[-2] == (
+        "Its scheduler lvs/wlc picks by: least (active × 256 + all connections) / weight."
+    )
+    keyed = pool(scheduler={"name": "evener/maglev", "table": 65_537}, key="{header.x-user}")
+    assert why(facts("up"), keyed, NOW)[-2] == (
+        "Its scheduler evener/maglev picks by: hash of the key over a Maglev table; the key is "
+        "header.x-user, the access log has each request's as `evener.key`."
+    )
+    assert "scheduler" not in " ".join(why(facts("down", "refused"), pool(), NOW))

@@ -202,6 +202,16 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
         listener("connections"),
         8,
     ),
+    "listeners.NAME.limits.per_client": (
+        L % "limits: {per_client: 8}",
+        listener("per_client"),
+        8,
+    ),
+    "listeners.NAME.limits.rate_per_client": (
+        L % "limits: {rate_per_client: 30/m}",
+        listener("rate_per_client"),
+        {"count": 30, "per": 60_000},
+    ),
     "listeners.NAME.redirect": (
         "listeners: {web: {bind: ':80', redirect: 'http://x{uri}'}}",
         listener("redirect"),
@@ -268,6 +278,19 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
         route("answer", "redirect", "status"),
         308,
     ),
+    **{
+        f"listeners.NAME.routes[].{which}.{kind}": (
+            R % f"pool: app, {which}: {{{kind}: {text}}}",
+            route(which, kind),
+            value,
+        )
+        for which in ("request_headers", "response_headers")
+        for kind, text, value in (
+            ("set", "{A: '{uri}'}", [{"name": "A", "value": "{uri}"}]),
+            ("add", "{A: [1, 2]}", [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+            ("remove", "A", ["A"]),
+        )
+    },
     "listeners.NAME.pool": (L % "", listener("pool"), "app"),
     "pools.NAME.protocol": (
         "pools: {app: {protocol: fastcgi, servers: unix:/p}}",
@@ -280,9 +303,82 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
         "nginx/least_conn",
     ),
     "pools.NAME.scheduler.as": (
-        P % "scheduler: {name: round_robin, as: nginx}",
+        P % "scheduler: {name: random, as: haproxy}",
         pool("scheduler", "name"),
-        "nginx/round_robin",
+        "haproxy/random",
+    ),
+    "pools.NAME.scheduler.key": (
+        P % "scheduler: {name: maglev, key: header.x}",
+        pool("key"),
+        "{header.x}",
+    ),
+    **{
+        f"pools.NAME.scheduler.{name}": (
+            P % f"scheduler: {{name: {of_}, {name}: {text}}}",
+            pool("scheduler", *into.split()),
+            value,
+        )
+        for name, of_, text, into, value in (
+            ("consistent", "source", "on", "hash consistent", True),
+            ("measure", "least_time", "last_byte", "measure", "last_byte"),
+            ("inflight", "least_time", "on", "inflight", True),
+            ("two", "random, as: nginx", "least_conn", "two", "least_conn"),
+            ("inactive", "wlc", "7s", "inactive", 7000),
+            ("flags", "sh", "port", "port", True),
+            ("expiration", "lblc", "7s", "expiration", 7000),
+            ("function", "source", "crc32", "hash function", "crc32"),
+            ("avalanche", "source", "on", "hash avalanche", True),
+            ("balance_factor", "random, as: haproxy", "120%", "ring balance_factor", 120),
+            ("hash_key", "random, as: haproxy", "addr", "ring key", "addr"),
+            ("preserve_affinity", "random, as: haproxy", "maxconn", "ring pass_full", True),
+            ("len", "uri", "7", "len", 7),
+            ("depth", "uri", "7", "depth", 7),
+            ("whole", "uri", "on", "whole", True),
+            ("path_only", "uri", "on", "path_only", True),
+            ("param", "url_param", "a", "param", "a"),
+            ("check_post", "url_param, param: a", "on", "check_post", True),
+            ("header", "hdr", "A", "header", "a"),
+            ("domain_only", "hdr, header: a", "on", "domain_only", True),
+            ("cookie", "rdp-cookie", "msts", "cookie", "msts"),
+            ("wait", "rdp-cookie", "7s", "wait", 7000),
+            ("draws", "random", "7", "draws", 7),
+            ("decay", "peak_ewma", "7s", "decay", 7000),
+            ("unknown", "peak_ewma", "7s", "unknown", 7000),
+            ("estimates", "prequal", "7", "estimates", 7),
+            ("probes", "prequal", "700%", "probes", 700),
+            ("age", "prequal", "7s", "age", 7000),
+            ("hot", "prequal", "70%", "hot", 70),
+            ("table", "maglev", "777", "table", 777),
+            ("points", "ring", "7", "points", 7),
+            ("excess", "bounded_hash", "7%", "excess", 7),
+        )
+    },
+    "pools.NAME.scheduler.expire_quiescent": (
+        P % "affinity: {client_ip: 9s}, scheduler: {name: wlc, expire_quiescent: on}",
+        pool("scheduler", "persistence", "expire_quiescent"),
+        True,
+    ),
+    "pools.NAME.affinity.client_ip.for": (
+        P % "affinity: {client_ip: 9s}, scheduler: wlc",
+        pool("scheduler", "persistence", "timeout"),
+        9000,
+    ),
+    "pools.NAME.affinity.client_ip.mask": (
+        P % "affinity: {client_ip: {mask: 255.255.0.0}}, scheduler: wlc",
+        pool("scheduler", "persistence", "prefix_v4"),
+        16,
+    ),
+    "pools.NAME.servers[].max_connections.high": (
+        S % "max_connections: 7",
+        pool("servers", 0, "limits", "most"),
+        7,
+    ),
+    "pools.NAME.servers[].max_connections.low": (
+        (P % "scheduler: wlc").replace(
+            "10.0.0.1", "[{address: 10.0.0.1, max_connections: {high: 7, low: 3}}]"
+        ),
+        pool("servers", 0, "limits", "again"),
+        3,
     ),
     "pools.NAME.servers[].address": (P % "", pool("servers", 0, "address"), "10.0.0.1:80"),
     "pools.NAME.servers[].id": (S % "id: a", pool("servers", 0, "id"), "a"),

@@ -16,7 +16,7 @@ FORMS = {
     "unknown key, with the nearest": (
         P % "retyr: {}",
         "f:1:34: pools.app.retyr: found the key `retyr`, expected one of protocol, scheduler, "
-        "servers, params, check, passive, initial, retry, keepalive, timeouts, http, tls "
+        "affinity, servers, params, check, passive, initial, retry, keepalive, timeouts, http, tls "
         "(did you mean `retry`?)",
     ),
     "planned key": (
@@ -25,9 +25,9 @@ FORMS = {
         "(`slow_start` is planned but not built yet)",
     ),
     "planned word": (
-        P % "scheduler: maglev",
-        "f:1:45: pools.app.scheduler.name: found `maglev`, expected round_robin or least_conn "
-        "(`maglev` is planned but not built yet)",
+        P % "protocol: grpc",
+        "f:1:44: pools.app.protocol: found `grpc`, expected http, https or fastcgi "
+        "(`grpc` is planned but not built yet)",
     ),
     "unknown word": (
         P % "initial: upp",

@@ -13,7 +13,17 @@ from evener.config.matching import HOST_PATTERN, PathForm, canonical
 from evener.config.model import RejectError, ScalarType
 from evener.config.node import from_python
 from evener.config.report import Report
-from evener.config.scalars import ByteRate, Duration, Integer, Percent, Size, StatusRange, Switch
+from evener.config.scalars import (
+    ByteRate,
+    Duration,
+    Integer,
+    Percent,
+    Rate,
+    RateOf,
+    Size,
+    StatusRange,
+    Switch,
+)
 from evener.config.templates import Template
 
 
@@ -31,6 +41,9 @@ from evener.config.templates import Template
         (Size(), "10MB", 10_000_000),
         (Size(), "1.5GiB", 3 << 29),
         (ByteRate(), "500B/s", 500),
+        (RateOf(), "100/s", Rate(100, 1000)),
+        (RateOf(), "30/m", Rate(30, 60_000)),
+        (RateOf(), "1/h", Rate(1, 3_600_000)),
         (Percent(), "12.5%", 12.5),
         (StatusRange(), "404", (404, 404)),
         (StatusRange(), "200-399", (200, 399)),
@@ -61,6 +74,7 @@ def test_a_text_means(type: ScalarType, text: str, value: object) -> None:
         (Size(), "64kib"),
         (Percent(), "101%"),
         (Percent(), "-1%"),
+        *((RateOf(), text) for text in ("100", "0/s", "1.5/s", "100/d", "1000001/s", "/s")),
         (StatusRange(), "399-200"),
         (StatusRange(), "600"),
         (Integer(0, 9), "+1"),

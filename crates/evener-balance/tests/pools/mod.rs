@@ -17,6 +17,7 @@ pub fn pool(weights: &[u32]) -> Pool {
         protocol: PoolProtocol::Http,
         tls: None,
         scheduler: Scheduler::NginxRoundRobin {},
+        key: None,
         servers: weights.iter().enumerate().map(|(i, weight)| server(i, *weight)).collect(),
         checks: Vec::new(),
         passive: None,

@@ -78,7 +78,8 @@ fn haproxy() -> Vec<(&'static str, Scheduler)> {
         Scheduler::HaproxyHdr { header: "host".into(), domain_only: true, hash: hash(false, 0) };
     let param =
         Scheduler::HaproxyUrlParam { param: "k".into(), check_post: false, hash: hash(true, 0) };
-    let rdp = Scheduler::HaproxyRdpCookie { cookie: "mstshash".into(), hash: hash(true, 0) };
+    let rdp =
+        Scheduler::HaproxyRdpCookie { cookie: "mstshash".into(), wait: 5_000, hash: hash(true, 0) };
     vec![
         ("haproxy/roundrobin", Scheduler::HaproxyRoundrobin {}),
         ("haproxy/static-rr", Scheduler::HaproxyStaticRr {}),

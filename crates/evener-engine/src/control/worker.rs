@@ -83,6 +83,12 @@ impl From<&str> for Refusal {
     }
 }
 
+/// A number that no other worker has drawn: the system's randomness, as the library's maps take it.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
 impl From<EngineError> for Refusal {
     fn from(why: EngineError) -> Refusal {
         Refusal::Fatal(why)
@@ -105,7 +111,7 @@ impl Worker {
             limit: Arc::new(u64::MAX.into()),
             events,
             log: log.queue.clone(),
-            seed: clock::unix_millis() ^ u64::from(std::process::id()) << 40,
+            seed: random(),
         };
         Ok(Worker {
             started: clock::millis(),
@@ -285,6 +291,7 @@ impl Worker {
             tickets: &self.tickets,
             previous: before.as_deref(),
             now: clock::millis(),
+            seed: self.common.seed,
         };
         let running = Arc::new(Running::build(plan, &shop).map_err(Refusal::Words)?);
         let named = addresses(&running);

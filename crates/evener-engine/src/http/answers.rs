@@ -12,12 +12,14 @@ use std::task::Poll;
 
 use evener_plan::Respond;
 use evener_proto::Malformed;
-use evener_proto::h1::{Method, Version, answer, matched_path};
+use evener_proto::h1::{Method, Version, answer};
 
 use super::client::Client;
+use super::edits::FieldEdits;
 use super::exchange::{After, Exchange};
 use super::forwarded;
-use super::template::{Template, Word, Words};
+use super::template::Template;
+use super::words::ExchangeWords;
 use super::work::Work;
 use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::date;
@@ -32,6 +34,8 @@ pub struct Local {
     pub cause: &'static str,
     /// The methods that Allow names, where the status asks for it (RFC 9110 §15.5.6).
     allow: Option<&'static str>,
+    /// Seconds after which it is worth asking again.
+    retry_after: Option<u64>,
 }
 
 /// An answer with a body of our own.
@@ -45,23 +49,35 @@ struct Whole<'a> {
 
 /// The cause of an end that a drain brought.
 pub const DRAIN_CUT: &str = "drain_cut";
+/// The cause of a refusal to send a value that could break out of its field.
+pub const UNSAFE_VALUE: &str = "unsafe_value";
 /// How long a client may take to hear of that, in milliseconds.
 const LAST_WORD_MS: u64 = 1000;
 
 impl Local {
     /// A refusal.
     pub fn new(status: u16, cause: &'static str) -> Local {
-        Local { status, cause, allow: None }
+        Local { status, cause, allow: None, retry_after: None }
     }
 
+    /// The same, with seconds after which it is worth asking again (RFC 9110 §10.2.3).
+    pub fn retry_after(self, seconds: u64) -> Local {
+        Local { retry_after: Some(seconds.max(1)), ..self }
+    }
+
+    /// Fields that the refusal needs, each with its line's end.
     fn fields(&self) -> Vec<u8> {
-        allow(self.allow)
+        let mut lines = allow(self.allow);
+        if let Some(seconds) = self.retry_after {
+            lines.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+        }
+        lines
     }
 }
 
 impl From<Malformed> for Local {
     fn from(what: Malformed) -> Local {
-        Local { status: what.status(), cause: what.cause(), allow: what.allow() }
+        Local { allow: what.allow(), ..Local::new(what.status(), what.cause()) }
     }
 }
 
@@ -93,7 +109,7 @@ pub async fn refuse(
     work.down.clear();
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
     let date = shard.date.line();
-    work.down.own(&[], |out| write(&whole, &date, Some("close"), head_only, out));
+    work.down.own(&[], |out| write(&whole, &date, None, Some("close"), head_only, out));
     let send = view.spec().timeouts.send;
     let sent = write_out(shard, client, work, send, true).await;
     if !sent && client.open.is_cut(shard.now()) {
@@ -162,7 +178,8 @@ pub async fn redirect(exchange: &mut Exchange<'_>, to: &Template, status: Option
     to.expand(&ExchangeWords(exchange), &mut location);
     let mut fields = Vec::new();
     if answer::field(b"Location", &location, &mut fields).is_err() {
-        return local(exchange, &Local::new(500, "unsafe_value")).await;
+        exchange.view.counters.add(ListenerCounter::UnsafeValue);
+        return local(exchange, &Local::new(500, UNSAFE_VALUE)).await;
     }
     let status = status.unwrap_or(default);
     let body = words(status, exchange.wants_json());
@@ -187,9 +204,19 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
         (false, Version::Http11) => None,
     };
     let head_only = exchange.asked.method == Method::Head;
-    exchange.work.down.clear();
+    let unsafe_ = unsafe_answer();
+    let expanded = exchange.expand_answer_edits().is_ok();
+    let whole = if expanded { whole } else { &unsafe_ };
+    // Where it was what went wrong before, it is counted.
+    if !expanded && exchange.record.cause.replace(UNSAFE_VALUE) != Some(UNSAFE_VALUE) {
+        exchange.view.counters.add(ListenerCounter::UnsafeValue);
+    }
+    let edits = exchange.view.running().edits.of_answers(exchange.asked.route);
     let date = exchange.shard.date.line();
-    exchange.work.down.own(&[], |out| write(whole, &date, connection, head_only, out));
+    let Work { down, edited, .. } = &mut *exchange.work;
+    let edits = edits.filter(|_| expanded).map(|edits| (edits, edited.as_slice()));
+    down.clear();
+    down.own(&[], |out| write(whole, &date, edits, connection, head_only, out));
     exchange.record.status = whole.status;
     exchange.record.head_sent = true;
     exchange.record.sent = if head_only { 0 } else { whole.body.len() as u64 };
@@ -209,20 +236,37 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
     }
 }
 
+/// What is sent where the route's edits cannot be: an answer without them.
+fn unsafe_answer() -> Whole<'static> {
+    let (status, fields) = (500, &b""[..]);
+    Whole { status, media_type: media_type(false), body: b"500 Internal Server Error\n", fields }
+}
+
 fn write(
     whole: &Whole<'_>,
     date: &date::Line,
+    edits: Option<(&FieldEdits, &[u8])>,
     connection: Option<&str>,
     head_only: bool,
     out: &mut Vec<u8>,
 ) {
     answer::status_line(whole.status, out);
-    out.extend_from_slice(date);
-    if !whole.media_type.is_empty() {
-        // The configuration's words were checked when it was read: a bad one is left out, not sent.
-        let _ = answer::field(b"Content-Type", whole.media_type.as_bytes(), out);
+    if !edits.is_some_and(|(edits, _)| edits.replaces(b"Date")) {
+        out.extend_from_slice(date);
     }
-    out.extend_from_slice(whole.fields);
+    match edits {
+        None => {
+            content_type(whole, out);
+            out.extend_from_slice(whole.fields);
+        }
+        Some((edits, lines)) => {
+            if !edits.replaces(b"Content-Type") {
+                content_type(whole, out);
+            }
+            write_kept(whole.fields, edits, out);
+            out.extend_from_slice(lines);
+        }
+    }
     if let Some(connection) = connection {
         let _ = answer::field(b"Connection", connection.as_bytes(), out);
     }
@@ -233,6 +277,24 @@ fn write(
     answer::end(out);
     if !head_only && !bodiless {
         out.extend_from_slice(whole.body);
+    }
+}
+
+fn content_type(whole: &Whole<'_>, out: &mut Vec<u8>) {
+    if whole.media_type.is_empty() {
+        return;
+    }
+    // The configuration's words were checked when it was read: a bad one is left out, not sent.
+    let _ = answer::field(b"Content-Type", whole.media_type.as_bytes(), out);
+}
+
+/// Those of our lines that the route neither sets nor removes.
+fn write_kept(lines: &[u8], edits: &FieldEdits, out: &mut Vec<u8>) {
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or(line);
+        if !edits.replaces(name) {
+            out.extend_from_slice(line);
+        }
     }
 }
 
@@ -290,6 +352,13 @@ fn words(status: u16, json: bool) -> String {
     }
 }
 
+/// Somebody is turned away without a word: the log has it all the same.
+pub fn log_unsaid(shard: &Shard, client: &Client, view: &ListenerView, local: &Local) {
+    if shard.log.wants() {
+        log_refused(shard, client, &Work::default(), view, local, 0);
+    }
+}
+
 fn log_refused(
     shard: &Shard,
     client: &Client,
@@ -312,112 +381,16 @@ fn log_refused(
         listener: &view.spec().name,
         route: "default",
         pool: None,
+        scheduler: None,
+        key: None,
         server: None,
         tries: 0,
+        id: None,
         cause: Some(local.cause),
         detail: None,
         referer: None,
         agent: None,
     });
-}
-
-/// The words of a request in hand.
-pub struct ExchangeWords<'a, 'e>(pub &'a Exchange<'e>);
-
-impl Words for ExchangeWords<'_, '_> {
-    fn append(&self, word: &Word, out: &mut Vec<u8>) {
-        let exchange = self.0;
-        let bytes = exchange.client.inbox.bytes();
-        let head = exchange.work.request.head();
-        match word {
-            Word::ClientIp => {
-                let client =
-                    forwarded::client_address(exchange.client, &exchange.view, exchange.work);
-                let address = match client {
-                    forwarded::ClientAddress::Ip(address) => Some(address),
-                    forwarded::ClientAddress::Unix => None,
-                };
-                forwarded::write_address(address, out);
-            }
-            Word::PeerIp => forwarded::write_address(exchange.client.peer_ip(), out),
-            Word::ClientPort => {
-                if let Some(peer) = exchange.client.peer {
-                    out.extend_from_slice(itoa::Buffer::new().format(peer.port()).as_bytes());
-                }
-            }
-            Word::Host => out.extend_from_slice(exchange.work.host.as_bytes()),
-            Word::Path => {
-                let mut scratch = Vec::new();
-                let path = matched_path(head, bytes, &mut scratch);
-                out.extend_from_slice(path.unwrap_or_else(|_| head.path.of(bytes)));
-            }
-            Word::Uri => {
-                let path = head.path.of(bytes);
-                out.extend_from_slice(if path.is_empty() { b"/" } else { path });
-                if let Some(query) = head.query {
-                    out.push(b'?');
-                    out.extend_from_slice(query.of(bytes));
-                }
-            }
-            Word::Query(name) => {
-                let query = head.query.map_or(&b""[..], |query| query.of(bytes));
-                out.extend_from_slice(argument(query, name));
-            }
-            Word::Header(name) => {
-                if let Some(field) = head.fields.named(name.as_bytes(), bytes) {
-                    out.extend_from_slice(field.value.of(bytes));
-                }
-            }
-            Word::Cookie(name) => {
-                let cookies = head.fields.all(evener_proto::h1::Name::Cookie);
-                let found = cookies.map(|field| cookie(field.value.of(bytes), name));
-                out.extend_from_slice(found.flatten().next().unwrap_or(b""));
-            }
-            Word::Method => out.extend_from_slice(head.method_text.of(bytes)),
-            Word::Scheme => {
-                let tls = exchange.client.stream.is_tls();
-                out.extend_from_slice(if tls { b"https" } else { b"http" });
-            }
-            Word::TlsSni => out.extend_from_slice(exchange.client.stream.server_name().as_bytes()),
-            Word::RequestId => {
-                out.extend_from_slice(
-                    exchange.shard.request_id(exchange.record.started).as_bytes(),
-                );
-            }
-            Word::Server => {
-                let pool = exchange.record.pool.as_ref().zip(exchange.record.server);
-                let id = pool.and_then(|(pool, index)| pool.server_id(index));
-                out.extend_from_slice(id.unwrap_or("").as_bytes());
-            }
-            Word::Pool => {
-                let pool = exchange.record.pool.as_ref();
-                out.extend_from_slice(pool.map_or("", |pool| &pool.spec().name).as_bytes());
-            }
-            Word::Route => {
-                let name = exchange.view.running().route_name(exchange.asked.route);
-                out.extend_from_slice(name.as_bytes());
-            }
-            Word::Now => {
-                let now = crate::clock::unix_millis() / 1000;
-                out.extend_from_slice(itoa::Buffer::new().format(now).as_bytes());
-            }
-        }
-    }
-}
-
-/// The value of an argument of a query; of all of it without a name.
-fn argument<'a>(query: &'a [u8], name: &str) -> &'a [u8] {
-    if name.is_empty() {
-        return query;
-    }
-    let mut pairs = query.split(|byte| *byte == b'&');
-    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).unwrap_or(b"")
-}
-
-/// The value of a cookie in a Cookie field.
-fn cookie<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut pairs = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 #[cfg(test)]
@@ -436,12 +409,5 @@ mod tests {
     fn refusals_are_short_and_name_no_internals() {
         assert_eq!(words(404, false), "404 Not Found\n");
         assert!(words(502, true).starts_with("{\"status\":502,\"error\":"));
-    }
-
-    #[test]
-    fn arguments_and_cookies_are_found_by_their_whole_name() {
-        assert_eq!(argument(b"ab=1&a=2", "a"), b"2");
-        assert_eq!(argument(b"ab=1", ""), b"ab=1");
-        assert_eq!(cookie(b"sid2=x; sid=y", "sid"), Some(&b"y"[..]));
     }
 }

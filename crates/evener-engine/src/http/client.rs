@@ -23,6 +23,7 @@ use super::exchange::{self, After};
 use super::work::Work;
 use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::io::{Buffer, Deadline, Stream};
+use crate::pool::owned::Owned;
 use crate::shard::{Open, Shard};
 use crate::steps::step;
 
@@ -38,6 +39,8 @@ pub struct Client {
     pub open: Open,
     /// Bounds waits for requests.
     pub wait: Deadline,
+    /// Server connections that serve nobody else.
+    pub owned: Owned,
 }
 
 /// What waiting for a request came to.
@@ -84,6 +87,17 @@ pub async fn serve(shard: Rc<Shard>, mut client: Client) {
             After::Linger => return client.linger().await,
             After::Gone => return,
         }
+    }
+}
+
+/// Tells a client that it may not stay, and closes.
+pub async fn turn_away(shard: &Rc<Shard>, mut client: Client, why: &Local) {
+    let view = client.open.view();
+    let mut work = shard.lend_work();
+    let after = answers::refuse(shard, &mut client, &mut work, &view, why).await;
+    shard.return_work(work);
+    if after == After::Linger {
+        client.linger().await;
     }
 }
 

@@ -11,6 +11,7 @@ mod fastcgi;
 mod h1;
 
 use evener_plan::PoolProtocol;
+use evener_proto::h1::edit::CutNames;
 use evener_proto::h1::{BodyLength, Method, Name, ResponseHead, Version, Violations};
 use evener_proto::{Malformed, Progress};
 
@@ -47,7 +48,7 @@ pub struct AnswerHead {
 
 /// How an answer's head goes on.
 #[derive(Debug, Clone, Copy)]
-pub struct HeadPolicy {
+pub struct HeadPolicy<'a> {
     /// The body goes on in other framing than it came in.
     pub reframed: bool,
     /// The client speaks HTTP/1.0: it must not see a transfer coding (RFC 9112 §6.1), not even that
@@ -55,6 +56,8 @@ pub struct HeadPolicy {
     pub http10: bool,
     /// The connection becomes a tunnel.
     pub tunnel: bool,
+    /// Names that the route sets or removes.
+    pub edited: Option<&'a CutNames>,
 }
 
 /// Calls the same verb of whichever codec this is.
@@ -125,7 +128,7 @@ impl Codec {
     /// Names the pieces of the answer's head, up to and with its last field. `read` are the
     /// server's unread bytes.
     #[inline]
-    pub fn write_head(&mut self, policy: HeadPolicy, work: &mut Work, read: &[u8]) {
+    pub fn write_head(&mut self, policy: HeadPolicy<'_>, work: &mut Work, read: &[u8]) {
         on_codec!(self, codec => codec.write_head(policy, work, read));
     }
 
@@ -152,6 +155,14 @@ impl Codec {
     /// Whether the server's connection may carry another request now.
     pub fn reusable(&self) -> bool {
         on_codec!(self, codec => codec.reusable())
+    }
+
+    /// Whether the server may take who asked for whoever speaks on this connection.
+    pub fn identifies(&self) -> bool {
+        match self {
+            Codec::H1(h1) => h1.identifies(),
+            Codec::FastCgi(_) => false,
+        }
     }
 
     /// Whether a 100 that the client waits for must be our own, since the server says none.

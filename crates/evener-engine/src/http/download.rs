@@ -18,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use evener_balance::Cause;
 use evener_plan::RetryOn;
 use evener_proto::Malformed;
+use evener_proto::h1::edit::Edits;
 use evener_proto::h1::{BodyLength, Fate, Method, Version, Violations};
 
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
@@ -225,6 +226,7 @@ impl Exchange<'_> {
         if self.retries(attempt, head.status) {
             return Err(Fault::Status(head.status));
         }
+        self.expand_answer_edits()?;
         attempt.down.begun = true;
         attempt.down.tunnel = tunnel;
         self.record.on_head(self.shard, head.status);
@@ -267,7 +269,7 @@ impl Exchange<'_> {
         self.work.down.clear();
         if passes {
             let read = attempt.server.inbox.bytes();
-            let policy = HeadPolicy { reframed: false, http10: false, tunnel: false };
+            let policy = HeadPolicy { reframed: false, http10: false, tunnel: false, edited: None };
             let via = self.via();
             attempt.codec.write_head(policy, self.work, read);
             self.work.down.own(read, |out| {
@@ -297,14 +299,18 @@ impl Exchange<'_> {
             || self.shard.is_draining()
             || !self.client.open.is_listening();
         let read = attempt.server.inbox.bytes();
-        let policy = HeadPolicy { reframed: !delimited, http10: !http11, tunnel };
+        let edits = self.view.running().edits.of_answers(self.asked.route);
+        let edited = edits.and_then(Edits::cut);
+        let policy = HeadPolicy { reframed: !delimited, http10: !http11, tunnel, edited };
         self.work.down.clear();
         attempt.codec.write_head(policy, self.work, read);
         let chunked = attempt.down.chunked && !delimited;
         let close = self.record.close;
+        let lines = if edits.is_some() { self.work.edited.as_slice() } else { b"" };
         let via = self.via();
+        let dates = edited.is_some_and(|names| names.has(b"Date"));
         // An interim answer, and a 101 is one, has none.
-        let date = (!head.dated && !tunnel).then(|| self.shard.date.line());
+        let date = (!head.dated && !tunnel && !dates).then(|| self.shard.date.line());
         self.work.down.own(read, |out| {
             if let Some(date) = date {
                 out.extend_from_slice(&date);
@@ -312,6 +318,7 @@ impl Exchange<'_> {
             if let Some(version) = via {
                 forwarded::via(version, out);
             }
+            out.extend_from_slice(lines);
             if chunked {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }

@@ -10,6 +10,7 @@
 
 use std::rc::Rc;
 
+use evener_balance::clients::Held;
 use evener_proto::h1::{
     self, BodyDecoder, BodyLength, Interims, Method, Name, RequestHead, Sender, Version,
 };
@@ -17,6 +18,7 @@ use evener_proto::{Malformed, Progress};
 
 use super::answers::{self, Local};
 use super::client::Client;
+use super::forwarded;
 use super::proxy;
 use super::record::Record;
 use super::routes::{Facts, Routes};
@@ -24,6 +26,7 @@ use super::work::Work;
 use crate::counters::ListenerCounter;
 use crate::io::Buffer;
 use crate::running::RunningAnswer;
+use crate::shard::clients::{self, Refusal};
 use crate::shard::{ListenerView, Shard};
 use crate::steps::step;
 
@@ -192,6 +195,10 @@ impl Exchange<'_> {
             self.view.counters.add(ListenerCounter::LimitBody);
             return answers::local(self, &Local::new(413, "body_too_large")).await;
         }
+        let _held = match self.admit() {
+            Ok(held) => held,
+            Err(why) => return answers::local(self, &why.local()).await,
+        };
         if self.asked.last_hop {
             return answers::last_hop(self).await;
         }
@@ -205,6 +212,24 @@ impl Exchange<'_> {
             RunningAnswer::Redirect(to, status) => answers::redirect(self, to, *status).await,
             RunningAnswer::Nothing => answers::local(self, &Local::new(404, "no_route")).await,
         }
+    }
+
+    /// Whether the client may ask now; what it holds meanwhile. Who may not is to make another
+    /// connection for another try, unless the connection is a proxy's and others use it, too.
+    #[inline]
+    fn admit(&mut self) -> Result<Option<Held>, Refusal> {
+        match self.view.running().clients.are_off() {
+            true => Ok(None),
+            false => self.admit_client(),
+        }
+    }
+
+    fn admit_client(&mut self) -> Result<Option<Held>, Refusal> {
+        let client = forwarded::client_address(self.client, &self.view, self.work).ip();
+        let peer = self.client.peer_ip();
+        clients::asks(self.shard, &self.view, peer, client).inspect_err(|_| {
+            self.asked.keep_alive &= self.view.running().trusted.believe(peer);
+        })
     }
 
     /// Takes in what of the body came with the head.

@@ -12,6 +12,7 @@ use evener_proto::h1::forward::Underscores;
 use evener_proto::h1::{Name, RequestHead, Version, answer};
 
 use super::client::Client;
+use super::edits::FieldEdits;
 use super::exchange::Asked;
 use super::work::Work;
 use crate::shard::ListenerView;
@@ -32,6 +33,8 @@ pub struct Own<'a> {
     pub via: Option<Version>,
     /// What stands in Host where the client sent none.
     pub authority: &'a str,
+    /// What the route changes; its lines have been expanded.
+    pub edits: Option<&'a FieldEdits>,
 }
 
 /// Who the client is.
@@ -41,6 +44,16 @@ pub enum ClientAddress {
     Ip(IpAddr),
     /// A peer on a unix socket that named nobody.
     Unix,
+}
+
+impl ClientAddress {
+    /// The address, if it has one.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            ClientAddress::Ip(ip) => Some(ip),
+            ClientAddress::Unix => None,
+        }
+    }
 }
 
 impl Own<'_> {
@@ -57,9 +70,12 @@ impl Own<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// All other fields of our own, each with its line's end.
+    /// All other fields of our own, each with its line's end. `edited`: lines of the route.
     #[inline]
-    pub fn fields(&self, head: &RequestHead, read: &[u8], out: &mut Vec<u8>) {
+    pub fn fields(&self, head: &RequestHead, read: &[u8], edited: &[u8], out: &mut Vec<u8>) {
+        if self.edits.is_some() {
+            return self.edited_fields(head, read, edited, out);
+        }
         out.extend_from_slice(b"X-Forwarded-For: ");
         self.forwarded_for(head, read, out);
         if !self.keeps(head, Name::XForwardedProto) {
@@ -79,8 +95,26 @@ impl Own<'_> {
         }
     }
 
-    /// The same, name and value apart, for servers that do not speak HTTP.
+    #[cold]
+    fn edited_fields(&self, head: &RequestHead, read: &[u8], edited: &[u8], out: &mut Vec<u8>) {
+        self.each(head, read, &mut |name, value| {
+            for part in [name, b": ", value, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        });
+        if self.upgrade {
+            out.extend_from_slice(b"Connection: upgrade\r\n");
+        }
+        out.extend_from_slice(edited);
+    }
+
+    /// Those of who the client is, name and value apart; without what the route sets or removes.
     pub fn each(&self, head: &RequestHead, read: &[u8], take: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut take = |name: &[u8], value: &[u8]| {
+            if !self.edits.is_some_and(|edits| edits.replaces(name)) {
+                take(name, value);
+            }
+        };
         let mut addresses = Vec::new();
         self.forwarded_for(head, read, &mut addresses);
         take(b"X-Forwarded-For", &addresses);
@@ -91,14 +125,8 @@ impl Own<'_> {
             take(b"X-Forwarded-Host", head.authority.text.of(read));
         }
         if let Some(version) = self.via {
-            let mut members = Vec::new();
-            for field in head.fields.all(Name::Via) {
-                members.extend_from_slice(field.value.of(read));
-                members.extend_from_slice(b", ");
-            }
-            members.extend_from_slice(if version == Version::Http10 { b"1.0 " } else { b"1.1 " });
-            members.extend_from_slice(PSEUDONYM);
-            take(b"Via", &members);
+            let version: &[u8] = if version == Version::Http10 { b"1.0 " } else { b"1.1 " };
+            take(b"Via", &[version, PSEUDONYM].concat());
         }
     }
 
@@ -139,7 +167,12 @@ pub fn client_address(client: &Client, view: &ListenerView, work: &Work) -> Clie
 }
 
 /// What we say of ourselves for a request to a server with this authority.
-pub fn own<'a>(client: &Client, view: &ListenerView, asked: &Asked, authority: &'a str) -> Own<'a> {
+pub fn own<'a>(
+    client: &Client,
+    view: &'a ListenerView,
+    asked: &Asked,
+    authority: &'a str,
+) -> Own<'a> {
     Own {
         trusted: view.running().trusted.believe(client.peer_ip()),
         peer: client.peer_ip(),
@@ -148,6 +181,7 @@ pub fn own<'a>(client: &Client, view: &ListenerView, asked: &Asked, authority: &
         underscores: view.running().policy.underscores,
         via: view.running().policy.via.then_some(asked.version),
         authority,
+        edits: view.running().edits.of_requests(asked.route),
     }
 }
 

@@ -1,9 +1,11 @@
 //! HTTP: one neutral exchange between what a client speaks and what a server speaks.
 
 pub mod answers;
+pub mod asking;
 pub mod client;
 pub mod codec;
 pub mod download;
+pub mod edits;
 pub mod exchange;
 pub mod forwarded;
 pub mod proxy;
@@ -12,4 +14,5 @@ pub mod routes;
 pub mod template;
 pub mod tunnel;
 pub mod upload;
+pub mod words;
 pub mod work;

@@ -21,6 +21,7 @@ use evener_plan::{PoolProtocol, PoolTimeouts, RetryOn};
 use evener_proto::Malformed;
 
 use super::answers::{self, Local};
+use super::asking::Asking;
 use super::codec::{self, Codec, FastCgi, H1};
 use super::download::{Download, DownloadState};
 use super::exchange::{After, Exchange};
@@ -44,6 +45,8 @@ pub struct ServerConnection {
     pub born: u64,
     /// Whether it has carried a request before.
     pub reused: bool,
+    /// Whether it is the client's alone.
+    pub owned: bool,
 }
 
 /// One try at one server.
@@ -91,6 +94,8 @@ pub enum Fault {
     ClientMalformed(Malformed),
     /// The client's body is larger than allowed.
     TooLarge,
+    /// A field that the route sets would have a value that cannot be sent.
+    Unsafe,
 }
 
 /// How a try ended.
@@ -111,13 +116,19 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     if let Err(what) = codec::takes(pool.spec().protocol, &exchange.asked) {
         return refuse(exchange, Fault::ClientMalformed(what)).await;
     }
+    if let Some(key) = pool.key() {
+        exchange.note_key(key);
+    }
     let mut tries = Tries::new(exchange, &pool);
     loop {
-        let lease = match pool.group().pick(&tries.tried, exchange.shard.now()) {
+        let lease = match tries.pick(exchange) {
             Ok(lease) => lease,
             Err(why) => return tries.give_up(exchange, why).await,
         };
         step("pool::pick");
+        if pool.group().times() {
+            exchange.record.picked = exchange.shard.micros();
+        }
         match tries.one(exchange, lease).await {
             Verdict::Over(after) => return after,
             Verdict::Next => {}
@@ -150,6 +161,30 @@ impl<'p> Tries<'p> {
         Tries { pool, tried: Tried::new(), sent: 0, connect_until, last: None }
     }
 
+    /// The server that the client belongs to, else one that the scheduler picks.
+    #[inline]
+    fn pick(&self, exchange: &mut Exchange<'_>) -> Result<Lease, NoServer> {
+        let now = exchange.shard.now();
+        if !exchange.client.owned.is_empty()
+            && let Some(lease) = self.pinned(exchange, now)
+        {
+            return Ok(lease);
+        }
+        self.pool.group().pick_for(&Asking(exchange), &self.tried, now)
+    }
+
+    /// A client that has shown a server who it is stays there while the server takes traffic.
+    #[cold]
+    fn pinned(&self, exchange: &mut Exchange<'_>, now: u64) -> Option<Lease> {
+        let owned = &mut exchange.client.owned;
+        let index = owned.server(self.pool).filter(|index| !self.tried.contains(*index));
+        let lease = index.and_then(|index| self.pool.group().pin(index, now));
+        if lease.is_none() {
+            owned.forget(self.pool);
+        }
+        lease
+    }
+
     /// One server: perhaps a stale connection first, then a fresh one.
     async fn one(&mut self, exchange: &mut Exchange<'_>, lease: Lease) -> Verdict {
         let index = lease.index();
@@ -168,7 +203,7 @@ impl<'p> Tries<'p> {
             };
             self.sent += 1;
             exchange.record.tries = exchange.record.tries.saturating_add(1);
-            match exchange.attempt(self.pool, index, connection).await {
+            match exchange.attempt(self.pool, &lease, connection).await {
                 Ended::Done => {
                     let outcome = Outcome::Answered { status: exchange.record.status };
                     self.report(exchange, &lease, outcome);
@@ -201,9 +236,16 @@ impl<'p> Tries<'p> {
         let now = exchange.shard.now();
         let inbox = Buffer::sized(Size::Large);
         if !fresh {
-            let kept = poll_fn(|cx| Poll::Ready(self.pool.take_idle(lease.index(), now, cx))).await;
-            if let Some((stream, born)) = kept {
-                return Ok(ServerConnection { stream, inbox, born, reused: true });
+            let owned = &mut exchange.client.owned;
+            let owns = !owned.is_empty();
+            let kept = poll_fn(|cx| {
+                let own = if owns { owned.take(self.pool, lease.index(), now, cx) } else { None };
+                let owned = own.is_some();
+                let kept = own.or_else(|| self.pool.take_idle(lease.index(), now, cx));
+                Poll::Ready(kept.map(|(stream, born)| (stream, born, owned)))
+            });
+            if let Some((stream, born, owned)) = kept.await {
+                return Ok(ServerConnection { stream, inbox, born, reused: true, owned });
             }
         }
         let dialing =
@@ -219,7 +261,7 @@ impl<'p> Tries<'p> {
             why.cause.map_or(Fault::Local, Fault::Server)
         })?;
         exchange.record.asked = exchange.shard.micros();
-        Ok(ServerConnection { stream, inbox, born: now, reused: false })
+        Ok(ServerConnection { stream, inbox, born: now, reused: false, owned: false })
     }
 
     /// A try has failed: whose fault is it, and may another follow?
@@ -254,7 +296,8 @@ impl<'p> Tries<'p> {
 
     fn report(&self, exchange: &Exchange<'_>, lease: &Lease, outcome: Outcome) {
         step("dial::report");
-        dial::report(exchange.shard, self.pool, lease, outcome);
+        let timing = self.pool.group().times().then(|| exchange.record.timing(exchange.shard));
+        dial::report(exchange.shard, self.pool, lease, outcome, timing);
     }
 
     /// Nobody is left to try.
@@ -262,7 +305,7 @@ impl<'p> Tries<'p> {
         self.pool.counters.no_server(why);
         match self.last {
             Some(fault) => refuse(exchange, fault).await,
-            None => answers::local(exchange, &Local::new(503, "no_server")).await,
+            None => answers::local(exchange, &Local::new(503, cause(why))).await,
         }
     }
 }
@@ -272,16 +315,17 @@ impl Exchange<'_> {
     async fn attempt(
         &mut self,
         pool: &Rc<PoolView>,
-        index: usize,
+        lease: &Lease,
         server: ServerConnection,
     ) -> Ended {
         step("exchange::attempt");
+        let index = lease.index();
         let Some(target) = pool.target(index) else {
             return Ended::Failed(Fault::Server(Cause::ConnectFailed));
         };
-        let codec = match pool.spec().protocol {
-            PoolProtocol::Http => Codec::H1(H1::new(pool.accept())),
-            PoolProtocol::Fastcgi => Codec::FastCgi(Box::new(FastCgi::new(self, pool, index))),
+        let codec = match self.codec(pool, index) {
+            Ok(codec) => codec,
+            Err(fault) => return Ended::Failed(fault),
         };
         let deadlines = &self.shard.deadlines;
         let mut attempt = Attempt {
@@ -302,12 +346,36 @@ impl Exchange<'_> {
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
         attempt.codec.request_body(data, self.body.decoder.is_done(), &mut self.work.up, read);
-        let result = poll_fn(|cx| match self.poll_attempt(&mut attempt, cx) {
-            Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
-            other => other,
+        let mut awaits_head = pool.group().times();
+        let result = poll_fn(|cx| {
+            let polled = self.poll_attempt(&mut attempt, cx);
+            if awaits_head && attempt.down.has_begun() {
+                awaits_head = false;
+                let took = self.record.answered.saturating_sub(self.record.picked);
+                pool.group().on_head(lease, took, self.shard.now());
+            }
+            match polled {
+                Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+                other => other,
+            }
         })
         .await;
         self.settle(pool, index, attempt, result)
+    }
+
+    /// What the server speaks, with what the route changes of the request made ready.
+    #[inline]
+    fn codec(&mut self, pool: &Rc<PoolView>, index: usize) -> Result<Codec, Fault> {
+        match pool.spec().protocol {
+            PoolProtocol::Http => {
+                self.expand_request_edits()?;
+                Ok(Codec::H1(H1::new(pool.accept())))
+            }
+            PoolProtocol::Fastcgi => {
+                let fastcgi = FastCgi::new(self, pool, index).map_err(|_| Fault::Unsafe)?;
+                Ok(Codec::FastCgi(Box::new(fastcgi)))
+            }
+        }
     }
 
     /// Both directions, until the answer has gone or the try has failed.
@@ -369,8 +437,13 @@ impl Exchange<'_> {
         }
         let whole = attempt.up.at == Upload::Done && attempt.server.inbox.is_empty();
         if whole && attempt.codec.reusable() {
-            let ServerConnection { stream, born, .. } = attempt.server;
-            pool.keep_idle(index, stream, born, self.shard.now());
+            let identified = attempt.codec.identifies();
+            let ServerConnection { stream, born, owned, .. } = attempt.server;
+            let now = self.shard.now();
+            match owned || identified {
+                true => self.client.owned.keep(pool, index, stream, born, now),
+                false => pool.keep_idle(index, stream, born, now),
+            }
         }
         Ended::Done
     }
@@ -392,6 +465,11 @@ impl Exchange<'_> {
     }
 }
 
+/// Name in the log of why nobody was picked.
+pub fn cause(why: NoServer) -> &'static str {
+    if why == NoServer::NoRoom { "no_room" } else { "no_server" }
+}
+
 impl Fault {
     /// What it says of the server.
     pub fn outcome(self) -> Outcome {
@@ -402,7 +480,7 @@ impl Fault {
             Fault::Status(status) => Outcome::Answered { status },
             Fault::Cut => Outcome::AnswerCut,
             Fault::Stalled => Outcome::AnswerStalled,
-            Fault::Local => Outcome::Local,
+            Fault::Local | Fault::Unsafe => Outcome::Local,
             _ => Outcome::ClientGone,
         }
     }
@@ -447,6 +525,7 @@ impl Fault {
             Fault::ClientStuck => "send_timeout",
             Fault::ClientMalformed(what) => what.cause(),
             Fault::TooLarge => "body_too_large",
+            Fault::Unsafe => answers::UNSAFE_VALUE,
         }
     }
 }
@@ -481,6 +560,7 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
         Fault::ClientLate | Fault::ClientSlow => 408,
         Fault::ClientMalformed(what) => return answers::local(exchange, &Local::from(what)).await,
         Fault::TooLarge => 413,
+        Fault::Unsafe => 500,
         _ => 502,
     };
     answers::local(exchange, &Local::new(status, fault.cause())).await
@@ -493,6 +573,7 @@ fn counter(fault: Fault) -> Option<ListenerCounter> {
         Fault::ClientStuck => ListenerCounter::SendTimeout,
         Fault::ClientSlow => ListenerCounter::LimitRate,
         Fault::TooLarge => ListenerCounter::LimitBody,
+        Fault::Unsafe => ListenerCounter::UnsafeValue,
         _ => return None,
     })
 }

@@ -8,7 +8,10 @@
 //! - A log line is formatted only if someone wants it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
+
+use evener_balance::Timing;
 
 use super::exchange::Exchange;
 use super::forwarded;
@@ -16,6 +19,7 @@ use crate::counters::{
     ListenerCounter, PoolHistogram, RouteCounter, RouteHistogram, ServerCounter, ServerHistogram,
 };
 use crate::log::line::Line;
+use crate::shard::ids::{self, Id};
 use crate::shard::{PoolView, Shard};
 
 /// What an exchange will have been.
@@ -25,6 +29,8 @@ pub struct Record {
     /// When the server had the request, or when it could have been given it where it answered before
     /// that; what left at once over a kept connection had left by the time its head was read.
     pub asked: u64,
+    /// When the server was picked, where its scheduler goes by time; else 0.
+    pub picked: u64,
     /// When the head of the answer came; 0 while it has not.
     pub answered: u64,
     /// Status of the answer; 499 when the client left before one.
@@ -49,6 +55,8 @@ pub struct Record {
     pub pool: Option<Rc<PoolView>>,
     /// Index of the server picked last.
     pub server: Option<usize>,
+    /// The request's id; 0 while nobody has asked for it.
+    pub id: Cell<u128>,
     /// Name of what went wrong.
     pub cause: Option<&'static str>,
     /// What of it exactly: a name, or the words of a connection that could not be made.
@@ -63,6 +71,7 @@ impl Record {
         Record {
             started,
             asked: started,
+            picked: 0,
             answered: 0,
             status: 0,
             head_sent: false,
@@ -75,9 +84,18 @@ impl Record {
             tries: 0,
             pool: None,
             server: None,
+            id: Cell::new(0),
             cause: None,
             detail: None,
         }
+    }
+
+    /// The request's id: made when it is first asked for, the same from then on.
+    pub fn id(&self, shard: &Shard) -> Id {
+        if self.id.get() == 0 {
+            self.id.set(shard.ids.next());
+        }
+        ids::written(self.id.get())
     }
 
     /// All of the request has gone to the server, or as much as will go.
@@ -93,6 +111,12 @@ impl Record {
     pub fn on_head(&mut self, shard: &Shard, status: u16) {
         self.status = status;
         self.answered = shard.micros();
+    }
+
+    /// How long the try in hand took, for schedulers that go by it.
+    pub fn timing(&self, shard: &Shard) -> Timing {
+        let head = self.answered.checked_sub(self.picked).filter(|_| self.answered > 0);
+        Timing { head, whole: shard.micros().saturating_sub(self.picked) }
     }
 
     /// Tells counters and log.
@@ -141,6 +165,7 @@ impl Record {
         let route = exchange.view.running().route_name(exchange.asked.route);
         let pool = self.pool.as_ref();
         let server = pool.zip(self.server).and_then(|(pool, index)| pool.server_id(index));
+        let keyed = server.and(pool).is_some_and(|pool| pool.key().is_some());
         let line = Line {
             client: forwarded::client_address(exchange.client, &exchange.view, exchange.work),
             method: head.method_text.of(bytes),
@@ -153,8 +178,11 @@ impl Record {
             listener: &exchange.view.spec().name,
             route,
             pool: pool.map(|pool| pool.spec().name.as_str()),
+            scheduler: server.and(pool).map(|pool| pool.scheduler()),
+            key: keyed.then_some(&exchange.work.key),
             server,
             tries: self.tries,
+            id: Some(self.id.get()).filter(|id| *id > 0).map(ids::written),
             cause: self.cause,
             detail: self.detail.as_deref(),
             referer: head.fields.value(evener_proto::h1::Name::Referer, bytes),

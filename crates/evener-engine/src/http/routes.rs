@@ -268,7 +268,13 @@ mod tests {
     use evener_plan::Answer;
 
     fn route(matches: Match) -> Route {
-        Route { name: "r".into(), matches, answer: Answer::Pool("p".into()) }
+        Route {
+            name: "r".into(),
+            matches,
+            answer: Answer::Pool("p".into()),
+            request_headers: None,
+            response_headers: None,
+        }
     }
 
     fn any() -> Match {

@@ -2,7 +2,7 @@
 //!
 //! Rules kept here:
 //! - Parsed once, with the plan; an unknown word is an error that names it.
-//! - `{{` and `}}` are braces.
+//! - `{{` is a brace; a `}` that ends no word is itself.
 //! - What a word expands to is the caller's to judge: bytes that cannot stand where the value goes
 //!   are refused there.
 //!
@@ -74,16 +74,14 @@ impl Template {
         let mut parts = Vec::new();
         let mut plain = Vec::new();
         let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(at);
+        while let Some((before, from)) = rest.split_once('{') {
             plain.extend_from_slice(before.as_bytes());
-            if let Some(behind) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
-                plain.push(from.as_bytes().first().copied().unwrap_or(b'{'));
+            if let Some(behind) = from.strip_prefix('{') {
+                plain.push(b'{');
                 rest = behind;
                 continue;
             }
-            let Some((word, behind)) = from.strip_prefix('{').and_then(|from| from.split_once('}'))
-            else {
+            let Some((word, behind)) = from.split_once('}') else {
                 return Err(format!(
                     "{text:?} has a brace without its other half; {{{{ is a brace"
                 ));
@@ -121,7 +119,6 @@ impl Word {
             "host" => Word::Host,
             "path" => Word::Path,
             "uri" => Word::Uri,
-            "query" => Word::Query(String::new()),
             "method" => Word::Method,
             "scheme" => Word::Scheme,
             "tls.sni" => Word::TlsSni,
@@ -136,7 +133,7 @@ impl Word {
 
     fn named(text: &str) -> Option<Word> {
         let (family, name) = text.split_once('.')?;
-        if name.is_empty() {
+        if name.is_empty() || !name.bytes().all(is_token) {
             return None;
         }
         match family {
@@ -146,6 +143,11 @@ impl Word {
             _ => None,
         }
     }
+}
+
+/// The bytes of a token (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -174,8 +176,18 @@ mod tests {
     #[test]
     fn words_expand_and_doubled_braces_are_braces() {
         assert_eq!(expand("https://{host}{uri}"), "https://a.example/x?y");
-        assert_eq!(expand("{{{header.X-User}}}"), "{ada}");
+        assert_eq!(expand("{{{header.X-User}}"), "{ada}");
+        assert_eq!(expand("{{\"a\":{{}}"), "{\"a\":{}}");
         assert_eq!(expand("plain"), "plain");
+    }
+
+    #[test]
+    fn texts_are_read_as_the_configuration_reads_them() {
+        let texts = include_str!("../../../../tests/golden/templates.txt");
+        for line in texts.lines().filter(|line| !line.starts_with('#')) {
+            let (verdict, text) = line.split_once(' ').unwrap();
+            assert_eq!(Template::parse(text).is_ok(), verdict == "ok", "{text}");
+        }
     }
 
     #[test]

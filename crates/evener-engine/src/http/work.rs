@@ -20,10 +20,14 @@ pub struct Work {
     pub up: Outgoing,
     /// On its way to the client.
     pub down: Outgoing,
+    /// Lines that the route adds to the head that is made next.
+    pub edited: Vec<u8>,
     /// The canonical path where it differs from the raw one.
     pub path: Vec<u8>,
     /// The host in lower case, without port.
     pub host: String,
+    /// What the pool's hash is of, where it asks for it.
+    pub key: Vec<u8>,
 }
 
 impl Work {
@@ -33,7 +37,9 @@ impl Work {
         self.answer.clear();
         self.up.clear();
         self.down.clear();
+        self.edited.clear();
         self.path.clear();
         self.host.clear();
+        self.key.clear();
     }
 }

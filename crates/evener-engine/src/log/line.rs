@@ -10,6 +10,7 @@ use std::io::Write;
 use super::Entry;
 use crate::clock;
 use crate::http::forwarded::{ClientAddress, write_address};
+use crate::shard::ids::Id;
 
 /// What a line tells.
 pub struct Line<'a> {
@@ -35,10 +36,16 @@ pub struct Line<'a> {
     pub route: &'a str,
     /// The pool that answered.
     pub pool: Option<&'a str>,
+    /// The scheduler that picked, as it is shown.
+    pub scheduler: Option<&'a str>,
+    /// What its hash was of.
+    pub key: Option<&'a [u8]>,
     /// The server picked last.
     pub server: Option<&'a str>,
     /// Requests sent to servers.
     pub tries: u8,
+    /// The request's id, where the configuration uses it.
+    pub id: Option<Id>,
     /// What went wrong.
     pub cause: Option<&'a str>,
     /// What of it exactly.
@@ -68,12 +75,14 @@ impl Entry for Line<'_> {
         let _ = write!(out, ",\"duration\":{:.6}", self.took as f64 / 1e6);
         text(out, "evener.listener", self.listener.as_bytes());
         text(out, "evener.route", self.route.as_bytes());
-        for (key, value) in [("evener.pool", self.pool), ("evener.server", self.server)] {
-            if let Some(value) = value {
-                text(out, key, value.as_bytes());
-            }
-        }
+        let pool = self.pool.map(str::as_bytes);
+        let scheduler = self.scheduler.map(str::as_bytes);
+        let server = self.server.map(str::as_bytes);
+        picked(out, [pool, scheduler, self.key, server]);
         number(out, "evener.tries", u64::from(self.tries));
+        if let Some(id) = &self.id {
+            text(out, "evener.request.id", id);
+        }
         for (key, value) in [("error.type", self.cause), ("error.detail", self.detail)] {
             if let Some(value) = value {
                 text(out, key, value.as_bytes());
@@ -121,6 +130,16 @@ fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
             (path, rest.get(1..))
         }
         None => (target, None),
+    }
+}
+
+/// Pool, scheduler, what its hash was of, and the server: how a pick was made.
+pub(super) fn picked(out: &mut Vec<u8>, values: [Option<&[u8]>; 4]) {
+    let keys = ["evener.pool", "evener.scheduler", "evener.key", "evener.server"];
+    for (key, value) in keys.iter().zip(values) {
+        if let Some(value) = value {
+            text(out, key, value);
+        }
     }
 }
 
@@ -236,8 +255,11 @@ mod tests {
             listener: "web",
             route: "default",
             pool: Some("app"),
+            scheduler: Some("nginx/hash"),
+            key: Some(b"a\"b"),
             server: Some("a"),
             tries: 1,
+            id: None,
             cause: None,
             detail: None,
             referer: None,
@@ -264,6 +286,10 @@ mod tests {
         assert_eq!(read["url.query"], "q=\\xff");
         assert_eq!(read["user_agent.original"], "x\ny");
         assert_eq!(read["duration"], 0.0015);
+        assert_eq!(
+            (&read["evener.scheduler"], &read["evener.key"]),
+            (&"nginx/hash".into(), &"a\"b".into())
+        );
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
     }
 

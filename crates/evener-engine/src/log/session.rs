@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use super::Entry;
-use super::line::{Moment, number, quoted, text};
+use super::line::{Moment, number, picked, quoted, text};
 use crate::http::forwarded::write_address;
 
 /// What a line tells.
@@ -21,6 +21,10 @@ pub struct SessionLine<'a> {
     pub listener: &'a str,
     /// The pool.
     pub pool: &'a str,
+    /// The scheduler that picked, as it is shown.
+    pub scheduler: &'a str,
+    /// What its hash was of.
+    pub key: Option<&'a [u8]>,
     /// The server that was tried last.
     pub server: Option<&'a str>,
     /// Servers tried.
@@ -54,10 +58,9 @@ impl Entry for SessionLine<'_> {
         number(out, "evener.bytes_received", self.received);
         number(out, "evener.bytes_sent", self.sent);
         text(out, "evener.listener", self.listener.as_bytes());
-        text(out, "evener.pool", self.pool.as_bytes());
-        if let Some(server) = self.server {
-            text(out, "evener.server", server.as_bytes());
-        }
+        let server = self.server.map(str::as_bytes);
+        let scheduler = server.and(Some(self.scheduler.as_bytes()));
+        picked(out, [Some(self.pool.as_bytes()), scheduler, self.key, server]);
         number(out, "evener.tries", u64::from(self.tries));
         for (key, value) in [("error.type", self.cause), ("error.detail", self.detail)] {
             if let Some(value) = value {
@@ -86,6 +89,8 @@ mod tests {
         client: Some(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711)),
         listener: "db",
         pool: "app",
+        scheduler: "evener/maglev",
+        key: Some(b"ada"),
         server: Some("a"),
         tries: 2,
         served: true,
@@ -105,7 +110,8 @@ mod tests {
         let expected = serde_json::json!({
             "client.address": "127.0.0.1", "client.port": 4711, "network.transport": "tcp",
             "duration": 1.5, "evener.bytes_received": 7, "evener.bytes_sent": 8,
-            "evener.listener": "db", "evener.pool": "app", "evener.server": "a",
+            "evener.listener": "db", "evener.pool": "app",
+            "evener.scheduler": "evener/maglev", "evener.key": "ada", "evener.server": "a",
             "evener.tries": 2
         });
         assert_eq!(read, expected);

@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 
-use evener_balance::{Lease, Outcome};
+use evener_balance::{Lease, Outcome, Timing};
 
 use super::connect::{ConnectError, connect};
 use crate::counters::ServerCounter;
@@ -48,13 +48,25 @@ pub async fn dial(
 }
 
 /// Tells counters and health how a try ended; the lease itself ends when it is dropped.
-pub fn report(shard: &Shard, pool: &PoolView, lease: &Lease, outcome: Outcome) {
+/// `timing` is for schedulers that go by time.
+pub fn report(
+    shard: &Shard,
+    pool: &PoolView,
+    lease: &Lease,
+    outcome: Outcome,
+    timing: Option<Timing>,
+) {
     #[cfg(test)]
     crate::simulation::heard(lease, outcome);
     if outcome != Outcome::SessionEnded {
         pool.server_counters(shard, lease.index()).outcome(outcome);
     }
-    if let Some(change) = pool.group().report(lease, outcome, shard.now()) {
+    let now = shard.now();
+    let change = match timing {
+        Some(timing) => pool.group().report_timed(lease, outcome, timing, now),
+        None => pool.group().report(lease, outcome, now),
+    };
+    if let Some(change) = change {
         shard.tell_change(pool, lease.index(), &change);
     }
 }

@@ -3,4 +3,5 @@
 pub mod connect;
 pub mod dial;
 pub mod idle;
+pub mod owned;
 pub mod target;

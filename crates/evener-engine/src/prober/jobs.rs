@@ -314,7 +314,7 @@ mod tests {
             "access_log": {"format": "off", "sample": 0.0}, "listeners": [],
             "pools": [{
                 "name": "app", "protocol": "http", "tls": null,
-                "scheduler": {"name": "nginx/round_robin"},
+                "scheduler": {"name": "nginx/round_robin"}, "key": null,
                 "servers": servers.iter().map(server).collect::<Vec<_>>(),
                 "checks": [{
                     "kind": {"tcp": {}}, "every": 2000, "timeout": 1000, "rise": 2, "fall": 2,
@@ -329,8 +329,8 @@ mod tests {
     }
 
     fn build(plan: &serde_json::Value, previous: Option<&Running>) -> Running {
-        let shop =
-            Workshop { secrets: &BTreeMap::new(), tickets: &Arc::default(), previous, now: 1 };
+        let (secrets, tickets) = (BTreeMap::new(), Arc::default());
+        let shop = Workshop { secrets: &secrets, tickets: &tickets, previous, now: 1, seed: 1 };
         let plan = evener_plan::Plan::from_json(plan.to_string().as_bytes()).unwrap();
         Running::build(plan, &shop).unwrap_or_else(|why| panic!("{why:?}"))
     }

@@ -3,6 +3,8 @@
 //! Rules kept here:
 //! - At a limit accepting pauses and newcomers wait in the kernel's queue; nobody is refused.
 //! - Running out of descriptors pauses too, and is counted.
+//! - Who holds too many connections is turned away with a word, as long as few are: a word costs
+//!   a task and perhaps a handshake, which is what is limited.
 //! - The last act of a listening socket is to accept all that waits in it.
 
 use std::cell::RefCell;
@@ -18,15 +20,18 @@ use evener_plan::ListenerProtocol;
 use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 use tokio::task::JoinHandle;
 
+use super::clients::{self, Refusal};
 use super::slot::{Open, Slot};
 use super::view::ListenerView;
 use super::{Shard, handshake};
 use crate::counters::{ListenerCounter, WorkerCounter};
+use crate::http::answers;
 use crate::http::client::{self, Client};
 use crate::io::poller::{Watched, Way};
 use crate::io::socket::Socket;
 use crate::io::stream::Plain;
 use crate::io::{Buffer, Stream};
+use crate::pool::owned::Owned;
 use crate::tcp::session;
 
 /// A listening socket of one shard.
@@ -121,6 +126,8 @@ async fn run(shard: Rc<Shard>, listener: Weak<Watched>, slot: Rc<RefCell<Rc<Slot
         if is_full(&shard, &view) {
             if !paused {
                 view.counters.add(ListenerCounter::LimitConnections);
+            }
+            if !paused && shard.is_full() {
                 shard.worker.add(WorkerCounter::AcceptPauses, 1);
             }
             paused = true;
@@ -166,13 +173,17 @@ fn is_full(shard: &Shard, view: &ListenerView) -> bool {
 /// Each kind of connection is a task of its own size: thousands of them may stand.
 fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, newcomer: Newcomer) {
     let view = slot.view();
-    let open = Open::new(slot.clone());
     let Newcomer { socket, peer } = newcomer;
     let socket = match view.speakers.are_clients() {
         true => Socket::quiet(&shard.clients, socket),
         false => Socket::new(&shard.clients, socket),
     };
     let plain = Plain::new(socket);
+    let held = match clients::connects(shard, &view, peer.map(|peer| peer.ip())) {
+        Ok(held) => held,
+        Err(why) => return turn_away(shard, slot, plain, peer, why),
+    };
+    let open = Open::new(slot.clone(), held);
     let shard = shard.clone();
     if let Some(config) = view.running().tls.clone() {
         tokio::task::spawn_local(async move {
@@ -197,10 +208,67 @@ fn serve(
             tokio::task::spawn_local(session::serve(shard, view, stream, open));
         }
         ListenerProtocol::Http => {
-            let wait = shard.deadlines.slot();
-            let inbox = Buffer::empty();
-            let client = Client { stream, inbox, peer, open, wait };
+            let client = client_of(&shard, stream, peer, open);
             tokio::task::spawn_local(client::serve(shard, client));
         }
+    }
+}
+
+fn client_of(shard: &Shard, stream: Stream, peer: Option<SocketAddr>, open: Open) -> Client {
+    let (inbox, wait, owned) = (Buffer::empty(), shard.deadlines.slot(), Owned::default());
+    Client { stream, inbox, peer, open, wait, owned }
+}
+
+/// A client holds too many connections, or makes them too fast.
+#[cold]
+fn turn_away(
+    shard: &Rc<Shard>,
+    slot: &Rc<Slot>,
+    plain: Plain,
+    peer: Option<SocketAddr>,
+    why: Refusal,
+) {
+    let view = slot.view();
+    let open = Open::new(slot.clone(), None);
+    if view.spec().protocol == ListenerProtocol::Tcp {
+        return session::turn_away(shard, &view, peer, why.cause());
+    }
+    let Some(word) = LastWord::begin(shard) else {
+        let client = client_of(shard, Stream::Plain(plain), peer, open);
+        return answers::log_unsaid(shard, &client, &view, &why.local());
+    };
+    tokio::task::spawn_local(async move {
+        let shard = &word.0;
+        let stream = match view.running().tls.clone() {
+            Some(config) => handshake::accept(shard, &view, &config, plain).await,
+            None => Some(Stream::Plain(plain)),
+        };
+        if let Some(stream) = stream {
+            let client = client_of(shard, stream, peer, open);
+            client::turn_away(shard, client, &why.local()).await;
+        }
+    });
+}
+
+/// Somebody is told why it is turned away.
+struct LastWord(Rc<Shard>);
+
+/// So many are told at once; others find their connection closed.
+const LAST_WORDS: u32 = 64;
+
+impl LastWord {
+    fn begin(shard: &Rc<Shard>) -> Option<LastWord> {
+        let many = shard.turned_away.get();
+        if many >= LAST_WORDS {
+            return None;
+        }
+        shard.turned_away.set(many + 1);
+        Some(LastWord(shard.clone()))
+    }
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.turned_away.set(self.0.turned_away.get() - 1);
     }
 }

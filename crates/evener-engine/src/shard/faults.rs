@@ -52,13 +52,14 @@ impl Scene {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         far.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let (shard, open) = (self.shard.clone(), Open::new(self.shard.slot("web").unwrap()));
+        let (shard, open) = (self.shard.clone(), Open::new(self.shard.slot("web").unwrap(), None));
         let stream = Stream::plain(Socket::new(&shard.clients, near.into()));
         if open.view().spec().protocol == evener_plan::ListenerProtocol::Tcp {
             tokio::task::spawn_local(session::serve(shard, open.view(), stream, open));
         } else {
             let (inbox, wait) = (Buffer::empty(), shard.deadlines.slot());
-            let client = Client { stream, inbox, peer: None, open, wait };
+            let owned = Default::default();
+            let client = Client { stream, inbox, peer: None, open, wait, owned };
             tokio::task::spawn_local(client::serve(shard, client));
         }
         far

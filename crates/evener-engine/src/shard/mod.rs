@@ -9,9 +9,11 @@
 //! Not known here: where plans come from, what is spoken on connections.
 
 pub mod accept;
+pub mod clients;
 #[cfg(test)]
 mod faults;
 mod handshake;
+pub mod ids;
 mod parked;
 #[cfg(test)]
 mod simulated;
@@ -53,6 +55,7 @@ use crate::running::Running;
 use crate::steps::may_break;
 use crate::sys::memory::SharedMemory;
 use accept::Acceptor;
+use ids::Ids;
 use parked::Parked;
 pub use slot::{Open, Slot, Tunnel};
 pub use view::{ListenerView, PoolView, View};
@@ -93,8 +96,6 @@ pub struct Common {
 
 /// One worker thread's state.
 pub struct Shard {
-    /// Its number.
-    pub id: u32,
     /// All its waits.
     pub deadlines: Rc<Deadlines>,
     /// Its counters.
@@ -105,6 +106,8 @@ pub struct Shard {
     pub log: ShardLog,
     /// The Date of answers.
     pub date: DateLine,
+    /// Ids of its requests.
+    pub ids: Ids,
     common: Common,
     parking: Parking<Parked>,
     /// Clients' sockets, and those that listen.
@@ -131,6 +134,8 @@ pub struct Shard {
     /// When requests of removed listeners are cut.
     cuts: RefCell<Vec<u64>>,
     warned: Cell<(u64, u32)>,
+    /// Connections that are being turned away with a word.
+    turned_away: Cell<u32>,
     /// Parked connections when memory was last given back, and when that was.
     trimmed: Cell<(usize, u64)>,
 }
@@ -280,10 +285,10 @@ impl Shard {
         let deadlines = Rc::new(Deadlines::default());
         deadlines.set_now(clock::millis());
         Ok(Shard {
-            id,
             deadlines,
             worker,
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
+            ids: Ids::new(common.seed, id),
             counters,
             date: DateLine::new(),
             common,
@@ -303,6 +308,7 @@ impl Shard {
             draining: Cell::new(false),
             cuts: RefCell::default(),
             warned: Cell::new((0, 0)),
+            turned_away: Cell::new(0),
             trimmed: Cell::new((0, 0)),
         })
     }
@@ -361,11 +367,6 @@ impl Shard {
         let open = self.common.connections.load(Ordering::Relaxed);
         open >= self.common.limit.load(Ordering::Relaxed)
             || self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
-    }
-
-    /// An id for a request, unlike any other's.
-    pub fn request_id(&self, started: u64) -> String {
-        format!("{:08x}{:02x}{started:x}", self.common.seed as u32, self.id)
     }
 
     /// Parks an idle connection.

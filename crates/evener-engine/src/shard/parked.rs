@@ -7,6 +7,7 @@ use super::slot::Open;
 use crate::http::client::Client;
 use crate::io::socket::Socket;
 use crate::io::{Buffer, Deadline, Poller, Stream};
+use crate::pool::owned::Owned;
 
 /// A client connection that stands idle. Small, since there may be very many: what can be made
 /// anew from the descriptor is not kept.
@@ -14,6 +15,7 @@ pub struct Parked {
     descriptor: OwnedFd,
     kind: Kind,
     open: Open,
+    owned: Owned,
 }
 
 enum Kind {
@@ -25,18 +27,18 @@ enum Kind {
 impl Parked {
     /// Makes a connection smaller. `None`: bytes of it are unread, or it has gone; it is closed.
     pub fn of(client: Client) -> Option<Parked> {
-        let Client { mut stream, open, .. } = client;
+        let Client { mut stream, open, owned, .. } = client;
         let descriptor = stream.leave()?;
         let kind = match stream.is_tls() {
             true => Kind::Session(Box::new(stream)),
             false => Kind::Plain,
         };
-        Some(Parked { descriptor, kind, open })
+        Some(Parked { descriptor, kind, open, owned })
     }
 
     /// Takes it back in.
     pub fn into_client(self, poller: &Rc<Poller>, wait: Deadline) -> Client {
-        let Parked { descriptor, kind, open } = self;
+        let Parked { descriptor, kind, open, owned } = self;
         let stream = match kind {
             Kind::Plain => Stream::plain(Socket::new(poller, descriptor)),
             Kind::Session(mut stream) => {
@@ -45,7 +47,7 @@ impl Parked {
             }
         };
         let peer = stream.peer_address();
-        Client { stream, inbox: Buffer::empty(), peer, open, wait }
+        Client { stream, inbox: Buffer::empty(), peer, open, wait, owned }
     }
 
     /// Whether its listener still exists.

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use evener_balance::clients::Held;
+
 use super::view::ListenerView;
 use crate::counters::{ListenerCounters, WorkerBlock, WorkerCounter};
 
@@ -24,6 +26,8 @@ pub struct Slot {
 /// connections consist of little else.
 pub struct Open {
     slot: Rc<Slot>,
+    /// Its place among those of its client, where these are limited.
+    _held: Option<Box<Held>>,
 }
 
 /// A connection that became a tunnel, or was a TCP session from the start.
@@ -85,13 +89,13 @@ impl Slot {
 
 impl Open {
     /// Counts a connection.
-    pub fn new(slot: Rc<Slot>) -> Open {
+    pub fn new(slot: Rc<Slot>, held: Option<Box<Held>>) -> Open {
         let counts = &slot.counts;
         counts.listener.fetch_add(1, Ordering::Relaxed);
         counts.worker.fetch_add(1, Ordering::Relaxed);
         counts.shard.set(counts.shard.get() + 1);
         counts.counters.opened();
-        Open { slot }
+        Open { slot, _held: held }
     }
 
     /// The listener as it is now, or was last.

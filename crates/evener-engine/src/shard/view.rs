@@ -204,9 +204,25 @@ impl PoolView {
         self.pool.accept
     }
 
+    /// Name of its scheduler, as it is shown.
+    pub fn scheduler(&self) -> &str {
+        &self.pool.scheduler
+    }
+
+    /// What its hash is of.
+    #[inline]
+    pub fn key(&self) -> Option<&Template> {
+        self.pool.key.as_ref()
+    }
+
     /// TLS towards its servers.
     pub fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.pool.tls.as_ref()
+    }
+
+    /// What kept connections depend on beside the server's address.
+    pub fn fingerprint(&self) -> u64 {
+        self.pool.fingerprint
     }
 
     /// FastCGI parameters of a server.

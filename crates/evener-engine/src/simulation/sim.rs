@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use evener_balance::{Lease, Outcome};
-use evener_plan::Plan;
+use evener_plan::{Admin, Plan};
 use evener_stats::{Kind, family};
 
 use super::executor::Executor;
@@ -23,6 +23,7 @@ use crate::http::client::{self, Client};
 use crate::io::deadlines::TICK_MS;
 use crate::io::{Buffer, Stream, buffers};
 use crate::log::Message;
+use crate::pool::owned::Owned;
 use crate::running::{Running, Workshop};
 use crate::shard::{Common, Shard};
 use crate::steps;
@@ -107,7 +108,7 @@ impl Sim {
         let shard = self.world.shard.clone();
         let slot = shard.slot("web").expect("the plan has the listener");
         let view = slot.view();
-        let open = crate::shard::Open::new(slot);
+        let open = crate::shard::Open::new(slot, None);
         let stream = Stream::Scripted(Box::new(stream));
         let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
         let wait = shard.deadlines.slot();
@@ -115,7 +116,8 @@ impl Sim {
             self.world.tasks.spawn(session::serve(shard, view, stream, open));
         } else {
             let inbox = Buffer::empty();
-            let client = Client { stream, inbox, peer: Some(peer), open, wait };
+            let (peer, owned) = (Some(peer), Owned::default());
+            let client = Client { stream, inbox, peer, open, wait, owned };
             self.world.tasks.spawn(client::serve(shard, client));
         }
         self.world.clients.borrow_mut().push(pipe.clone());
@@ -153,6 +155,14 @@ impl Sim {
         self.world.shard.swap(running.clone());
         *self.world.generation.borrow_mut() = running;
         self.world.settle();
+    }
+
+    /// Somebody says that a server is to take nothing new.
+    pub fn drain_server(&self, name: &str) {
+        let running = self.world.generation.borrow();
+        let group = &running.pools[0].group;
+        let index = group.index_of(name).expect("a server of the plan");
+        let _ = group.on_admin(index, Admin::Drain, self.world.now.get());
     }
 
     /// Begins to drain.
@@ -319,8 +329,8 @@ pub fn common(plan: &Plan) -> (Common, Heard, Receiver<Message>) {
 /// A plan made ready to run.
 pub fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
     let secrets = BTreeMap::new();
-    let shop =
-        Workshop { secrets: &secrets, tickets: &Arc::default(), previous, now: clock::millis() };
+    let (tickets, now) = (Arc::default(), clock::millis());
+    let shop = Workshop { secrets: &secrets, tickets: &tickets, previous, now, seed: 7 };
     match Running::build(plan, &shop) {
         Ok(running) => Arc::new(running),
         Err(why) => panic!("the plan does not build: {why:?}"),
@@ -352,10 +362,11 @@ pub fn plan(servers: &[&str]) -> Plan {
             "trusted_proxies": [],
             "timeouts": {"tls": 10_000, "head": 10_000, "body": 30_000, "send": 30_000,
                 "idle": 75_000, "tunnel_idle": 60_000, "tunnel_max": null, "min_rate": 0},
-            "connections": null, "redirect": null, "routes": [], "pool": "app"}],
+            "connections": null, "per_client": null, "rate_per_client": null,
+            "redirect": null, "routes": [], "pool": "app"}],
         "pools": [{
             "name": "app", "protocol": "http", "tls": null,
-            "scheduler": {"name": "nginx/round_robin"}, "servers": servers, "checks": [],
+            "scheduler": {"name": "nginx/round_robin"}, "key": null, "servers": servers, "checks": [],
             "passive": null, "initial": "up",
             "retry": {"attempts": 2, "on": ["connect", "reset"]},
             "keepalive": {"idle": 60_000, "per_shard": 128, "max_age": 3_600_000},

@@ -3,14 +3,18 @@
 
 mod admitted;
 mod bodies;
+mod clients;
+mod edits;
 mod endings;
 mod fastcgi;
 mod habits;
+mod identity;
 mod interim;
 mod plain;
 mod removed;
 mod retries;
 mod rules;
+mod schedulers;
 mod seams;
 mod sessions;
 mod steps;

@@ -1,5 +1,6 @@
 //! TCP listeners: sessions, and the relay of bytes that sessions and tunnels share.
 
+mod asking;
 mod pump;
 pub mod relay;
 pub mod session;

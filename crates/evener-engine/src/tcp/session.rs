@@ -14,12 +14,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
-use evener_balance::{Lease, NoServer, Outcome, Tried};
+use evener_balance::{Lease, NoServer, Outcome, Timing, Tried};
+use evener_plan::Scheduler;
 
+use super::asking::{Asking, is_whole, key_of};
 use super::relay::{Bounds, End, Relay};
 use super::speakers::Side;
 use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
-use crate::http::proxy::Fault;
+use crate::http::proxy::{Fault, cause as no_server};
 use crate::io::{Buffer, Stream};
 use crate::log::session::SessionLine;
 use crate::pool::dial;
@@ -36,6 +38,8 @@ struct Session<'s> {
     started: u64,
     /// Whether there will be a line; then who connected, since that is not known of who has left.
     logged: Option<Option<SocketAddr>>,
+    /// What the pool's hash is of.
+    key: Vec<u8>,
     /// The server tried last.
     server: Option<usize>,
     tries: u8,
@@ -54,9 +58,24 @@ const HOLD_MS: u64 = 50;
 pub async fn serve(shard: Rc<Shard>, view: Rc<ListenerView>, mut client: Stream, open: Open) {
     let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
     let Some(pool) = view.pool(*index) else { return };
-    let mut session = Session::begin(&shard, &view, &pool, &client);
+    let mut session = Session::begin(&shard, &view, &pool, || client.peer_address());
     session.carry(&mut client, &open).await;
     session.end();
+}
+
+/// A client may not have a session: it is closed, counted and logged.
+#[cold]
+pub fn turn_away(
+    shard: &Rc<Shard>,
+    view: &ListenerView,
+    client: Option<SocketAddr>,
+    cause: &'static str,
+) {
+    view.counters.add(ListenerCounter::SessionsRefused);
+    let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
+    let Some(pool) = view.pool(*index) else { return };
+    let session = Session::begin(shard, view, &pool, || client);
+    Session { cause: Some(cause), ..session }.end();
 }
 
 impl<'s> Session<'s> {
@@ -64,14 +83,15 @@ impl<'s> Session<'s> {
         shard: &'s Rc<Shard>,
         view: &'s ListenerView,
         pool: &'s Rc<PoolView>,
-        client: &Stream,
+        client: impl FnOnce() -> Option<SocketAddr>,
     ) -> Session<'s> {
         Session {
             shard,
             view,
             pool,
             started: shard.micros(),
-            logged: shard.log.wants().then(|| client.peer_address()),
+            logged: shard.log.wants().then(client),
+            key: Vec::new(),
             server: None,
             tries: 0,
             carried: None,
@@ -87,10 +107,16 @@ impl<'s> Session<'s> {
             self.cause = Some("reset");
             return counters.add(ListenerCounter::Reset);
         };
+        if let Scheduler::HaproxyRdpCookie { wait, .. } = &self.pool.spec().scheduler {
+            self.wait_for_packet(client, &mut first, *wait).await;
+        }
         self.pool.counters.add(PoolCounter::Requests);
-        let speaks = !first.is_empty();
         first.release();
-        let Some((lease, mut server)) = self.connect(speaks).await else {
+        let key = key_of(client, self.pool.key());
+        let asking = Asking { client, first: first.bytes(), key: &key };
+        let connected = self.connect(&asking).await;
+        self.key = key;
+        let Some((lease, mut server)) = connected else {
             return counters.add(ListenerCounter::SessionsRefused);
         };
         counters.add(ListenerCounter::SessionsServed);
@@ -112,36 +138,64 @@ impl<'s> Session<'s> {
             }
             first.release();
             match &hold {
-                Some(hold) => hold.poll_wait(cx, HOLD_MS).map(|()| Ok(speakers.heard(Side::Neither))),
+                Some(hold) => {
+                    hold.poll_wait(cx, HOLD_MS).map(|()| Ok(speakers.heard(Side::Neither)))
+                }
                 None => Poll::Ready(Ok(())),
             }
         });
         heard.await.map(|()| first)
     }
 
-    async fn connect(&mut self, speaks: bool) -> Option<(Lease, Stream)> {
+    /// Reads until the first packet is whole, the client has no more to say, or time is over.
+    async fn wait_for_packet(&self, client: &mut Stream, first: &mut Buffer, millis: u64) {
+        let wait = self.shard.deadlines.slot();
+        wait.arm(millis);
+        poll_fn(|cx| {
+            while !is_whole(first.bytes()) && !first.is_full() {
+                match client.poll_read(cx, first) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    // What went wrong is met again by the relay.
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return wait.poll(cx),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    async fn connect(&mut self, asking: &Asking<'_>) -> Option<(Lease, Stream)> {
         let (shard, pool) = (self.shard, self.pool);
+        let speaks = !asking.first.is_empty();
         let mut tried = Tried::new();
         let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
         loop {
-            let lease = match pool.group().pick(&tried, shard.now()) {
+            let lease = match pool.group().pick_for(asking, &tried, shard.now()) {
                 Ok(lease) => lease,
                 Err(why) => return self.give_up(why),
             };
             may_break("session::pick");
+            let picked = if pool.group().times() { shard.micros() } else { 0 };
             tried.insert(lease.index());
             self.server = Some(lease.index());
             self.tries = self.tries.saturating_add(1);
-            match dial::dial(shard, pool, lease.index(), until, speaks).await {
+            let dialed = dial::dial(shard, pool, lease.index(), until, speaks).await;
+            // Of a session that is the time to a connection: what follows is people's pace.
+            let timing = pool.group().times().then(|| {
+                let took = shard.micros().saturating_sub(picked);
+                Timing { head: dialed.is_ok().then_some(took), whole: took }
+            });
+            match dialed {
                 Ok(stream) => {
                     (self.cause, self.detail) = (None, None);
-                    dial::report(shard, pool, &lease, Outcome::SessionEnded);
+                    dial::report(shard, pool, &lease, Outcome::SessionEnded, timing);
                     return Some((lease, stream));
                 }
                 Err(why) => {
                     let fault = why.cause.map_or(Fault::Local, Fault::Server);
                     (self.cause, self.detail) = (Some(fault.cause()), Some(why.words));
-                    dial::report(shard, pool, &lease, fault.outcome());
+                    dial::report(shard, pool, &lease, fault.outcome(), timing);
                     if shard.now() >= until {
                         return None;
                     }
@@ -154,7 +208,7 @@ impl<'s> Session<'s> {
     /// Nobody is left to try: the cause is that of the last try, if there was one.
     fn give_up<T>(&mut self, why: NoServer) -> Option<T> {
         self.pool.counters.no_server(why);
-        self.cause = self.cause.or(Some("no_server"));
+        self.cause = self.cause.or(Some(no_server(why)));
         None
     }
 
@@ -193,6 +247,8 @@ impl<'s> Session<'s> {
             client,
             listener: &self.view.spec().name,
             pool: &self.pool.spec().name,
+            scheduler: self.pool.scheduler(),
+            key: self.pool.key().map(|_| &*self.key),
             server: self.server.and_then(|index| self.pool.server_id(index)),
             tries: self.tries,
             served: self.carried.is_some(),

@@ -273,7 +273,7 @@ pub fn plan(generation: u64, bind: &[SocketAddr], servers: &[(&str, SocketAddr)]
 fn listener(address: SocketAddr) -> Value {
     json!({
         "name": address.to_string(), "bind": [address.to_string()], "protocol": "http",
-        "tls": null, "trusted_proxies": [], "connections": null, "redirect": null, "routes": [],
+        "tls": null, "trusted_proxies": [], "connections": null, "per_client": null, "rate_per_client": null, "redirect": null, "routes": [],
         "pool": "app",
         "http": {
             "max_head": 65536, "max_fields": 100, "max_body": null,
@@ -295,7 +295,7 @@ fn pool(servers: &[(&str, SocketAddr)]) -> Value {
     };
     json!({
         "name": "app", "protocol": "http", "tls": null,
-        "scheduler": {"name": "nginx/round_robin"},
+        "scheduler": {"name": "nginx/round_robin"}, "key": null,
         "servers": servers.iter().map(server).collect::<Vec<_>>(),
         "checks": [check(json!({"tcp": {}}))],
         "passive": {"fails": 1, "within": 10000, "out": 300, "readmit": "tcp"},

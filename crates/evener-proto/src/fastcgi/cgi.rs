@@ -9,10 +9,11 @@
 //! Not known here: FastCGI's records. A local redirect (RFC 3875 §6.2.2) is passed on as a
 //! Location, as a client would have it; the request is not run again.
 
+use crate::h1::edit::CutNames;
 use crate::h1::forward::ANSWER_CUTS;
 use crate::h1::framing::{self, Repeats};
 use crate::h1::lines::{Ending, Lines};
-use crate::h1::name::FRAMING;
+use crate::h1::name::{FRAMING, Names};
 use crate::h1::{BodyLength, Fields, Limits, Method, Name, answer};
 use crate::{Malformed, Span};
 
@@ -47,12 +48,14 @@ impl CgiHead {
 
     /// Writes the head as HTTP/1.1, up to and with its last field; the caller adds its own fields
     /// and the final CRLF. Content-Length is written where the status allows one; where the body
-    /// goes until the program ends, the caller adds the framing.
-    pub fn write(&self, buf: &[u8], out: &mut Vec<u8>) {
+    /// goes until the program ends, the caller adds the framing. `edited`: names that the route sets
+    /// or removes.
+    pub fn write(&self, buf: &[u8], edited: Option<&CutNames>, out: &mut Vec<u8>) {
         answer::status_line_with(self.status, self.reason.of(buf), out);
-        let dropped = ANSWER_CUTS.with(FRAMING);
+        let dropped = ANSWER_CUTS.with(FRAMING).with(Names::of(&[Name::Status]));
+        let is_edited = |name| edited.is_some_and(|names| names.has(name));
         for field in &self.fields {
-            if !dropped.has(field.id) && field.id != Name::Status {
+            if !dropped.has(field.id) && !is_edited(field.name.of(buf)) {
                 for part in [field.name.of(buf), b": ", field.value.of(buf), b"\r\n"] {
                     out.extend_from_slice(part);
                 }
@@ -156,7 +159,7 @@ mod tests {
             for end in (step..text.len()).step_by(step).chain([text.len()]) {
                 if let Some(len) = parser.parse(&text[..end], &limits)? {
                     let mut out = Vec::new();
-                    parser.head().write(text, &mut out);
+                    parser.head().write(text, None, &mut out);
                     return Ok((String::from_utf8(out).unwrap(), Some(len)));
                 }
             }

@@ -130,6 +130,12 @@ pub struct ResponsePolicy<'a> {
     pub version: Version,
 }
 
+/// Whether fields of this name tell who the client is, or may be taken for one that does: a
+/// stranger's are believed nowhere.
+pub fn tells_identity(name: Name) -> bool {
+    IDENTITY.has(name) || name == Name::Lookalike
+}
+
 /// Cut from every request, by name alone.
 const REQUEST_CUTS: Names = ANSWER_CUTS.with(Names::of(&[Name::Proxy, Name::Http2Settings]));
 

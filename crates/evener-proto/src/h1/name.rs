@@ -48,6 +48,8 @@ pub enum Name {
     Referer,
     Cookie,
     Authorization,
+    ProxyAuthenticate,
+    ProxyAuthorization,
     Proxy,
     Http2Settings,
     MaxForwards,
@@ -157,6 +159,8 @@ pub(crate) fn classify(name: &[u8], plain: bool) -> Name {
             b"proxy-connection" ProxyConnection b"www-authenticate" WwwAuthenticate
         }
         17 { b"transfer-encoding" TransferEncoding b"x-forwarded-proto" XForwardedProto }
+        18 { b"proxy-authenticate" ProxyAuthenticate }
+        19 { b"proxy-authorization" ProxyAuthorization }
     }
     if has_prefix(name, X_FORWARDED) { Name::XForwardedOther } else { Name::Other }
 }
@@ -172,7 +176,7 @@ fn lower<const N: usize>(name: &[u8]) -> [u8; N] {
 }
 
 /// Longest name that has a meaning here; a longer one is only looked at by its start.
-const LONGEST: usize = 17;
+const LONGEST: usize = 19;
 
 /// A name with marks other than hyphens.
 #[cold]
@@ -247,6 +251,8 @@ mod tests {
             ("Referer", Name::Referer),
             ("Cookie", Name::Cookie),
             ("Authorization", Name::Authorization),
+            ("Proxy-Authenticate", Name::ProxyAuthenticate),
+            ("Proxy-Authorization", Name::ProxyAuthorization),
             ("Proxy", Name::Proxy),
             ("HTTP2-Settings", Name::Http2Settings),
             ("Max-Forwards", Name::MaxForwards),

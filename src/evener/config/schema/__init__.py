@@ -3,6 +3,7 @@
 Adding a key is one declaration here, and the place that obeys it.
 """
 
+from evener.config.schema.affinity import ClientIp
 from evener.config.schema.evener import Access, Admin, Evener, Log
 from evener.config.schema.listener import (
     HTTP_ONLY,
@@ -14,7 +15,8 @@ from evener.config.schema.listener import (
 )
 from evener.config.schema.pool import Check, Passive, Pool, PoolTls, Server
 from evener.config.schema.root import LISTENER, POOL, ROOT, ROUTE, Root
-from evener.config.schema.route import Match, Redirect, Respond, Route
+from evener.config.schema.route import HeaderEdits, Match, Redirect, Respond, Route
+from evener.config.schema.scheduler import Scheduler
 
 __all__ = [
     "HTTP_ONLY",
@@ -28,7 +30,9 @@ __all__ = [
     "Bind",
     "Certificate",
     "Check",
+    "ClientIp",
     "Evener",
+    "HeaderEdits",
     "Listener",
     "ListenerTls",
     "Log",
@@ -40,5 +44,6 @@ __all__ = [
     "Respond",
     "Root",
     "Route",
+    "Scheduler",
     "Server",
 ]

@@ -16,6 +16,8 @@ from evener.config.scalars import (
     FilePath,
     Integer,
     Pattern,
+    Rate,
+    RateOf,
     Size,
     Switch,
 )
@@ -220,7 +222,7 @@ class ListenerTimeouts:
     )
 
 
-@section(planned="per_client rate_per_client")
+@section()
 class ListenerLimits:
     """Limits of the listener."""
 
@@ -229,6 +231,26 @@ class ListenerLimits:
         "Most client connections held at once.",
         default="unlimited",
         reason="`evener.limits.connections` bounds them all",
+    )
+    per_client: int | None = key(
+        Or("off", Integer(1, 1_000_000)),
+        "Most connections of one client at once. What is beyond is answered 429 and closed, on TCP "
+        "listeners closed. A client is an IPv4 address or an IPv6 /64, as `client.ip` has it: "
+        "behind a trusted proxy its requests in hand are counted instead. 65,536 clients are "
+        "remembered; others are let in uncounted while all of them hold connections.",
+        default="off",
+        reason="many people may share an address",
+        example="100",
+    )
+    rate_per_client: Rate | None = key(
+        Or("off", RateOf()),
+        "Requests (on TCP listeners: connections) of one client, as in `per_client`: `100/s` lets "
+        "100 come at once, then one each 10 ms (nginx: `burst=99 nodelay`). What is beyond is "
+        "answered 429 with Retry-After and closed. 65,536 clients are remembered; when all places "
+        "are taken, who has asked least lately is forgotten.",
+        default="off",
+        reason="only the operator knows how fast a client may ask",
+        example="100/s",
     )
 
 

@@ -21,7 +21,9 @@ from evener.config.scalars import (
     Switch,
     Text,
 )
+from evener.config.schema.affinity import AFFINITY, Affinity
 from evener.config.schema.listener import ACCEPT
+from evener.config.schema.scheduler import SCHEDULER, Scheduler
 from evener.config.templates import Template
 
 PARAMETER = Pattern("the name of a parameter such as DOCUMENT_ROOT", r"[A-Za-z_][A-Za-z0-9_]*")
@@ -31,7 +33,30 @@ SCRIPT = ("DOCUMENT_ROOT", "SCRIPT_FILENAME")
 PARAMETERS = MapOf(PARAMETER, Template(allows_empty=True), "parameters by name")
 
 
-@section(main="address", planned="max_connections check")
+@section(main="high")
+class ServerRoom:
+    """How much a server may have at once."""
+
+    high: int = key(
+        Integer(1, 4_000_000_000),
+        "So many, and it is full (nginx's max_conns, HAProxy's maxconn, ipvsadm's -x).",
+        example="100",
+    )
+    low: int | None = key(
+        Integer(1, 4_000_000_000),
+        "A full server takes new ones when it has fewer than this (ipvsadm's -y).",
+        default=None,
+        unset="as soon as it has room; with IPVS's schedulers three quarters of `high`",
+        example="80",
+    )
+
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        if self.low is not None and self.low > self.high:
+            fail("low", f"`{self.low}`", f"at most `high`, {self.high}", "")
+
+
+@section(main="address", planned="check")
 class Server:
     """One server of a pool."""
 
@@ -67,35 +92,18 @@ class Server:
         default="ready",
         reason="a server is written down to serve",
     )
+    max_connections: ServerRoom | None = key(
+        Or("unlimited", Section(ServerRoom, "a number, or {high, low}")),
+        "Requests or sessions it may have at once; one that is full takes nothing new.",
+        default="unlimited",
+        reason="a server's own limits are not known here",
+        example="100",
+    )
     params: dict[str, str] = key(
         PARAMETERS,
         "Parameters of this server, over the pool's.",
         default={},
         example="{DOCUMENT_ROOT: /srv/b}",
-    )
-
-
-@section(main="name", kind_key="name")
-class Scheduler:
-    """How a server is chosen."""
-
-    name: str = key(
-        Choice(
-            "round_robin",
-            "least_conn",
-            planned="least_time ip_hash hash random rr wrr lc wlc sed nq lblc lblcr dh sh mh fo "
-            "ovf twos roundrobin static-rr leastconn first source uri url_param hdr rdp-cookie "
-            "peak_ewma prequal maglev ring rendezvous bounded_hash python",
-        ),
-        "Its name; each program's spelling is that program's pick.",
-        example="least_conn",
-    )
-    as_: str = key(
-        Choice("nginx", planned="lvs haproxy"),
-        "The program whose pick it is, where several spell it so.",
-        default="nginx",
-        reason="the spelling is nginx's",
-        name="as",
     )
 
 
@@ -405,7 +413,7 @@ _CHECK = Section(Check, "a check such as tcp or {http: /health}")
 
 @section(
     main="servers",
-    planned="discover outlier agent panic slow_start on_down affinity queue limits buffer "
+    planned="discover outlier agent panic slow_start on_down queue limits buffer "
     "proxy_protocol source forward track scale",
 )
 class Pool:
@@ -418,10 +426,17 @@ class Pool:
         reason="what most servers speak",
     )
     scheduler: Scheduler = key(
-        Section(Scheduler, "a scheduler"),
+        SCHEDULER,
         "How a server is chosen.",
         default="round_robin",
         reason="fair without knowing anything of the servers",
+    )
+    affinity: Affinity | None = key(
+        Or("off", AFFINITY),
+        "What makes a client stay with its server; so far with IPVS's schedulers.",
+        default="off",
+        reason="most servers do not care who comes",
+        example="{client_ip: 5m}",
     )
     servers: tuple[Server, ...] = key(
         ListOf(Section(Server, SERVER_ADDRESS.expected), "servers", least=0),

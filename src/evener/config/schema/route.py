@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
+from evener.config.edits import EditedName, EditsSection
 from evener.config.kinds import ListOf, MapOf, Section
 from evener.config.matching import HEADER_NAME, HOST_PATTERN, METHOD, HeaderForm, PathForm
 from evener.config.model import Fail, key, section
 from evener.config.scalars import NAME, Choice, Integer, Pattern, Text
-from evener.config.templates import Template
+from evener.config.templates import LOCATION, Template
 
 
 @section(planned="query cookie client tls")
@@ -57,7 +58,7 @@ class Redirect:
     """A redirect."""
 
     to: str = key(
-        Template(example="https://{host}{uri}"),
+        LOCATION,
         "The new location.",
         example="https://{host}{uri}",
     )
@@ -120,11 +121,50 @@ class Respond:
             fail("body", f"a body with status {self.status}", "none", "this status has no body")
 
 
+_EDITED = EditedName()
+_VALUES = ListOf(Template("{request.id}", allows_empty=True), "values with words in braces")
+
+
+@section()
+class HeaderEdits:
+    """Edits of a head's fields. A name stands in one of the three keys."""
+
+    set: dict[str, tuple[str, ...]] = key(
+        MapOf(_EDITED, _VALUES, "field names with values"),
+        "Fields that have this value whatever was sent: all of that name are cut, in any case and "
+        "with any marks for `-`, and this goes instead; a list makes several lines.",
+        default={},
+        example="{X-Request-ID: '{request.id}'}",
+    )
+    add: dict[str, tuple[str, ...]] = key(
+        MapOf(_EDITED, _VALUES, "field names with values"),
+        "Lines that are added to those sent.",
+        default={},
+        example="{Vary: Origin}",
+    )
+    remove: tuple[str, ...] = key(
+        ListOf(_EDITED, "names of fields"),
+        "Names no field of which goes on, in any case and with any marks for `-`.",
+        default=(),
+        example="[X-Powered-By]",
+    )
+
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        seen: list[str] = []
+        for key, names in (("set", self.set), ("add", self.add), ("remove", self.remove)):
+            for name in names:
+                if name.lower() in seen:
+                    hint = "`set` cuts what was sent; several values are a list"
+                    fail(key, f"`{name}` a second time", "each name once", hint)
+                seen.append(name.lower())
+
+
 @section(
     kinds="pool respond redirect",
     whole_kind=False,
     inline="match",
-    planned="split split_by files deny rewrite request_headers response_headers timeouts retry "
+    planned="split split_by files deny rewrite timeouts retry "
     "buffer rate_limit cache compress auth mirror log",
 )
 class Route:
@@ -151,4 +191,21 @@ class Route:
         default=None,
         unset="another answer",
         example="https://{host}{uri}",
+    )
+    request_headers: HeaderEdits | None = key(
+        EditsSection(HeaderEdits, "edits of fields"),
+        "What is changed of the request's fields on their way to a server; for FastCGI its "
+        "parameters `HTTP_...`. Fields that Evener adds (`X-Forwarded-For`) can be set or removed, "
+        "too.",
+        default=None,
+        unset="fields go on as they came, but for those of the connection",
+        example="{set: {X-Request-ID: '{request.id}'}, remove: [Cookie]}",
+    )
+    response_headers: HeaderEdits | None = key(
+        EditsSection(HeaderEdits, "edits of fields"),
+        "What is changed of the answer's fields on their way to the client, whoever answers: a "
+        "server, a redirect, `respond`, or Evener with an error, once the route is chosen.",
+        default=None,
+        unset="fields go on as they came, but for those of the connection",
+        example="{set: {Strict-Transport-Security: max-age=31536000}, remove: [X-Powered-By]}",
     )

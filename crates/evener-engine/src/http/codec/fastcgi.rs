@@ -11,21 +11,23 @@
 //!
 //! Not known here: records' bytes (evener-proto), sockets.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 
 use evener_proto::fastcgi::{
     self, CgiParser, Decoder, MAX_RECORD, Params, ProtocolStatus, STDIN_END,
 };
+use evener_proto::h1::edit::Edits;
 use evener_proto::h1::forward::{self, RequestPolicy};
-use evener_proto::h1::{BodyLength, Field, Form, Limits, Method, Name, Violations};
+use evener_proto::h1::{BodyLength, Form, Limits, Method, Name, Violations};
 use evener_proto::{Malformed, Progress};
 
 use super::{AnswerHead, HeadPolicy};
-use crate::http::answers::ExchangeWords;
 use crate::http::exchange::{Asked, Exchange};
 use crate::http::forwarded::{self, Own};
 use crate::http::template::{Word, Words};
+use crate::http::words::ExchangeWords;
 use crate::http::work::Work;
 use crate::io::{Buffer, Outgoing};
 use crate::shard::PoolView;
@@ -60,13 +62,20 @@ pub fn takes(length: BodyLength) -> Result<(), Malformed> {
 
 impl FastCgi {
     /// Before the request: its parameters are made from the exchange.
-    pub fn new(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize) -> FastCgi {
+    ///
+    /// # Errors
+    /// `UnsafeValue` where the route sets a field that cannot be sent.
+    pub fn new(
+        exchange: &Exchange<'_>,
+        pool: &Rc<PoolView>,
+        server: usize,
+    ) -> Result<FastCgi, Malformed> {
         let mut request = Vec::with_capacity(2048);
         fastcgi::begin(&mut request);
         let mut params = Params::new(&mut request);
-        parameters(exchange, pool, server, &mut params);
+        parameters(exchange, pool, server, &mut params)?;
         params.end();
-        FastCgi {
+        Ok(FastCgi {
             request,
             decoder: Decoder::new(),
             head: CgiParser::new(),
@@ -74,7 +83,7 @@ impl FastCgi {
             left: 0,
             open_ended: false,
             started: false,
-        }
+        })
     }
 
     pub(super) fn request_head(
@@ -137,8 +146,8 @@ impl FastCgi {
         Ok(Some(AnswerHead { status: head.status, length, taken, dated, borne }))
     }
 
-    pub(super) fn write_head(&mut self, _policy: HeadPolicy, work: &mut Work, read: &[u8]) {
-        work.down.own(read, |out| self.head.head().write(read, out));
+    pub(super) fn write_head(&mut self, policy: HeadPolicy<'_>, work: &mut Work, read: &[u8]) {
+        work.down.own(read, |out| self.head.head().write(read, policy.edited, out));
     }
 
     pub(super) fn answer_body(
@@ -191,10 +200,16 @@ impl FastCgi {
 }
 
 /// All parameters: ours where the configuration says nothing, its own, the request's fields.
-fn parameters(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize, out: &mut Params<'_>) {
+fn parameters(
+    exchange: &Exchange<'_>,
+    pool: &Rc<PoolView>,
+    server: usize,
+    out: &mut Params<'_>,
+) -> Result<(), Malformed> {
     let words = ExchangeWords(exchange);
     let given = pool.params(server);
     let is_given = |name: &str| given.iter().any(|(given, _)| given == name);
+    let lines = lines(exchange)?;
     let mut value = Vec::new();
     for (name, fill) in meta_variables() {
         if !is_given(name) {
@@ -203,6 +218,10 @@ fn parameters(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize, out: 
                 out.add(name.as_bytes(), &value);
             }
         }
+    }
+    if !is_given("CONTENT_TYPE") {
+        let content_type = lines.iter().rfind(|line| line.is(b"Content-Type"));
+        out.add(b"CONTENT_TYPE", content_type.map_or(b"", |line| &line.value));
     }
     for (name, template) in given {
         value.clear();
@@ -220,12 +239,27 @@ fn parameters(exchange: &Exchange<'_>, pool: &Rc<PoolView>, server: usize, out: 
         script(exchange, &mut value);
         out.add(b"SCRIPT_FILENAME", &value);
     }
-    fields(exchange, out);
+    fields(&lines, out);
+    Ok(())
 }
 
-/// The request's fields as HTTP_*, identity fields as we know them. What an absolute target names is
-/// the host; a length, a type and an expectation have been told or dealt with.
-fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
+/// A field's line on its way to the program.
+struct Line<'a> {
+    name: Cow<'a, [u8]>,
+    value: Cow<'a, [u8]>,
+}
+
+impl Line<'_> {
+    /// Whether a program would see that name: `A-B` is `a_b` to it.
+    fn is(&self, name: &[u8]) -> bool {
+        let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        self.name.len() == name.len() && self.name.iter().map(folded).eq(name.iter().map(folded))
+    }
+}
+
+/// The request's fields, identity fields as we know them, and what the route makes of them. What an
+/// absolute target names is the host; an expectation has been dealt with.
+fn lines<'a>(exchange: &'a Exchange<'_>) -> Result<Vec<Line<'a>>, Malformed> {
     let bytes = exchange.client.inbox.bytes();
     let head = exchange.work.request.head();
     let own = forwarded::own(exchange.client, &exchange.view, &exchange.asked, "");
@@ -235,54 +269,56 @@ fn fields(exchange: &Exchange<'_>, out: &mut Params<'_>) {
         tunnel: false,
         reframed: true,
         set: own.replaced(),
-        ..RequestPolicy::default()
+        edited: own.edits.and_then(Edits::cut),
     };
-    let told = |name| is_told(name) || (name == Name::Via && own.via.is_some());
-    // What the listener refuses was refused before.
-    let kept: Vec<&Field> = match forward::request_fields(head, bytes, &policy) {
-        Ok(kept) => kept.filter(|field| !told(field.id)).collect(),
-        Err(_) => Vec::new(),
-    };
+    let mut lines = Vec::new();
+    let mut add = |name: Cow<'a, [u8]>, value: Cow<'a, [u8]>| lines.push(Line { name, value });
     if head.form == Form::Absolute {
-        out.add_field(b"Host", head.authority.text.of(bytes));
+        add(b"Host"[..].into(), head.authority.text.of(bytes).into());
     }
-    for (index, field) in kept.iter().enumerate() {
-        let name = field.name.of(bytes);
-        let same = |other: &&&Field| is_one_to_programs(other.name.of(bytes), name);
-        let (before, after) = kept.split_at(index);
-        if before.iter().any(|other| same(&other)) {
+    // What the listener refuses was refused before.
+    for field in forward::request_fields(head, bytes, &policy).into_iter().flatten() {
+        if field.id != Name::Expect {
+            add(field.name.of(bytes).into(), field.value.of(bytes).into());
+        }
+    }
+    own.each(head, bytes, &mut |name, value| add(name.to_vec().into(), value.to_vec().into()));
+    if let Some(edits) = own.edits {
+        let words = ExchangeWords(exchange);
+        edits.each(
+            |template, out| template.expand(&words, out),
+            |name, value| add(name.to_vec().into(), value.into()),
+        )?;
+    }
+    Ok(lines)
+}
+
+/// Fields as HTTP_*, the lines of one name as one (RFC 9110 §5.3; for Cookie RFC 6265 §5.4). A type
+/// has a parameter of its own.
+fn fields(lines: &[Line<'_>], out: &mut Params<'_>) {
+    for (index, line) in lines.iter().enumerate() {
+        let (before, after) = lines.split_at(index);
+        if line.is(b"Content-Type") || before.iter().any(|other| other.is(&line.name)) {
             continue;
         }
-        let mut lines = after.iter().filter(same).map(|other| other.value.of(bytes));
-        match (lines.next(), lines.next()) {
-            (Some(only), None) => out.add_field(name, only),
-            _ => out.add_field(name, &joined(field.id, after.iter().filter(same), bytes)),
+        let mut same = after.iter().filter(|other| other.is(&line.name)).map(|other| &other.value);
+        match (same.next(), same.next()) {
+            (Some(only), None) => out.add_field(&line.name, only),
+            (Some(first), Some(second)) => {
+                let values: Vec<&[u8]> =
+                    [first, second].into_iter().chain(same).map(|v| &**v).collect();
+                let between: &[u8] = if line.is(b"Cookie") { b"; " } else { b", " };
+                out.add_field(&line.name, &values.join(between));
+            }
+            (None, _) => {}
         }
     }
-    own.each(head, bytes, &mut |name, value| out.add_field(name, value));
-}
-
-fn is_told(name: Name) -> bool {
-    matches!(name, Name::ContentType | Name::Expect)
-}
-
-/// Whether two names become one parameter: `a_b` and `A-B` do.
-fn is_one_to_programs(one: &[u8], other: &[u8]) -> bool {
-    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == other.len() && one.iter().map(folded).eq(other.iter().map(folded))
-}
-
-/// The lines of a repeated field as one (RFC 9110 §5.3; for Cookie RFC 6265 §5.4).
-fn joined<'a>(name: Name, lines: impl Iterator<Item = &'a &'a Field>, bytes: &'a [u8]) -> Vec<u8> {
-    let between: &[u8] = if name == Name::Cookie { b"; " } else { b", " };
-    let values: Vec<&[u8]> = lines.map(|field| field.value.of(bytes)).collect();
-    values.join(between)
 }
 
 type Fill = fn(&Exchange<'_>, &ExchangeWords<'_, '_>, &mut Vec<u8>) -> bool;
 
 /// Names and how each is filled; false leaves it out.
-fn meta_variables() -> [(&'static str, Fill); 18] {
+fn meta_variables() -> [(&'static str, Fill); 17] {
     [
         ("GATEWAY_INTERFACE", |_, _, out| text(out, b"CGI/1.1")),
         ("SERVER_SOFTWARE", |_, _, out| text(out, b"evener")),
@@ -312,9 +348,6 @@ fn meta_variables() -> [(&'static str, Fill); 18] {
                 .is_some_and(|local| text(out, itoa::Buffer::new().format(local.port()).as_bytes()))
         }),
         ("HTTPS", |exchange, _, out| exchange.client.stream.is_tls() && text(out, b"on")),
-        ("CONTENT_TYPE", |_, words, out| {
-            word(words, &Word::Header("content-type".to_owned()), out)
-        }),
         ("CONTENT_LENGTH", |exchange, _, out| match exchange.asked.length {
             BodyLength::Exact(length) => text(out, itoa::Buffer::new().format(length).as_bytes()),
             _ => text(out, b""),

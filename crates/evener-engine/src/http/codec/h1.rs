@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use evener_proto::h1::edit::Edits;
 use evener_proto::h1::forward::{self, RequestPolicy, ResponsePolicy, Segment};
 use evener_proto::h1::framing::{self, BodyLength};
 use evener_proto::h1::{
-    BodyDecoder, ChunkHeader, LAST_CHUNK, Limits, Method, Name, ResponseHead, ResponseParser,
+    BodyDecoder, ChunkHeader, Field, Fields, LAST_CHUNK, Limits, Method, Name, ResponseParser,
     Segments, Sender, Version, Violations,
 };
 use evener_proto::{Malformed, Progress};
@@ -25,13 +26,14 @@ pub struct H1 {
     chunked_up: bool,
     body: BodyDecoder,
     reusable: bool,
+    identifies: bool,
 }
 
 impl H1 {
     /// Before the request; `accept` names violations of the server that are let in.
     pub fn new(accept: Violations) -> H1 {
         let body = BodyDecoder::new(BodyLength::None, Sender::Server);
-        H1 { accept, chunked_up: false, body, reusable: false }
+        H1 { accept, chunked_up: false, body, reusable: false, identifies: false }
     }
 
     #[inline]
@@ -49,9 +51,10 @@ impl H1 {
             tunnel: asked.upgrade,
             reframed: false,
             set: own.replaced(),
-            ..RequestPolicy::default()
+            edited: own.edits.and_then(Edits::cut),
         };
         let head = work.request.head();
+        self.identifies = names_connection_scheme(&head.fields, SENT, read);
         forward::request_segments(head, read, &policy, &mut work.segments)?;
         name_pieces(&work.segments, &mut work.up, read);
         let named = !head.authority.text.is_empty();
@@ -59,7 +62,7 @@ impl H1 {
             if !named {
                 own.host(out);
             }
-            own.fields(head, read, out);
+            own.fields(head, read, &work.edited, out);
             out.extend_from_slice(b"\r\n");
         });
         Ok(())
@@ -93,7 +96,8 @@ impl H1 {
         let head = work.answer.head();
         let length = framing::response_body(method, head, inbox.bytes())?;
         self.body = BodyDecoder::new(length, Sender::Server);
-        self.reusable = framing::reusable(head, length) && !authenticates(head, inbox.bytes());
+        self.reusable = framing::reusable(head, length);
+        self.identifies |= names_connection_scheme(&head.fields, ASKED, inbox.bytes());
         Ok(Some(facts(head, length)))
     }
 
@@ -107,10 +111,11 @@ impl H1 {
     }
 
     #[inline]
-    pub(super) fn write_head(&mut self, policy: HeadPolicy, work: &mut Work, read: &[u8]) {
+    pub(super) fn write_head(&mut self, policy: HeadPolicy<'_>, work: &mut Work, read: &[u8]) {
         let version = if policy.http10 { Version::Http10 } else { Version::Http11 };
-        let (tunnel, reframed) = (policy.tunnel, policy.reframed);
-        let policy = ResponsePolicy { tunnel, reframed, version, ..ResponsePolicy::default() };
+        let HeadPolicy { tunnel, reframed, edited, .. } = policy;
+        let policy =
+            ResponsePolicy { tunnel, reframed, edited, version, ..ResponsePolicy::default() };
         forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
         name_pieces(&work.segments, &mut work.down, read);
     }
@@ -136,20 +141,31 @@ impl H1 {
     pub(super) fn reusable(&self) -> bool {
         self.reusable && self.body.is_done()
     }
+
+    pub(super) fn identifies(&self) -> bool {
+        self.identifies
+    }
 }
 
-/// Whether the server authenticates connections instead of requests (NTLM, RFC 4559 §6): one that
-/// has seen a client's identity serves nobody else.
+/// Where servers ask for an identity, and where clients send it.
+const ASKED: [Name; 2] = [Name::WwwAuthenticate, Name::ProxyAuthenticate];
+const SENT: [Name; 2] = [Name::Authorization, Name::ProxyAuthorization];
+
+/// Whether these fields name a scheme that gives an identity to the connection instead of the request
+/// (NTLM, RFC 4559 §6).
 #[inline]
-fn authenticates(head: &ResponseHead, bytes: &[u8]) -> bool {
-    head.fields.has(Name::WwwAuthenticate)
-        && head.fields.all(Name::WwwAuthenticate).any(|field| {
-            let mut challenges = field.value.of(bytes).split(|byte| *byte == b',');
-            challenges.any(|one| {
-                let scheme = one.trim_ascii().split(|byte| *byte == b' ').next().unwrap_or(one);
-                scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
-            })
-        })
+fn names_connection_scheme(fields: &Fields, names: [Name; 2], bytes: &[u8]) -> bool {
+    names
+        .iter()
+        .any(|name| fields.has(*name) && fields.all(*name).any(|field| is_one(field, bytes)))
+}
+
+#[cold]
+fn is_one(field: &Field, bytes: &[u8]) -> bool {
+    field.value.of(bytes).split(|byte| *byte == b',').any(|one| {
+        let scheme = one.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or(one);
+        scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+    })
 }
 
 /// Names the pieces of a head.

@@ -99,5 +99,7 @@ fn route(path: evener_plan::PathPattern, status: u16) -> evener_plan::Route {
             not: None,
         },
         answer: evener_plan::Answer::Respond(answer),
+        request_headers: None,
+        response_headers: None,
     }
 }

@@ -1,7 +1,7 @@
 //! FastCGI responders behind the same exchange.
 
 use evener_balance::{Cause, Outcome};
-use evener_plan::{Plan, PoolProtocol, Underscores};
+use evener_plan::{Plan, PoolProtocol, RetryOn, Underscores};
 
 use super::{GET, answered};
 use crate::simulation::{Sim, on_every_wire};
@@ -394,4 +394,123 @@ fn a_trusted_proxys_word_is_continued() {
     holds(&params, "HTTP_X_FORWARDED_FOR", Some("203.0.113.9, 192.0.2.200"));
     holds(&params, "HTTP_X_FORWARDED_PROTO", Some("https"));
     holds(&params, "REMOTE_ADDR", Some("203.0.113.9"));
+}
+
+/// A simulation whose one route edits fields.
+fn edited(request: serde_json::Value, answer: serde_json::Value) -> Sim {
+    let route = serde_json::json!({
+        "name": "all", "match": {"host": [], "path": [], "method": [], "header": [], "not": null},
+        "answer": {"pool": "app"}, "request_headers": request, "response_headers": answer});
+    let sim = Sim::with(&["a"], |plan| {
+        fastcgi(plan);
+        plan.listeners[0].routes.push(serde_json::from_value(route).expect("a route"));
+    });
+    sim.server("a").speaks_fastcgi();
+    sim
+}
+
+#[test]
+fn what_a_route_changes_of_requests_are_parameters_of_the_program() {
+    on_every_wire(|| {
+        let line = |name: &str, value: &str| serde_json::json!({"name": name, "value": value});
+        let edits = serde_json::json!({
+            "set": [line("X-User", "{server}"), line("X-Forwarded-Proto", "https"),
+                    line("Content-Type", "a/{method}")],
+            "add": [line("X-Trace", "2"), line("X-New", "n"), line("X-Forwarded-For", "10.0.0.1")],
+            "remove": ["Cookie", "X-Forwarded-Host"]});
+        let sim = edited(edits, serde_json::Value::Null);
+        sim.server("a").answers(output("Status: 204\r\n\r\n", 0));
+        sim.client()
+            .sends(
+                "GET / HTTP/1.1\r\nHost: h.test\r\nx-user: eve\r\nX.User: eve\r\nX-Trace: 1\r\n\
+                 COOKIE: a=b\r\nContent-Type: text/html\r\n\r\n",
+            )
+            .receives_status(204);
+        let (params, _) = request(&sim.server("a").requests()[0]);
+        for (name, value) in [
+            ("HTTP_X_USER", Some("a")),
+            ("HTTP_X_TRACE", Some("1, 2")),
+            ("HTTP_X_NEW", Some("n")),
+            ("HTTP_X_FORWARDED_PROTO", Some("https")),
+            ("HTTP_X_FORWARDED_FOR", Some("192.0.2.200, 10.0.0.1")),
+            ("HTTP_X_FORWARDED_HOST", None),
+            ("HTTP_COOKIE", None),
+            ("HTTP_HOST", Some("h.test")),
+            ("CONTENT_TYPE", Some("a/GET")),
+            ("HTTP_CONTENT_TYPE", None),
+        ] {
+            holds(&params, name, value);
+        }
+    });
+}
+
+#[test]
+fn what_a_route_changes_of_answers_goes_for_programs_too() {
+    on_every_wire(|| {
+        let edits = serde_json::json!({
+            "set": [{"name": "X-By", "value": "{pool}"}], "add": [], "remove": ["X-Powered-By"]});
+        let sim = edited(serde_json::Value::Null, edits);
+        sim.server("a").answers(output(
+            "X-POWERED-BY: PHP\r\nx-by: me\r\nContent-Length: 2\r\nA: b\r\nStatus: 200\r\n\r\nhi",
+            0,
+        ));
+        sim.client()
+            .sends(GET)
+            .receives("HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 2\r\nX-By: app\r\n\r\nhi");
+    });
+}
+
+#[test]
+fn an_unsafe_value_reaches_no_program() {
+    let edits = serde_json::json!({
+        "set": [{"name": "X", "value": "a\nb"}], "add": [], "remove": []});
+    let sim = edited(edits, serde_json::Value::Null);
+    sim.client().sends(GET).receives_status(500);
+    assert_eq!(sim.server("a").requests().len(), 0);
+}
+
+#[test]
+fn an_answer_whose_status_is_retried_is_asked_of_the_next_program() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a", "b"], |plan| {
+            fastcgi(plan);
+            plan.pools[0].retry.on = vec![RetryOn::Status(503), RetryOn::Junk, RetryOn::Reset];
+            plan.pools[0].retry.attempts = 3;
+        });
+        sim.server("a").speaks_fastcgi().answers(output("Status: 503\r\n\r\nbusy", 0));
+        sim.server("b").speaks_fastcgi().answers(output("Status: 204\r\n\r\n", 0));
+        sim.client().sends(GET).receives_status(204);
+        sim.saw(&[("a", answered(503)), ("b", answered(204))]);
+        let paths: Vec<_> =
+            ["a", "b"].map(|name| request(&sim.server(name).requests()[0]).0).into();
+        assert_eq!(paths[0], paths[1], "the same request twice");
+
+        let sim = Sim::with(&["a", "b"], |plan| {
+            fastcgi(plan);
+            plan.pools[0].retry.on = vec![RetryOn::Junk];
+        });
+        sim.server("a").speaks_fastcgi().answers(output("", 1));
+        sim.server("b").speaks_fastcgi().answers(output("Status: 204\r\n\r\n", 0));
+        sim.client().sends(GET).receives_status(204);
+        sim.saw(&[("a", Outcome::Failed(Cause::Junk)), ("b", answered(204))]);
+    });
+}
+
+#[test]
+fn a_post_is_not_asked_of_a_second_program_unless_that_is_allowed() {
+    for allowed in [false, true] {
+        on_every_wire(|| {
+            let sim = Sim::with(&["a", "b"], |plan| {
+                fastcgi(plan);
+                if allowed {
+                    plan.pools[0].retry.on.push(RetryOn::NonIdempotent);
+                }
+            });
+            sim.server("a").speaks_fastcgi().answers_and_ends("");
+            sim.server("b").speaks_fastcgi().answers(output("Status: 204\r\n\r\n", 0));
+            let post = "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 0\r\n\r\n";
+            sim.client().sends(post).receives_status(if allowed { 204 } else { 502 });
+            assert_eq!(sim.server("b").requests().len(), usize::from(allowed));
+        });
+    }
 }

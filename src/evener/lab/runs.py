@@ -1,0 +1,40 @@
+"""Runs: a scenario under several schedulers with several seeds, on all processors.
+
+The extension releases the GIL, so that threads are enough; results stand in the order asked for,
+whatever ends first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from evener.lab import engine
+from evener.lab.results import Result
+from evener.lab.scenario import Scenario
+
+#: Pieces of time that plots show.
+SLICES = 60
+
+
+def compare(
+    scenario: Scenario, schedulers: Sequence[str] = (), *, seeds: int = 5, slices: int = SLICES
+) -> list[Result]:
+    """Runs a scenario under each scheduler (its own by default) with the seeds from 1 on.
+
+    Raises:
+        ConfigError: there is no such scheduler.
+        LabError: the scenario makes no sense.
+    """
+    cases = [scenario.under(name) for name in schedulers] or [scenario]
+    return run_plans([[case.plan(seed) for seed in range(1, seeds + 1)] for case in cases], slices)
+
+
+def run_plans(plans: Sequence[Sequence[dict[str, Any]]], slices: int) -> list[Result]:
+    """Runs plans: a list per scheduler, in it one per seed."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        futures = [[threads.submit(engine.run, plan, slices) for plan in seeds] for seeds in plans]
+        runs = [tuple(future.result() for future in seeds) for seeds in futures]
+    return [Result(seeds[0]["scheduler"], seeds) for seeds in runs]

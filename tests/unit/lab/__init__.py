@@ -1,0 +1,1 @@
+"""The laboratory: scenarios, runs and replays."""

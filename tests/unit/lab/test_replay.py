@@ -1,0 +1,169 @@
+"""A log is read in three forms, and a model made of it knows what made it."""
+
+import heapq
+import json
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from evener.cli.app import app
+from evener.lab.engine import LabError
+from evener.lab.logs import Entry, Log, read
+from evener.lab.replay import Replay
+
+BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+
+
+def ours(at: float, took: float, server: str = "a", status: int = 200, pool: str = "app") -> str:
+    said = {
+        "time": datetime.fromtimestamp(BEGIN + at + took, UTC).isoformat(),
+        "client.address": "192.0.2.7",
+        "url.path": "/x",
+        "http.response.status_code": status,
+        "duration": took,
+        "evener.pool": pool,
+        "evener.server": server,
+    }
+    return json.dumps(said)
+
+
+def test_our_own_log_says_when_a_request_came() -> None:
+    log = read([ours(2.0, 0.5), "", "junk", ours(1.0, 0.25, "b", 503)])
+    assert (log.form, log.unread) == ("Evener's JSON", 1)
+    first, second = log.entries
+    assert (round(first.at - BEGIN, 3), first.took, first.server, first.status) == (
+        1,
+        0.25,
+        "b",
+        503,
+    )
+    assert (round(second.at - BEGIN, 3), second.pool) == (2, "app")
+    assert second.client == 0xC0000207
+
+
+def test_haproxys_log_says_how_long_the_server_had_it() -> None:
+    line = (
+        "Feb  6 12:14:14 localhost haproxy[14389]: 10.0.1.2:33317 [06/Feb/2009:12:14:14.655] "
+        "http-in static/srv1 10/20/30/69/139 200 2750 - - ---- 1/1/1/1/0 0/0 {1wt.eu} {} "
+        '"GET /index.html HTTP/1.1"'
+    )
+    nobody = line.replace("static/srv1", "static/<NOSRV>").replace(
+        "10/20/30/69/139", "0/-1/-1/-1/5"
+    )
+    log = read([line, nobody.replace(" 200 ", " 503 ")])
+    assert log.form == "HAProxy's httplog"
+    served = next(entry for entry in log.entries if entry.server)
+    assert (served.server, served.pool, served.status) == ("srv1", "static", 200)
+    assert served.took == pytest.approx(0.109), "less its request's and the queue's time"
+    assert served.client == 0x0A000102
+    refused = next(entry for entry in log.entries if not entry.server)
+    assert (refused.took, refused.status) == (None, 503)
+
+
+@pytest.mark.parametrize(
+    "more", ['"10.0.0.1:80" 0.120', 'ua="10.0.0.9:80, 10.0.0.1:80" urt="0.001, 0.120"']
+)
+def test_a_combined_line_with_nginxs_upstream_says_who_had_it(more: str) -> None:
+    line = (
+        '203.0.113.9 - - [01/Mar/2026:13:00:05 +0100] "GET /a HTTP/1.1" 200 12 "-" "curl 8.1" '
+        + more
+    )
+    [entry] = read([line]).entries
+    assert (entry.server, entry.took, entry.status) == ("10.0.0.1:80", 0.12, 200)
+    assert round(entry.at - BEGIN, 2) == 4.88
+
+
+def test_a_combined_line_by_itself_says_neither_and_what_to_add_is_told() -> None:
+    line = '203.0.113.9 - - [01/Mar/2026:12:00:05 +0000] "GET /a HTTP/1.1" 200 12 "-" "curl/8.1"'
+    log = read([line] * 3)
+    assert log.form == "combined"
+    with pytest.raises(LabError) as caught:
+        Replay(log)
+    assert "$upstream_addr $upstream_response_time" in caught.value.remedy
+
+
+def made(slots: int, slow: float = 1.0, servers: int = 4, rate: float = 300.0) -> Log:
+    """The log of servers that work on so many at once, picked in turn; from 30 s to 60 s the
+    first one is slower."""
+    random.seed(7)
+    log = Log("made")
+    free = [[0.0] * slots for _ in range(servers)]
+    at = 0.0
+    for number in range(int(90 * rate)):
+        at += random.expovariate(rate)
+        server = number % servers
+        work = random.uniform(0.6, 1.4) * slots * servers / rate * 0.7
+        if server == 0 and 30 <= at < 60:
+            work *= slow
+        begin = max(at, heapq.heappop(free[server]))
+        heapq.heappush(free[server], begin + work)
+        name = f"s{server}"
+        log.entries.append(Entry(at, begin + work - at, number % 50, number, "app", name, 200))
+    return log
+
+
+@pytest.mark.parametrize("slots", [2, 4, 16])
+def test_how_many_a_server_works_on_at_once_is_found(slots: int) -> None:
+    assert Replay(made(slots)).slots.number == slots
+
+
+def test_without_waiting_nothing_is_said_of_room() -> None:
+    log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
+    replay = Replay(log)
+    assert replay.slots.number is None
+    assert "all that come" in replay.words()[2]
+
+
+def test_a_slow_server_is_seen_and_those_who_avoid_it_are_recommended() -> None:
+    verdict = Replay(made(4, slow=3.0, rate=200.0)).compare(["round_robin", "least_conn"])
+    robin, least = verdict.results
+    assert robin.requests == 3 * 90 * 200 - robin.requests % 3
+    assert least.quantile("p99").mean * 2 < robin.quantile("p99").mean  # type: ignore[operator]  # all were answered
+    assert verdict.advice[0] == "Recommended: nginx/least_conn."
+    assert verdict.advice[1].startswith("nginx/least_conn beside nginx/round_robin: ")
+    assert any("s0 was slow or failing" in said for said in verdict.advice)
+
+
+def test_what_makes_no_difference_is_told_as_such() -> None:
+    log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
+    verdict = Replay(log).compare(["round_robin", "least_conn"])
+    assert verdict.advice[0].startswith("It makes no difference")
+
+
+def test_a_server_that_failed_fails_in_the_model_too() -> None:
+    entries = [
+        Entry(
+            at / 50, 0.05, at, at, None, "ab"[at % 2], 503 if at % 2 and 1000 <= at < 2000 else 200
+        )
+        for at in range(3000)
+    ]
+    [result] = Replay(Log("made", entries)).compare(["round_robin"]).results
+    assert result.good == pytest.approx(5 / 6, abs=0.02)
+
+
+def test_the_command_reads_a_log_and_ends_with_words(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    lines = [ours(at / 20, 0.2 if at % 3 else 0.02, "abc"[at % 3]) for at in range(1200)]
+    file.write_text("\n".join(lines) + "\n")
+    play = ["lab", "replay", str(file), "--scheduler", "round_robin,least_conn"]
+    shown = CliRunner().invoke(app, play)
+    assert shown.exit_code == 0, shown.output
+    assert "1200 requests in 60 s to 3 servers (Evener's JSON)" in shown.stdout
+    assert "nginx/least_conn" in shown.stdout
+    data = json.loads(CliRunner().invoke(app, [*play, "--slots", "4", "--json"]).stdout)
+    assert "as was said" in data["log"][2]
+    assert data["advice"]
+
+
+def test_a_log_of_several_pools_asks_which(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    lines = [ours(at, 0.1, "ab"[at % 2], pool="xy"[at % 2]) for at in range(9)]
+    file.write_text("\n".join(lines))
+    asked = CliRunner().invoke(app, ["lab", "replay", str(file)])
+    assert asked.exit_code == 1
+    assert "--pool x" in asked.stderr
+    alone = CliRunner().invoke(app, ["lab", "replay", str(file), "--pool", "x"])
+    assert "nothing to choose" in alone.stderr
