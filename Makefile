@@ -24,7 +24,7 @@ test:  ## every test
 
 test-rust:
 	cargo test --workspace --locked --quiet
-	cargo test --manifest-path fuzz/Cargo.toml --locked --quiet --target-dir target
+	cargo test --manifest-path fuzz/Cargo.toml --locked --quiet --target-dir $${CARGO_TARGET_DIR:-target}
 
 test-python:
 	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not alone"
@@ -34,7 +34,7 @@ check: setup  ## format, lint, types, layers, sizes, licences and the repository
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked --quiet --target-dir target -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked --quiet --target-dir $${CARGO_TARGET_DIR:-target} -- -D warnings
 	$(VENV)/ruff format --check --quiet src bench house tests examples
 	$(VENV)/ruff check --quiet src bench house tests examples
 	$(VENV)/mypy --no-error-summary

@@ -20,6 +20,9 @@ from .rig.programs import Webs
 from .rig.waiting import eventually
 from .rig.wire import get
 
+# What an honest client waits for is measured: nothing else may run beside.
+pytestmark = pytest.mark.alone
+
 #: As many as leave room under 20,000 descriptors for as many connections to servers.
 MANY = 8000
 #: Those for whom the kernel holds an answer of 64 KiB each.

@@ -18,6 +18,7 @@ import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -311,16 +312,14 @@ class Lane:
         """Compares the access log's lines with what was told."""
         logged: dict[str, list[tuple[int, str | None]]] = {}
         for line in lines:
-            if line["http.response.status_code"] == 101:
-                continue  # how its tunnel ended is its own affair
             causes = (line.get("error.detail"), line.get("error.type"))
             entry = (line["http.response.status_code"], next(filter(None, causes), None))
             logged.setdefault(line["evener.listener"], []).append(entry)
         for name, told in self.told.items():
             if name not in self.spoilt and logged.get(name) != told:
-                pairs = zip(logged.get(name, []), told, strict=False)
-                first = next((pair for pair in pairs if pair[0] != pair[1]), "too few or many")
-                self.wrong.append(f"log of {name}: has, should have: {first}")
+                pairs = enumerate(zip_longest(logged.get(name, []), told))
+                at, first = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+                self.wrong.append(f"log of {name}, line {at}: has, should have: {first}")
 
 
 _POLICIES: dict[str, int] = {}
