@@ -66,7 +66,7 @@ class Run:
         http = "listeners.NAME.http"
         places = {
             "trusted": "listeners.NAME.trusted_proxies",
-            "accept": "pools.NAME.accept" if of_pool else f"{http}.accept",
+            "accept": "pools.NAME.http.accept" if of_pool else f"{http}.accept",
             **{word: f"{http}.{word}" for word in _HTTP},
         }
         # A word that stands in no place is an error: its case would be run without its policy.
@@ -345,7 +345,7 @@ def lane(transport: str, every: Iterable[Run], home: Path, authority: Authority)
             listener["trusted_proxies"] = ["127.0.0.0/8", "unix"]
         pool: dict[str, Any] = {"servers": [origin.address], "passive": "off"}
         if run.in_pool:
-            pool["accept"] = run.case.policy["accept"]
+            pool["http"] = {"accept": run.case.policy["accept"]}
         if secure:
             listener["tls"] = {"certificates": [{"cert": str(certificate)}]}
             pool |= {
