@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,19 +41,11 @@ def door(
     return start
 
 
-def push(wire: Wire, count: int) -> threading.Thread:
-    """Sends so many bytes beside the test, as far as somebody takes them."""
-
-    def send() -> None:
-        try:
-            for _ in range(0, count, 10_000):
-                wire.send(b"x" * 10_000)
-        except OSError:
-            pass
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    return thread
+def push(wire: Wire, count: int) -> None:
+    """Sends so many bytes, as far as somebody takes them, before any answer is read."""
+    with suppress(OSError):
+        for _ in range(0, count, 10_000):
+            wire.send(b"x" * 10_000)
 
 
 def refuses_early(talk: Talk) -> None:
@@ -73,12 +65,11 @@ def test_a_servers_early_answer_reaches_a_client_that_still_sends(
         with enter() as wire:
             # It says more than it sends: what there is of it may lie in sockets before the answer.
             wire.send(POST.format("/", 100 * MUCH))
-            sending = push(wire, size)
+            push(wire, size)
             answer = wire.answer()
             assert (answer.status, answer.body) == (413, b"too much")
             assert answer.value("connection") == "close"
             assert wire.closes()
-            sending.join(10)
 
 
 def test_an_early_answer_over_tls_reaches_the_client_too(
@@ -94,10 +85,9 @@ def test_an_early_answer_over_tls_reaches_the_client_too(
     for _ in range(5):
         with Wire(evener.listen) as wire:
             wire.send(POST.format("/", 100 * MUCH))
-            sending = push(wire, MUCH)
+            push(wire, MUCH)
             assert wire.answer().body == b"too much"
             assert wire.closes()
-            sending.join(10)
 
 
 def test_our_own_refusals_reach_a_client_that_still_sends(door: Door, origin: Origin) -> None:
@@ -111,11 +101,10 @@ def test_our_own_refusals_reach_a_client_that_still_sends(door: Door, origin: Or
     ]:
         with enter() as wire:
             wire.send(head)
-            sending = push(wire, MUCH)
+            push(wire, MUCH)
             answer = wire.answer()
             assert answer.status == status and answer.value("connection") == "close"
             assert wire.closes()
-            sending.join(10)
     assert origin.requests == []
 
 
