@@ -19,8 +19,9 @@ pub use family::{Family, Kind, Metric, MetricKind};
 family! {
     WorkerBlock of Kind::Worker labels [];
     counters WorkerCounter {
-        "evener_accept_pauses_total": "Times accepting paused because too few descriptors were free." => {
-            AcceptPauses [],
+        "evener_accept_pauses_total": "Times accepting paused because too few descriptors were free, or at evener.limits.connections." => {
+            PausesDescriptors [cause = "descriptors"],
+            PausesConnections [cause = "connections"],
         }
         "evener_log_lines_lost_total": "Log lines dropped because they could not be written in time." => {
             AccessLinesLost [log = "access"],

@@ -361,12 +361,14 @@ impl Shard {
         Rc::new(Slot::new(view.clone(), counts))
     }
 
-    /// Whether the worker holds as many client connections as it may, or nearly as many
-    /// descriptors as the system lets it.
-    pub fn is_full(&self) -> bool {
-        let open = self.common.connections.load(Ordering::Relaxed);
-        open >= self.common.limit.load(Ordering::Relaxed)
-            || self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
+    /// Most client connections of the worker.
+    pub fn limit(&self) -> u64 {
+        self.common.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether nearly as many descriptors are open as the system allows.
+    pub fn lacks_descriptors(&self) -> bool {
+        self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
     }
 
     /// Parks an idle connection.

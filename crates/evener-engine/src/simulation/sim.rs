@@ -25,7 +25,8 @@ use crate::io::{Buffer, Stream, buffers};
 use crate::log::Message;
 use crate::pool::owned::Owned;
 use crate::running::{Running, Workshop};
-use crate::shard::{Common, Shard};
+use crate::shard::slot::Place;
+use crate::shard::{Common, Open, Shard};
 use crate::steps;
 use crate::sys::memory::SharedMemory;
 use crate::tcp::session;
@@ -108,7 +109,7 @@ impl Sim {
         let shard = self.world.shard.clone();
         let slot = shard.slot("web").expect("the plan has the listener");
         let view = slot.view();
-        let open = crate::shard::Open::new(slot, None);
+        let open = Open::new(Place::beyond(slot), None);
         let stream = Stream::Scripted(Box::new(stream));
         let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
         let wait = shard.deadlines.slot();
