@@ -227,10 +227,11 @@ family! {
             AllTried [reason = "all_tried"],
             NoRoom [reason = "no_room"],
         }
-        "evener_pool_taken_in_total": "Requests taken in before a server was picked, those whose bodies were longer than that, and answers whose server was free before the client had them." => {
+        "evener_pool_taken_in_total": "Requests taken in before a server was picked, those whose bodies were longer than that, answers whose server was free before the client had them, and times that there was no room to take in more for a slow client." => {
             RequestsTakenIn [what = "request"],
             RequestsTooLong [what = "request_too_long"],
             AnswersTakenIn [what = "answer"],
+            AnswersHeldBack [what = "answer_no_room"],
         }
     }
     histograms PoolHistogram {

@@ -147,6 +147,14 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
+    /// Copies what is left of the read buffer's pieces, in no more room than it takes: that buffer is
+    /// needed no longer.
+    pub fn keep(&mut self, read: &[u8]) {
+        self.spare = Vec::with_capacity(self.left());
+        self.gather(read);
+        self.spare = Vec::new();
+    }
+
     fn push(&mut self, piece: Piece) {
         if let Some(slot) = self.pieces.get_mut(self.count) {
             *slot = Some(piece);

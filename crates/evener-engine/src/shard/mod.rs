@@ -44,6 +44,7 @@ use crate::counters::{Counters, ServerCounter, WorkerBlock, WorkerCounter, Worke
 use crate::date::DateLine;
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
+use crate::http::slow::Room;
 use crate::http::work::Work;
 use crate::io::deadlines::TICK_MS;
 use crate::io::event_loop::give_way;
@@ -108,6 +109,8 @@ pub struct Shard {
     pub date: DateLine,
     /// Ids of its requests.
     pub ids: Ids,
+    /// What it holds for slow clients.
+    pub room: Rc<Room>,
     common: Common,
     parking: Parking<Parked>,
     /// Clients' sockets, and those that listen.
@@ -289,6 +292,7 @@ impl Shard {
             worker,
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
             ids: Ids::new(common.seed, id),
+            room: Rc::default(),
             counters,
             date: DateLine::new(),
             common,

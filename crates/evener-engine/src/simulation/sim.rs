@@ -20,6 +20,7 @@ use crate::clock;
 use crate::counters::WorkerCounter;
 use crate::events::{Event, Events, Heard};
 use crate::http::client::{self, Client};
+use crate::http::slow::{Held, MOST};
 use crate::io::deadlines::TICK_MS;
 use crate::io::{Buffer, Stream, buffers};
 use crate::log::Message;
@@ -153,6 +154,13 @@ impl Sim {
         while self.alive() > 0 && self.world.now.get() < until {
             self.world.run_for(1000, 1000);
         }
+    }
+
+    /// Others hold all that may be held for slow clients, until the result is dropped.
+    pub fn fill_room(&self) -> Held {
+        let mut others = Held::new(&self.world.shard.room);
+        others.set(MOST);
+        others
     }
 
     /// Swaps in a generation with changes.
