@@ -236,8 +236,11 @@ impl Exchange<'_> {
 
     /// What the server sent is no answer, and why.
     #[cold]
-    fn junk(&mut self, what: Malformed) -> Fault {
+    pub(super) fn junk(&mut self, what: Malformed) -> Fault {
         self.record.detail = Some(what.cause().into());
+        if let Some(pool) = &self.record.pool {
+            pool.counters.refused(what);
+        }
         Fault::Server(Cause::Junk)
     }
 

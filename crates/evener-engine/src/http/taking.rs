@@ -237,7 +237,7 @@ impl Exchange<'_> {
         let progress = match attempt.codec.answer_body(inbox, used) {
             Ok(progress) => progress,
             Err(what) => {
-                self.record.detail = Some(what.cause().into());
+                self.junk(what);
                 attempt.down.ahead = Some(Ahead::Junk);
                 return;
             }
