@@ -153,16 +153,18 @@ impl Exchange<'_> {
             Some(_) => attempt.down.asks(Size::Large.bytes()),
             None => !self.shard.room.is_full(),
         };
-        let size = if roomy { Size::Large } else { Size::Small };
-        if size == Size::Small {
+        let inbox = &mut attempt.server.inbox;
+        match inbox.is_empty() {
+            true => *inbox = Buffer::sized(if roomy { Size::Large } else { Size::Small }),
+            false if !roomy => inbox.shrink(),
+            false => {}
+        }
+        if !roomy {
             match self.client.stream.poll_writable(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
                 Poll::Pending => return self.poll_slow_client(&mut attempt.down, cx).map(Err),
             }
-        }
-        if attempt.server.inbox.is_empty() {
-            attempt.server.inbox = Buffer::sized(size);
         }
         Poll::Ready(self.on_taken(&mut attempt.down))
     }
