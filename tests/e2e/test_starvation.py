@@ -169,8 +169,8 @@ def test_no_class_costs_more_memory_than_its_budget_with_tls(
         assert grown <= count * 64 * 1024 + 10 * said, f"{grown / count / 1024:.1f} KiB each"
 
 
-#: What all clients together that do not take their answers may have of a shard, in bytes, and what each
-#: costs beside.
+#: What all clients together that do not take their answers may have of a shard, in bytes, and what
+#: each costs beside.
 ROOM, EACH = 64 << 20, 40 << 10
 
 
@@ -218,8 +218,9 @@ def test_thousands_who_do_not_take_large_answers_are_shed_and_cost_what_they_may
             return wire.ask("/small").status
 
     assert ask() == 200
-    before, peak, address = resident(evener), 0, f"tls:{evener.listen}" if tls else evener.listen
-    # A thousand come a second, as slowhttptest has it: they take the same cores as whom they attack.
+    before, peak = resident(evener), 0
+    address = f"tls:{evener.listen}" if tls else evener.listen
+    # A thousand come a second, as slowhttptest has it: they share the cores with whom they attack.
     with Asking(ask) as honest, attackers("slow_pipelined_readers", address, count, "1000"):
         until = time.monotonic() + 30
         while (left := evener.metrics().value("evener_listener_open_connections")) > count / 20:

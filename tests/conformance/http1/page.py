@@ -20,9 +20,9 @@ _OPENING = f"""# HTTP/1, rule by rule
 
 Evener stands between strangers and other people's servers. A message that two readers could take
 for two things is refused, with a cause of its own that the log names and
-`evener_listener_malformed_total` (requests) or `evener_pool_malformed_total` (answers) counts; what is
-checked is what is forwarded, byte for byte. RFC 9110 and 9112 are the law; where we differ, the row
-says why.
+`evener_listener_malformed_total` (requests) or `evener_pool_malformed_total` (answers) counts; what
+is checked is what is forwarded, byte for byte. RFC 9110 and 9112 are the law; where we differ, the
+row says why.
 
 A refused request gets its status and its connection closes. A server's answer with an offence is a
 502 as long as nothing of it was sent on, and a visible cut after that. Each row's bytes are sent

@@ -30,7 +30,7 @@ class Webs:
     Args:
         directory: Its own.
         names: Names of the servers, each with a port of its own.
-        large: Each has a file of 1 MiB, too: `/large`. Of what it sends there the kernel takes 64 KiB
+        large: Each has a file of 1 MiB, too: `/large`. Of what it sends the kernel takes 64 KiB
             ahead: thousands of servers' connections are other machines' memory.
     """
 
