@@ -143,14 +143,16 @@ def _of_pools(scene: Scene) -> Iterator[Tree]:
 
 
 def _of_machine(scene: Scene) -> Iterator[Tree]:
+    pauses = "evener_accept_pauses_total"
     counted = (
-        ("evener_accept_pauses_total", "accepting paused {} for want of descriptors", "time"),
-        ("evener_log_lines_lost_total", "{} could not be written and are lost", "log line"),
-        ("evener_panics_total", "{} closed by a fault of Evener's own", "connection"),
+        (pauses, 'cause="descriptors"', "accepting paused {} for want of descriptors", "time"),
+        (pauses, 'cause="connections"', "accepting paused {} at evener.limits.connections", "time"),
+        ("evener_log_lines_lost_total", "", "{} could not be written and are lost", "log line"),
+        ("evener_panics_total", "", "{} closed by a fault of Evener's own", "connection"),
     )
-    for metric, text, noun in counted:
-        if number := scene.view.value("worker", (), metric):
-            growing = bool(scene.view.rate("worker", (), metric))
+    for metric, label, text, noun in counted:
+        if number := scene.view.value("worker", (), metric, label):
+            growing = bool(scene.view.rate("worker", (), metric, label))
             level = "warning" if growing else "note"
             yield _problem(level, text.format(count(number, noun)))
 

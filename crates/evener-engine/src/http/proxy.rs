@@ -118,15 +118,18 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     step("proxy::run");
     exchange.record.pool = Some(pool.clone());
     pool.counters.add(PoolCounter::Requests);
-    if let Err(what) = codec::takes(pool.spec().protocol, &exchange.asked) {
-        return refuse(exchange, Fault::ClientMalformed(what)).await;
-    }
     if let Some(key) = pool.key() {
         exchange.note_key(key);
     }
     let buffer = exchange.buffer(&pool);
     if let Err(fault) = exchange.take_in(buffer.request).await {
         return refuse(exchange, fault).await;
+    }
+    if buffer.request > 0 {
+        codec::learn_length(pool.spec().protocol, &mut exchange.asked, &exchange.body);
+    }
+    if let Err(what) = codec::takes(pool.spec().protocol, &exchange.asked) {
+        return refuse(exchange, Fault::ClientMalformed(what)).await;
     }
     let mut tries = Tries::new(exchange, &pool, buffer.response);
     loop {

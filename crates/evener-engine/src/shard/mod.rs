@@ -44,6 +44,7 @@ use crate::counters::{Counters, ServerCounter, WorkerBlock, WorkerCounter, Worke
 use crate::date::DateLine;
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
+use crate::http::slow::Room;
 use crate::http::work::Work;
 use crate::io::deadlines::TICK_MS;
 use crate::io::event_loop::give_way;
@@ -108,6 +109,8 @@ pub struct Shard {
     pub date: DateLine,
     /// Ids of its requests.
     pub ids: Ids,
+    /// What it holds for slow clients.
+    pub room: Rc<Room>,
     common: Common,
     parking: Parking<Parked>,
     /// Clients' sockets, and those that listen.
@@ -291,6 +294,7 @@ impl Shard {
             worker,
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
             ids: Ids::new(common.seed, id),
+            room: Rc::default(),
             counters,
             date: DateLine::new(),
             common,
@@ -363,12 +367,14 @@ impl Shard {
         Rc::new(Slot::new(view.clone(), counts))
     }
 
-    /// Whether the worker holds as many client connections as it may, or nearly as many
-    /// descriptors as the system lets it.
-    pub fn is_full(&self) -> bool {
-        let open = self.common.connections.load(Ordering::Relaxed);
-        open >= self.common.limit.load(Ordering::Relaxed)
-            || self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
+    /// Most client connections of the worker.
+    pub fn limit(&self) -> u64 {
+        self.common.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether nearly as many descriptors are open as the system allows.
+    pub fn lacks_descriptors(&self) -> bool {
+        self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
     }
 
     /// Parks an idle connection.

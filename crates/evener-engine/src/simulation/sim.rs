@@ -20,12 +20,14 @@ use crate::clock;
 use crate::counters::WorkerCounter;
 use crate::events::{Event, Events, Heard};
 use crate::http::client::{self, Client};
+use crate::http::slow::{Held, MOST};
 use crate::io::deadlines::TICK_MS;
 use crate::io::{Buffer, Stream, buffers};
 use crate::log::Message;
 use crate::pool::owned::Owned;
 use crate::running::{Running, Workshop};
-use crate::shard::{Common, Shard};
+use crate::shard::slot::Place;
+use crate::shard::{Common, Open, Shard};
 use crate::steps;
 use crate::sys::memory::SharedMemory;
 use crate::tcp::session;
@@ -108,7 +110,7 @@ impl Sim {
         let shard = self.world.shard.clone();
         let slot = shard.slot("web").expect("the plan has the listener");
         let view = slot.view();
-        let open = crate::shard::Open::new(slot, None);
+        let open = Open::new(Place::beyond(slot), None);
         let stream = Stream::Scripted(Box::new(stream));
         let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
         let wait = shard.deadlines.slot();
@@ -152,6 +154,13 @@ impl Sim {
         while self.alive() > 0 && self.world.now.get() < until {
             self.world.run_for(1000, 1000);
         }
+    }
+
+    /// Others hold all that may be held for slow clients, until the result is dropped.
+    pub fn fill_room(&self) -> Held {
+        let mut others = Held::new(&self.world.shard.room);
+        others.set(MOST);
+        others
     }
 
     /// Swaps in a generation with changes.
