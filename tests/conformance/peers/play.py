@@ -79,8 +79,10 @@ class Play:
         self.random = random.Random(seed)
         self.weights = [self.random.randrange(1, 9) for _ in range(SERVERS)]
         self.came: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
-        is_left = case.program == "nginx"
-        self.backends = [Backend(letter(i), self.came, is_left=is_left) for i in range(SERVERS)]
+        self.is_nginx = case.program == "nginx"
+        self.backends = [
+            Backend(letter(i), self.came, is_left=self.is_nginx) for i in range(SERVERS)
+        ]
         self.open: dict[int, tuple[str, asyncio.StreamWriter, asyncio.Task[bytes]]] = {}
         self.out: set[int] = set()
         self.failing: set[int] = set()
@@ -163,15 +165,23 @@ class Play:
         writer.write(asked.sent(number))
         came = asyncio.create_task(self.came.get())
         answer = asyncio.create_task(reader.read())
-        await asyncio.wait([came, answer], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        await asyncio.wait([came, answer], return_when=asyncio.FIRST_COMPLETED, timeout=60)
         theirs = "-"
         if came.done():
             _, theirs = came.result()
             self.open[number] = (theirs, writer, answer)
         else:
             came.cancel()
+            self.judge_refusal(answer)
             writer.close()
         return theirs, await self.follower.opened(number, asked)
+
+    def judge_refusal(self, answer: asyncio.Task[bytes]) -> None:
+        """Nobody was picked only where the program says so."""
+        said = answer.result() if answer.done() else b"nothing for a minute"
+        refusal = b"" if self.case.tcp else b"HTTP/1.1 502" if self.is_nginx else b"HTTP/1.1 503"
+        if said[: len(refusal) or None] != refusal:
+            raise RuntimeError(f"{self.case.program} after {' '.join(self.said[-9:])}: {said!r}")
 
     async def release(self, number: int) -> None:
         """Ends a request; a failing server closes without an answer."""

@@ -142,7 +142,7 @@ def haproxy_conf(program: Program, weights: list[int], ports: list[int]) -> str:
     return "\n".join(
         [
             f"global\n stats socket {program.home}/socket level admin\n nbthread 1\ndefaults",
-            " timeout client 1h\n timeout server 1h\n timeout connect 5s\n timeout queue 60ms",
+            " timeout client 1h\n timeout server 1h\n timeout connect 1h\n timeout queue 60ms",
             f"listen u\n bind 127.0.0.1:{program.port}",
             *mode,
             f" retries 0\n balance {case.lines}",
