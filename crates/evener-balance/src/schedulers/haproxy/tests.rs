@@ -359,3 +359,19 @@ fn without_a_key_the_ring_is_gone_through() {
     schedule.set_active(picks[31], false);
     assert!((0..9).all(|_| schedule.pick(&Ask::default()) == Some(1 - picks[31])));
 }
+
+#[test]
+fn a_request_that_finds_nobody_leaves_the_round_where_it_is() {
+    let troop = Troop::new(&[4, 5, 2, 7, 8]);
+    let play = |asks_nobody: bool| {
+        let mut schedule = troop.make(&Scheduler::HaproxyRoundrobin {});
+        assert!((0..9).all(|_| schedule.pick(&Ask::default()).is_some()));
+        (0..5).for_each(|place| schedule.set_active(place, false));
+        if asks_nobody {
+            assert_eq!(schedule.pick(&Ask::default()), None);
+        }
+        (0..5).for_each(|place| schedule.set_active(place, true));
+        (0..30).map(|_| schedule.pick(&Ask::default()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(play(true), play(false));
+}
