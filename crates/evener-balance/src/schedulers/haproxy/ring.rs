@@ -63,6 +63,15 @@ impl Ring {
         }
     }
 
+    /// Takes over from the ring of the plan before what does not change with a server's weight.
+    pub(super) fn inherit(&mut self, before: &Ring, kept: &[Option<u32>]) {
+        for (place, kept) in kept.iter().enumerate() {
+            if let Some(kept) = kept {
+                self.before[place] = before.before[*kept as usize];
+            }
+        }
+    }
+
     pub(super) fn set_active(&mut self, place: usize, active: bool, room: &Room) {
         match active {
             true => self.total += self.weights[place],

@@ -305,6 +305,25 @@ proptest! {
     }
 }
 
+/// HAProxy sums the weights before a server when it starts, and leaves the sums when one is
+/// re-weighed: they say who has the slots that are left over.
+#[test]
+fn slots_that_are_left_over_go_by_the_weights_of_the_start() {
+    let scheduler = Scheduler::HaproxyHash { hash: ring(101) };
+    let mut troop = Troop::new(&[2, 1, 1]);
+    let before = troop.make(&scheduler);
+    troop.servers[0].weight = 1;
+    let picks = |mut schedule: Box<dyn Schedule>| {
+        (0..3).for_each(|place| schedule.set_active(place, true));
+        (1..3).for_each(|place| schedule.set_in_flight(place, 1));
+        // ⌈3 × 1.01⌉ = 4 slots for three equal servers.
+        let picked = (0..500).filter_map(|hash| schedule.pick(&hashed(avalanche(hash))));
+        picked.collect::<std::collections::BTreeSet<usize>>()
+    };
+    assert_eq!(picks(make(&scheduler, &troop.crew())), [0, 2].into());
+    assert_eq!(picks(reweighed(&troop, &*before, &scheduler)), [0, 1].into());
+}
+
 #[test]
 fn first_goes_to_the_next_number_when_one_is_full() {
     let mut troop = Troop::new(&[1, 1, 1]);
