@@ -14,6 +14,7 @@
 //! (NSDI 2024), §4.
 
 use std::any::Any;
+use std::collections::VecDeque;
 
 use super::at_load::{AtLoad, step_of};
 use super::field::Field;
@@ -29,12 +30,12 @@ pub(crate) struct Prequal {
     /// Load and time of the last pick.
     load: u32,
     rule: Rule,
+    /// How often an estimate is used: so that the pool neither empties nor grows stale.
+    uses: u32,
     /// Oldest first.
-    pool: Vec<Estimate>,
-    /// Requests in flight of the last estimates, around.
-    recent: Vec<u32>,
-    recent_at: usize,
-    /// From so many requests in flight on a server is hot.
+    pool: VecDeque<Estimate>,
+    recent: Recent,
+    /// Above so many requests in flight a server is hot.
     threshold: u32,
     /// Hundredths of estimates owed.
     owed: u32,
@@ -62,10 +63,16 @@ struct Estimate {
     uses: u32,
 }
 
+/// Requests in flight of the last estimates.
+#[derive(Debug, Default)]
+struct Recent {
+    /// As they came; the oldest goes first.
+    loads: VecDeque<u32>,
+    sorted: Vec<u32>,
+}
+
 /// Estimates that the quantile is taken of.
 const RECENT: usize = 64;
-/// After so many it is taken anew.
-const FRESH: usize = 8;
 /// Microseconds, while nothing is known of any server.
 const UNKNOWN: f64 = 1.0;
 
@@ -76,10 +83,10 @@ impl Prequal {
             latencies: vec![Latency::default(); crew.len()],
             at_load: AtLoad::new(crew.len()),
             load: 0,
+            uses: uses(rule, crew.len()),
             rule: Rule { pool: rule.pool.max(2), ..rule },
-            pool: Vec::new(),
-            recent: Vec::new(),
-            recent_at: 0,
+            pool: VecDeque::new(),
+            recent: Recent::default(),
             threshold: 0,
             owed: 0,
             drops_worst: false,
@@ -103,17 +110,11 @@ impl Prequal {
         let load = self.field.leases(place).saturating_mul(256) / self.field.weight(place).max(1);
         let latency = self.latency(place, self.field.leases(place), now);
         if self.pool.len() >= self.rule.pool as usize {
-            self.pool.remove(0);
+            self.pool.pop_front();
         }
-        self.pool.push(Estimate { place: place as u32, load, latency, at: now, uses: 0 });
-        match self.recent.get_mut(self.recent_at) {
-            Some(slot) => *slot = load,
-            None => self.recent.push(load),
-        }
-        self.recent_at = (self.recent_at + 1) % RECENT;
-        if self.recent.len() < RECENT || self.recent_at.is_multiple_of(FRESH) {
-            self.threshold = self.quantile();
-        }
+        self.pool.push_back(Estimate { place: place as u32, load, latency, at: now, uses: 0 });
+        self.recent.note(load);
+        self.threshold = self.recent.quantile(self.rule.hot);
     }
 
     fn latency(&self, place: usize, leases: u32, now: u64) -> f64 {
@@ -121,29 +122,11 @@ impl Prequal {
         known.unwrap_or(UNKNOWN).max(self.latencies[place].age(now))
     }
 
-    fn quantile(&self) -> u32 {
-        let mut loads = [0; RECENT];
-        let loads = &mut loads[..self.recent.len()];
-        loads.copy_from_slice(&self.recent);
-        let at = loads.len() * self.rule.hot as usize / 100;
-        match loads.len() {
-            0 => 0,
-            len => *loads.select_nth_unstable(at.min(len - 1)).1,
-        }
-    }
-
-    /// How often an estimate is used: so that the pool neither empties nor grows stale.
-    fn uses(&self) -> u32 {
-        let share = f64::from(self.rule.pool) / self.field.len().max(1) as f64;
-        let gained = (1.0 - share).max(0.0) * f64::from(self.rule.probes) / 100.0 - 1.0;
-        match gained > 0.0 {
-            true => (2.0 / gained).ceil() as u32,
-            false => u32::MAX,
-        }
-    }
-
     /// The estimates of a server that was picked know it.
     fn note_one_more(&mut self, place: usize) {
+        if self.pool.iter().all(|estimate| estimate.place as usize != place) {
+            return;
+        }
         let latency = self.latency(place, self.load + 1, self.now);
         let load = 256 / self.field.weight(place).max(1);
         let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == place);
@@ -158,26 +141,33 @@ impl Prequal {
         if self.pool.len() <= self.rule.pool as usize / 2 {
             return;
         }
-        let mut worst = 0;
-        if self.drops_worst {
-            for at in 1..self.pool.len() {
-                if self.rank(&self.pool[at]) > self.rank(&self.pool[worst]) {
-                    worst = at;
-                }
+        if !self.drops_worst {
+            self.pool.pop_front();
+            return;
+        }
+        let (mut worst, mut most) = (0, 0);
+        for (at, estimate) in self.pool.iter().enumerate() {
+            let rank = self.rank(estimate);
+            if rank > most {
+                (worst, most) = (at, rank);
             }
         }
         self.pool.remove(worst);
     }
 
     /// Cold before hot, the fast before the slow, and of the hot the idle before the busy.
-    fn rank(&self, estimate: &Estimate) -> (bool, f64) {
-        let is_hot = estimate.load > self.threshold;
-        (is_hot, if is_hot { f64::from(estimate.load) } else { estimate.latency })
+    fn rank(&self, estimate: &Estimate) -> u64 {
+        const HOT: u64 = 1 << 63;
+        match estimate.load > self.threshold {
+            true => HOT | u64::from(estimate.load),
+            // The bits of numbers that are not negative are in the order of the numbers.
+            false => estimate.latency.to_bits(),
+        }
     }
 
     /// The best estimate of a server that can be picked.
     fn best(&self, ask: &Ask<'_>) -> Option<usize> {
-        let mut best: Option<((bool, f64), usize)> = None;
+        let mut best: Option<(u64, usize)> = None;
         for (at, estimate) in self.pool.iter().enumerate() {
             let rank = self.rank(estimate);
             let is_better = best.is_none_or(|(least, _)| rank < least);
@@ -189,16 +179,47 @@ impl Prequal {
     }
 }
 
+impl Recent {
+    fn note(&mut self, load: u32) {
+        let place = |sorted: &[u32], load: u32| sorted.partition_point(|other| *other < load);
+        if self.loads.len() == RECENT
+            && let Some(oldest) = self.loads.pop_front()
+        {
+            self.sorted.remove(place(&self.sorted, oldest));
+        }
+        self.loads.push_back(load);
+        self.sorted.insert(place(&self.sorted, load), load);
+    }
+
+    /// The load that so many hundredths are below; one was noted.
+    fn quantile(&self, hundredths: u32) -> u32 {
+        let at = self.sorted.len() * hundredths as usize / 100;
+        self.sorted[at.min(self.sorted.len() - 1)]
+    }
+}
+
+/// How often an estimate is used, in a tier of so many servers.
+fn uses(rule: Rule, servers: usize) -> u32 {
+    let share = f64::from(rule.pool.max(2)) / servers.max(1) as f64;
+    let gained = (1.0 - share).max(0.0) * f64::from(rule.probes) / 100.0 - 1.0;
+    match gained > 0.0 {
+        true => (2.0 / gained).ceil() as u32,
+        false => u32::MAX,
+    }
+}
+
 impl Schedule for Prequal {
     fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
-        let age = self.rule.age;
-        self.pool.retain(|estimate| ask.now.saturating_sub(estimate.at) < age);
+        let is_old = |estimate: &Estimate| ask.now.saturating_sub(estimate.at) >= self.rule.age;
+        while self.pool.front().is_some_and(is_old) {
+            self.pool.pop_front();
+        }
         self.probe(ask);
         let picked = match self.best(ask) {
             Some(at) => {
                 self.pool[at].uses += 1;
                 let estimate = self.pool[at];
-                if estimate.uses >= self.uses() {
+                if estimate.uses >= self.uses {
                     self.pool.remove(at);
                 }
                 estimate.place as usize
@@ -244,7 +265,7 @@ impl Schedule for Prequal {
         else {
             return;
         };
-        let before = self.at_load.estimate(place, leases, now).unwrap_or(0.0);
+        let before = || self.at_load.estimate(place, leases, now).unwrap_or(0.0);
         if let Some(sample) = latency::sample_of(done, before) {
             self.at_load.learn(place, began_at, sample, now);
         }
