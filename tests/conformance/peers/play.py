@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.conformance.peers.cases import SERVERS, Case
-from tests.conformance.peers.followers import Asked, Instance, Library, Seat
+from tests.conformance.peers.followers import Asked, Instance, Library, Seat, first_of
 from tests.conformance.peers.programs import WITHIN, Program, letter
 from tests.e2e.rig.places import short_directory
 
@@ -165,7 +165,7 @@ class Play:
         writer.write(asked.sent(number))
         came = asyncio.create_task(self.came.get())
         answer = asyncio.create_task(reader.read())
-        await asyncio.wait([came, answer], return_when=asyncio.FIRST_COMPLETED, timeout=60)
+        await first_of(came, answer)
         theirs = "-"
         if came.done():
             _, theirs = came.result()
