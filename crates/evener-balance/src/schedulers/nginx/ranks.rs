@@ -9,11 +9,11 @@
 //! - A pick is played on when its place is seated with its new load, which follows; one walk through
 //!   the tournament is enough.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::contest::{Contest, NONE};
 use crate::schedule::Position;
+use crate::structures::Ratio;
 
 /// Places by their load.
 pub(super) struct Ranks {
@@ -33,14 +33,6 @@ struct Heats {
     by_ratio: BTreeMap<Ratio, u32>,
     ratio: Vec<Ratio>,
     free: Vec<u32>,
-}
-
-/// `load / weight`, compared without dividing.
-#[derive(Debug, Clone, Copy)]
-struct Ratio {
-    load: u32,
-    /// Above 0.
-    weight: u32,
 }
 
 impl Ranks {
@@ -118,7 +110,7 @@ impl Ranks {
     /// Moves a place to the heat of its load.
     fn enter(&mut self, place: usize) {
         let load = self.load[place];
-        let ratio = Ratio { load, weight: self.weight[place].max(1) };
+        let ratio = Ratio { load: load.into(), weight: self.weight[place].max(1) };
         let left = self.heat[place];
         let heat = self.heats.of(ratio, &mut self.contest);
         self.contest.place(place, heat, load);
@@ -159,29 +151,3 @@ impl Heats {
         self.free.push(heat);
     }
 }
-
-impl Ratio {
-    fn cross(&self, other: &Ratio) -> u64 {
-        u64::from(self.load) * u64::from(other.weight)
-    }
-}
-
-impl Ord for Ratio {
-    fn cmp(&self, other: &Ratio) -> Ordering {
-        self.cross(other).cmp(&other.cross(self))
-    }
-}
-
-impl PartialOrd for Ratio {
-    fn partial_cmp(&self, other: &Ratio) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ratio {
-    fn eq(&self, other: &Ratio) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ratio {}
