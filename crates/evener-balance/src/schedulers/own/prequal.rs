@@ -124,16 +124,13 @@ impl Prequal {
 
     /// The estimates of a server that was picked know it.
     fn note_one_more(&mut self, place: usize) {
-        if self.pool.iter().all(|estimate| estimate.place as usize != place) {
-            return;
-        }
         let latency = self.latency(place, self.load + 1, self.now);
         let load = 256 / self.field.weight(place).max(1);
-        let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == place);
-        same.for_each(|estimate| {
-            estimate.load += load;
-            estimate.latency = latency;
-        });
+        for estimate in &mut self.pool {
+            let is_same = estimate.place as usize == place;
+            estimate.load += if is_same { load } else { 0 };
+            estimate.latency = if is_same { latency } else { estimate.latency };
+        }
     }
 
     fn drop_one(&mut self) {
@@ -145,14 +142,9 @@ impl Prequal {
             self.pool.pop_front();
             return;
         }
-        let (mut worst, mut most) = (0, 0);
-        for (at, estimate) in self.pool.iter().enumerate() {
-            let rank = self.rank(estimate);
-            if rank > most {
-                (worst, most) = (at, rank);
-            }
+        if let Some(worst) = first_of(self.pool.iter().map(|estimate| !self.rank(estimate))) {
+            self.pool.remove(worst);
         }
-        self.pool.remove(worst);
     }
 
     /// Cold before hot, the fast before the slow, and of the hot the idle before the busy.
@@ -167,16 +159,20 @@ impl Prequal {
 
     /// The best estimate of a server that can be picked.
     fn best(&self, ask: &Ask<'_>) -> Option<usize> {
-        let mut best: Option<(u64, usize)> = None;
-        for (at, estimate) in self.pool.iter().enumerate() {
-            let rank = self.rank(estimate);
-            let is_better = best.is_none_or(|(least, _)| rank < least);
-            if is_better && self.field.takes(estimate.place as usize, ask) {
-                best = Some((rank, at));
-            }
+        let takes = |estimate: &Estimate| self.field.takes(estimate.place as usize, ask);
+        let best = first_of(self.pool.iter().map(|estimate| self.rank(estimate)))?;
+        if takes(&self.pool[best]) {
+            return Some(best);
         }
-        best.map(|(_, at)| at)
+        let open = self.pool.iter().enumerate().filter(|(_, estimate)| takes(estimate));
+        open.min_by_key(|(_, estimate)| self.rank(estimate)).map(|(at, _)| at)
     }
+}
+
+/// Where the least stands, the first of equals; without a branch that nobody could foretell.
+fn first_of(ranks: impl Iterator<Item = u64>) -> Option<usize> {
+    let placed = (0..).zip(ranks).map(|(at, rank)| u128::from(rank) << 32 | at);
+    placed.min().map(|placed| placed as u32 as usize)
 }
 
 impl Recent {
