@@ -224,8 +224,10 @@ def spelled(plan: dict[str, Any]) -> dict[str, Any]:
         flat |= {key: hashed[key] for key in ("consistent", "function", "avalanche")}
         if hashed["balance_factor"]:
             flat["balance_factor"] = f"{hashed['balance_factor']}%"
-    if program == "nginx" and name == "hash":
-        flat["key"] = "query.k"
+    if name == "hash":
+        flat["key"] = "query.k" if program == "nginx" else "header.x-k"
+    if "wait" in flat:
+        flat["wait"] = f"{flat['wait']}ms"
     for key in ("len", "depth"):
         if flat.get(key) == 0:
             flat[key] = "all"
