@@ -34,9 +34,8 @@ pub(crate) struct Prequal {
     uses: u32,
     /// Oldest first.
     pool: VecDeque<Estimate>,
+    /// Above their quantile a server is hot.
     recent: Recent,
-    /// Above so many requests in flight a server is hot.
-    threshold: u32,
     /// Hundredths of estimates owed.
     owed: u32,
     drops_worst: bool,
@@ -63,12 +62,19 @@ struct Estimate {
     uses: u32,
 }
 
-/// Requests in flight of the last estimates.
-#[derive(Debug, Default)]
+/// Requests in flight of the last estimates, and their quantile.
+#[derive(Debug)]
 struct Recent {
-    /// As they came; the oldest goes first.
-    loads: VecDeque<u32>,
-    sorted: Vec<u32>,
+    /// Around; from `len` on they are nobody's.
+    loads: [u32; RECENT],
+    len: usize,
+    at: usize,
+    /// Hundredths that are below the quantile.
+    hundredths: usize,
+    quantile: u32,
+    /// How many are below it, and how many are equal to it.
+    below: usize,
+    equal: usize,
 }
 
 /// Estimates that the quantile is taken of.
@@ -86,8 +92,7 @@ impl Prequal {
             uses: uses(rule, crew.len()),
             rule: Rule { pool: rule.pool.max(2), ..rule },
             pool: VecDeque::new(),
-            recent: Recent::default(),
-            threshold: 0,
+            recent: Recent::new(rule.hot),
             owed: 0,
             drops_worst: false,
             now: 0,
@@ -114,7 +119,6 @@ impl Prequal {
         }
         self.pool.push_back(Estimate { place: place as u32, load, latency, at: now, uses: 0 });
         self.recent.note(load);
-        self.threshold = self.recent.quantile(self.rule.hot);
     }
 
     fn latency(&self, place: usize, leases: u32, now: u64) -> f64 {
@@ -150,7 +154,7 @@ impl Prequal {
     /// Cold before hot, the fast before the slow, and of the hot the idle before the busy.
     fn rank(&self, estimate: &Estimate) -> u64 {
         const HOT: u64 = 1 << 63;
-        match estimate.load > self.threshold {
+        match estimate.load > self.recent.quantile {
             true => HOT | u64::from(estimate.load),
             // The bits of numbers that are not negative are in the order of the numbers.
             false => estimate.latency.to_bits(),
@@ -171,27 +175,47 @@ impl Prequal {
 
 /// Where the least stands, the first of equals; without a branch that nobody could foretell.
 fn first_of(ranks: impl Iterator<Item = u64>) -> Option<usize> {
-    let placed = (0..).zip(ranks).map(|(at, rank)| u128::from(rank) << 32 | at);
-    placed.min().map(|placed| placed as u32 as usize)
+    let least = |(least, first): (u64, Option<usize>), (at, rank): (usize, u64)| {
+        let is_less = rank < least || first.is_none();
+        (if is_less { rank } else { least }, if is_less { Some(at) } else { first })
+    };
+    ranks.enumerate().fold((u64::MAX, None), least).1
 }
 
 impl Recent {
-    fn note(&mut self, load: u32) {
-        // Counted, not searched: no step waits for the one before.
-        let place = |sorted: &[u32], load| sorted.iter().filter(|other| **other < load).count();
-        if self.loads.len() == RECENT
-            && let Some(oldest) = self.loads.pop_front()
-        {
-            self.sorted.remove(place(&self.sorted, oldest));
-        }
-        self.loads.push_back(load);
-        self.sorted.insert(place(&self.sorted, load), load);
+    fn new(hundredths: u32) -> Recent {
+        let loads = [0; RECENT];
+        let hundredths = hundredths as usize;
+        Recent { loads, len: 0, at: 0, hundredths, quantile: 0, below: 0, equal: 0 }
     }
 
-    /// The load that so many hundredths are below; one was noted.
-    fn quantile(&self, hundredths: u32) -> u32 {
-        let at = self.sorted.len() * hundredths as usize / 100;
-        self.sorted[at.min(self.sorted.len() - 1)]
+    /// One more; the oldest goes when there are enough. The quantile is looked for only when its
+    /// rank is another's.
+    fn note(&mut self, load: u32) {
+        if self.len == RECENT {
+            let oldest = self.loads[self.at];
+            self.below -= usize::from(oldest < self.quantile);
+            self.equal -= usize::from(oldest == self.quantile);
+        } else {
+            self.len += 1;
+        }
+        self.loads[self.at] = load;
+        self.at = (self.at + 1) % RECENT;
+        self.below += usize::from(load < self.quantile);
+        self.equal += usize::from(load == self.quantile);
+        let rank = (self.len * self.hundredths / 100).min(self.len - 1);
+        if rank < self.below || rank >= self.below + self.equal {
+            self.look(rank);
+        }
+    }
+
+    fn look(&mut self, rank: usize) {
+        let mut loads = self.loads;
+        let loads = &mut loads[..self.len];
+        let quantile = *loads.select_nth_unstable(rank).1;
+        self.quantile = quantile;
+        self.below = loads.iter().filter(|load| **load < quantile).count();
+        self.equal = loads.iter().filter(|load| **load == quantile).count();
     }
 }
 
@@ -276,6 +300,29 @@ impl Schedule for Prequal {
         if let Some(before) = before.downcast_ref::<Prequal>() {
             self.now = before.now;
             self.at_load.inherit(&before.at_load, kept);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_quantile_is_that_of_the_last_ones_sorted(
+            hundredths in 0u32..=100,
+            loads in prop::collection::vec(prop_oneof![0u32..4, 0u32..1_000], 1..300),
+        ) {
+            let mut recent = Recent::new(hundredths);
+            for (at, load) in loads.iter().enumerate() {
+                recent.note(*load);
+                let mut last = loads[(at + 1).saturating_sub(RECENT)..=at].to_vec();
+                last.sort_unstable();
+                let rank = (last.len() * hundredths as usize / 100).min(last.len() - 1);
+                prop_assert_eq!(recent.quantile, last[rank]);
+            }
         }
     }
 }
