@@ -42,7 +42,7 @@ SCANS = {
 }
 """Schedulers that look at more than a few servers, each with what forces it."""
 
-AGAIN, PAUSE = 20, 3.0
+AGAIN, PAUSE = 4, 2.0
 """Times that rows above their bounds are measured again, and seconds before each."""
 
 WEIGHTED = " 1-9"
@@ -70,9 +70,12 @@ class Cost:
     @property
     def held(self) -> bool:
         """Whether both bounds hold."""
-        return self.few <= (MANY if self.scan else FEW) and self.many <= (
-            SCAN if self.scan else MANY
-        )
+        return self.few <= (MANY if self.scan else FEW) and self.many <= self.most_many
+
+    @property
+    def most_many(self) -> float:
+        """The bound with 10,000 servers."""
+        return SCAN if self.scan else MANY
 
     def least(self, other: Cost) -> Cost:
         """The lesser of each figure."""
