@@ -7,6 +7,7 @@
 //!
 //! Not known here: who asks, and what is done with a transition.
 
+mod chosen;
 mod facts;
 
 pub use facts::{Facts, Seed};

@@ -131,7 +131,8 @@ impl Roster {
             by_id: by_id.collect(),
             rule,
             counts_leases: tiers.iter().any(|tier| tier.line().schedule.counts_leases()),
-            times: tiers.iter().any(|tier| tier.line().schedule.times()),
+            times: tiers.iter().any(|tier| tier.line().schedule.times())
+                || matches!(pool.scheduler, Scheduler::Python { .. }),
             seats,
             tiers,
             house: house.clone(),
@@ -236,6 +237,48 @@ impl Roster {
         let leases = seat.state.begin();
         if self.counts_leases {
             line.schedule.set_in_flight(seat.place as usize, leases);
+        }
+        drop(line);
+        if self.house.is_shared() {
+            self.tell_others(index, Roster::refresh);
+        }
+        true
+    }
+
+    /// Servers that may be chosen besides those tried: of the lowest tier that has one.
+    pub(crate) fn free(&self, tried: &Tried) -> Vec<usize> {
+        for tier in &self.tiers {
+            let line = tier.line();
+            let seats = tier.seats.iter().zip(&line.standing);
+            let seats = seats.filter(|(_, standing)| **standing == Standing::In);
+            let indexes = seats.map(|(index, _)| *index as usize);
+            let free: Vec<usize> = indexes
+                .filter(|&index| !tried.contains(index) && self.seats[index].has_room())
+                .collect();
+            if !free.is_empty() {
+                return free;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Raises the in-flight count of this very server, if it takes traffic and has room.
+    pub(crate) fn choose(&self, index: usize) -> bool {
+        self.seats.get(index).is_some_and(Seat::has_room) && self.pin(index)
+    }
+
+    /// Uses up the trial of this very server, if it is on one; its in-flight count is raised.
+    pub(crate) fn try_out(&self, index: usize) -> bool {
+        let (seat, mut line) = self.line_of(index);
+        let place = seat.place as usize;
+        if line.standing[place] != Standing::Trial || !seat.state.take_trial() {
+            return false;
+        }
+        line.put(place, Standing::Out);
+        line.schedule.set_alive(place, false);
+        let leases = seat.state.begin();
+        if self.counts_leases {
+            line.schedule.set_in_flight(place, leases);
         }
         drop(line);
         if self.house.is_shared() {
@@ -393,6 +436,12 @@ impl Roster {
     fn position(&self, index: usize) -> Position {
         let (seat, line) = self.line_of(index);
         line.schedule.position(seat.place as usize)
+    }
+}
+
+impl Seat {
+    fn has_room(&self) -> bool {
+        self.limits.most == 0 || self.state.in_flight() < self.limits.most
     }
 }
 

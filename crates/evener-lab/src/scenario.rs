@@ -83,6 +83,9 @@ impl Scenario {
     }
 
     pub(crate) fn check(&self) -> Result<(), LabError> {
+        if let Scheduler::Python { policy, .. } = &self.pool.scheduler {
+            return Err(LabError::Policy(policy.clone()));
+        }
         let (pool, models) = (self.pool.servers.len(), self.servers.len());
         if pool != models {
             return Err(LabError::ServersDiffer { pool, models });

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from evener.admin.scene import exposition, scene_of
-from evener.admin.status import server_tree, status
+from evener.admin.status import policy_of, server_tree, status
 from evener.admin.why import why
 from evener.control.errors import ControlError, LinkLostError
 from evener.control.keeper import now_ms
@@ -83,7 +83,7 @@ class _Handlers:
         if facts is None or plan is None:
             return _nothing(f"there is no server {pool}/{name}", _near(scene.servers, pool))
         warned = self._supervisor.warnings.get((pool, name))
-        lines = why(dict(facts), dict(plan), scene.now, warned)
+        lines = why(dict(facts), dict(plan), scene.now, warned, policy_of(scene, pool))
         tree = {**server_tree(scene.view, facts), "warning": warned and warned._asdict()}
         return JSONResponse({**tree, "why": lines})
 

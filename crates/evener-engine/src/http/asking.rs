@@ -13,8 +13,9 @@ use evener_balance::Request;
 
 use super::exchange::Exchange;
 use super::forwarded::{self, ClientAddress};
-use super::template::Template;
+use super::template::{Template, Word, Words};
 use super::words::ExchangeWords;
+use crate::policies::{Question, Subject};
 
 /// A request in hand, as its pool's scheduler sees it.
 pub struct Asking<'a, 'e>(pub &'a Exchange<'e>);
@@ -52,6 +53,25 @@ impl Request for Asking<'_, '_> {
 
     fn key(&self) -> Option<&[u8]> {
         Some(&self.0.work.key)
+    }
+}
+
+impl Subject for Asking<'_, '_> {
+    fn question(&self, headers: &[String]) -> Question {
+        let exchange = self.0;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let word = |word: Word| {
+            let mut bytes = Vec::new();
+            ExchangeWords(exchange).append(&word, &mut bytes);
+            text(&bytes)
+        };
+        Question {
+            method: word(Word::Method),
+            host: exchange.work.host.clone(),
+            path: word(Word::Path),
+            client: self.client().map(|client| client.ip()),
+            headers: headers.iter().map(|name| self.header(name).map(text)).collect(),
+        }
     }
 }
 

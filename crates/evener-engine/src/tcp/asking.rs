@@ -14,6 +14,7 @@ use evener_balance::Request;
 use crate::http::forwarded::write_address;
 use crate::http::template::{Template, Word, Words};
 use crate::io::Stream;
+use crate::policies::{Question, Subject};
 
 /// A session in hand, as its pool's scheduler sees it.
 pub struct Asking<'a> {
@@ -41,6 +42,13 @@ impl Request for Asking<'_> {
 
     fn key(&self) -> Option<&[u8]> {
         Some(self.key)
+    }
+}
+
+impl Subject for Asking<'_> {
+    fn question(&self, headers: &[String]) -> Question {
+        let client = self.client().map(|client| client.ip());
+        Question { client, headers: vec![None; headers.len()], ..Question::default() }
     }
 }
 
