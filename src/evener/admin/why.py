@@ -55,6 +55,11 @@ def why(
     return lines
 
 
+def weighed_by_hand(said: str | int, file: str | int) -> str:
+    """A sentence about a weight that is not the file's."""
+    return f"Its weight {said} is a person's word, until the file says something else than {file}."
+
+
 def _last_check(facts: Facts, pool: Plan, now: int) -> str:
     check = facts["check"]
     if check is None:
