@@ -204,3 +204,27 @@ def test_a_weight_that_a_scheduler_cannot_take_is_refused_with_words(
         evener.ask("/v1/servers/app/a", "PUT", {"weight": 1, "admin": "ready"})
     with pytest.raises(Exception, match="a whole number"):
         evener.ask("/v1/servers/app/a", "PUT", {"weight": "5"})
+
+
+@pytest.mark.leaf("pools.NAME.scheduler.scope")
+def test_each_shard_goes_round_by_itself_where_the_scope_is_a_shard(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    servers = named(origins)
+    evener.start(configuration(evener, servers, "{name: rr, scope: shard}"), shards=4)
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(evener.listen)) for _ in range(24)]
+        # One scheduler would give every third request the same server. Of 24 connections some are
+        # on one shard and most are not: whoever is first on its shard begins with the same server.
+        first = [answered(wire) for wire in wires]
+        in_turn = "".join(first)
+        assert in_turn != (in_turn[:3] * 8), "that would be one turn for all"
+        names = Counter(first)
+        for _ in range(2):
+            names += Counter(answered(wire) for wire in wires)
+        assert all(abs(names[name] - 24) <= 4 for name in WEIGHTS), names
+    evener.reload(configuration(evener, servers, "rr"))
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(evener.listen)) for _ in range(24)]
+        in_turn = "".join(answered(wire) for wire in wires)
+        assert in_turn == in_turn[:3] * 8, in_turn

@@ -49,7 +49,8 @@ pub fn standalone(
     let now = clock::millis();
     let seed = clock::unix_millis();
     let host = &policies::NoHost;
-    let shop = running::Workshop { secrets, tickets: &tickets, previous: None, now, seed, host };
+    let (previous, tickets, shards) = (None, &tickets, 1);
+    let shop = running::Workshop { secrets, tickets, previous, now, seed, shards, host };
     let running = running::Running::build(plan, &shop).map_err(|errors| errors.join("\n"))?;
     let (log, writer) = log::queue();
     std::thread::spawn(|| writer.run());

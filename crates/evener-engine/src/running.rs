@@ -117,6 +117,8 @@ pub struct Workshop<'a> {
     pub now: u64,
     /// Where random numbers of new pools come from.
     pub seed: u64,
+    /// Shards of the worker.
+    pub shards: usize,
     /// Who runs policies.
     pub host: &'a dyn Host,
 }
@@ -278,7 +280,8 @@ impl RunningPool {
             None => None,
         };
         let targets = spec.servers.iter().map(|server| Target::of(spec, server));
-        let group = Group::new(spec, before.map(|pool| &pool.group), birth, shop.now);
+        let previous = before.map(|pool| &pool.group);
+        let group = Group::of_shards(spec, previous, birth, shop.now, shop.shards);
         if before.is_none() {
             group.stir(shop.seed ^ seed_of(&spec.name));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use evener_plan::{
     Admin, Buffer, Initial, Keepalive, Limits, Pool, PoolHttp, PoolProtocol, PoolTimeouts, Retry,
-    Scheduler,
+    Scheduler, Scope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,7 @@ pub fn pool(scheduler: Scheduler, weights: &[u32]) -> Pool {
         protocol: PoolProtocol::Http,
         tls: None,
         scheduler,
+        scope: Scope::Shared,
         key: None,
         servers: weights.iter().enumerate().map(server).collect(),
         checks: Vec::new(),

@@ -48,6 +48,7 @@ def pool(
         "protocol": "fastcgi" if pool.protocol == "fastcgi" else "http",
         "tls": _tls(path, pool.tls, secrets),
         "scheduler": scheduler(pool, http=http, versions=versions),
+        **({"scope": "shard"} if pool.scheduler.scope == "shard" else {}),
         "key": pool.scheduler.key_,
         "servers": _servers(path, pool, pool.default_port, resolution),
         "checks": [_check(check) for check in pool.check],

@@ -33,7 +33,7 @@ from evener.lab.schema import (
     Pace,
     ScenarioKeys,
     Time,
-    refuse_policy,
+    refuse_unplayable,
 )
 
 #: A moment that no run reaches.
@@ -110,7 +110,7 @@ class Scenario:
         tree.entries["scheduler"] = (tree.entries["scheduler"][0], node or from_python(""))
         read = POOL.read(tree, None, report)
         if isinstance(read, Pool):
-            refuse_policy(read, tree, None, report)
+            refuse_unplayable(read, tree, None, report)
         report.raise_if_any()
         other = Scenario.__new__(Scenario)
         other._keys = replace(self._keys, pool=replace(self._keys.pool, scheduler=read.scheduler))

@@ -45,7 +45,7 @@ class Lent(Type):
         whole = Mapping(entries, node.file, node.line, node.column)
         read = self._section.read(whole, path, report)
         if isinstance(read, Pool):
-            refuse_policy(read, node, path, report)
+            refuse_unplayable(read, node, path, report)
         return read
 
     def write(self, value: Any) -> Any:
@@ -55,8 +55,8 @@ class Lent(Type):
         return self._section.json_schema()
 
 
-def refuse_policy(read: Pool, node: Node, path: Path, report: Report) -> None:
-    """Reports a pool whose scheduler is a policy in Python."""
+def refuse_unplayable(read: Pool, node: Node, path: Path, report: Report) -> None:
+    """Reports what the laboratory has no room for: policies in Python, and shards."""
     if read.scheduler.policy is not None:
         got = f"the policy `{read.scheduler.policy}`"
         hint = (
@@ -64,6 +64,9 @@ def refuse_policy(read: Pool, node: Node, path: Path, report: Report) -> None:
         )
         expected = "a scheduler: the laboratory has its own time, in which no Python runs"
         report.add(node, path, got, expected, hint)
+    if read.scheduler.scope == "shard":
+        expected = "no `scope`: a balancer of the laboratory has one shard"
+        report.add(node, path, "`scope: shard`", expected, "write `balancers: N` for N shards")
 
 
 @section()

@@ -376,6 +376,11 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
             ("fallback", "maglev", "fallback name", "evener/maglev"),
         )
     },
+    "pools.NAME.scheduler.scope": (
+        P % "scheduler: {name: wlc, scope: shard}",
+        pool("scope"),
+        "shard",
+    ),
     "pools.NAME.scheduler.policy": (
         P % "scheduler: {name: python, policy: 'm:M'}",
         pool("scheduler", "policy"),

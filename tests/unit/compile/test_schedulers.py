@@ -248,6 +248,17 @@ def test_what_a_scheduler_does_not_have_or_needs_is_said() -> None:
     assert "`evener/python` without `policy`" in refusal("python")
 
 
+@pytest.mark.leaf("pools.NAME.scheduler.scope")
+def test_each_shard_may_have_a_scheduler_of_its_own() -> None:
+    assert plan_of("{name: least_conn, scope: shard}")["scope"] == "shard"
+    assert "scope" not in plan_of("{name: maglev, scope: shared}")
+    own = "{name: wlc, scope: shard}"
+    assert "`max_connections` with `scope: shard`, expected it with one scheduler" in refusal(
+        own, servers="{address: '10.0.0.1:80', max_connections: 9}"
+    )
+    assert "`affinity` with `scope: shard`" in refusal(own, "affinity: {client_ip: 5m}")
+
+
 def test_where_a_policy_is_is_a_module_or_a_file() -> None:
     for written, said in {
         "mine": "the class stands behind a colon, for example `mine:Mine`",

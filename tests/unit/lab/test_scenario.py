@@ -165,3 +165,5 @@ def test_a_policy_in_python_is_refused_with_what_can_be_played_instead() -> None
     assert "no Python runs" in said[0] and "`maglev` can be played" in said[0]
     with pytest.raises(ConfigError, match="the policy `m:M`"):
         Scenario.parse(SMALL).under(written)
+    said = problems(SMALL.replace("}}", "}, pool: {scheduler: {name: wlc, scope: shard}}}"))
+    assert len(said) == 1 and "write `balancers: N` for N shards" in said[0]

@@ -28,20 +28,21 @@ impl Group {
     }
 
     /// This very server; `None` where it takes no traffic, is full, or was tried.
-    pub fn choose(&self, index: usize, tried: &Tried, now: u64) -> Option<Lease> {
-        if tried.contains(index) || !self.roster.choose(index) {
+    pub fn choose(&self, index: usize, tried: &Tried, shard: usize, now: u64) -> Option<Lease> {
+        let shard = self.roster.own(shard);
+        if tried.contains(index) || !self.roster.choose(index, shard) {
             return None;
         }
         let state = self.roster.state(index);
         if state.is_watched() {
             state.change(|health| health.on_pick(&self.rules, now));
         }
-        Some(Lease::of_pinned(self.roster.clone(), index, now))
+        Some(self.pinned(index, shard, now))
     }
 
     /// A server whose time out is over, for the one request that decides about it
     /// (`passive.readmit: request`).
-    pub fn trial(&self, tried: &Tried, now: u64) -> Option<Lease> {
+    pub fn trial(&self, tried: &Tried, shard: usize, now: u64) -> Option<Lease> {
         let passive = self.rules.passive.as_ref()?;
         if passive.readmit != Readmit::Request {
             return None;
@@ -52,10 +53,11 @@ impl Group {
         let seats = self.roster.seats().iter().enumerate();
         let on_trial = seats.filter(|(_, seat)| seat.weight > 0);
         let mut on_trial = on_trial.filter(|(_, seat)| seat.state.standing() == Standing::Trial);
-        let (index, seat) =
-            on_trial.find(|(index, _)| !tried.contains(*index) && self.roster.try_out(*index))?;
+        let shard = self.roster.own(shard);
+        let (index, seat) = on_trial
+            .find(|(index, _)| !tried.contains(*index) && self.roster.try_out(*index, shard))?;
         seat.state.change(|health| health.on_pick(&self.rules, now));
         self.note_trial(&seat.state);
-        Some(Lease::of_pinned(self.roster.clone(), index, now))
+        Some(self.pinned(index, shard, now))
     }
 }

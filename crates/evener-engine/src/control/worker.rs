@@ -295,6 +295,7 @@ impl Worker {
             previous: before.as_deref(),
             now: clock::millis(),
             seed: self.common.seed,
+            shards: crew.shards(),
             host: &*self.host,
         };
         let running = Arc::new(Running::build(plan, &shop).map_err(Refusal::Words)?);

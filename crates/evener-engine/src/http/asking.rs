@@ -21,6 +21,10 @@ use crate::policies::{Question, Subject};
 pub struct Asking<'a, 'e>(pub &'a Exchange<'e>);
 
 impl Request for Asking<'_, '_> {
+    fn shard(&self) -> usize {
+        self.0.shard.number
+    }
+
     fn client(&self) -> Option<SocketAddr> {
         let Exchange { client, view, work, .. } = self.0;
         match forwarded::client_address(client, view, work) {

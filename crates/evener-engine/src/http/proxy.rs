@@ -214,7 +214,8 @@ impl<'p> Tries<'p> {
     fn pinned(&self, exchange: &mut Exchange<'_>, now: u64) -> Option<Lease> {
         let owned = &mut exchange.client.owned;
         let index = owned.server(self.pool).filter(|index| !self.tried.contains(*index));
-        let lease = index.and_then(|index| self.pool.group().pin(index, now));
+        let lease =
+            index.and_then(|index| self.pool.group().pin(index, exchange.shard.number, now));
         if lease.is_none() {
             owned.forget(self.pool);
         }

@@ -90,12 +90,12 @@ pub async fn pick(
     tried: &Tried,
 ) -> (Result<Lease, NoServer>, By) {
     let group = pool.group();
-    if let Some(lease) = group.trial(tried, shard.now()) {
+    if let Some(lease) = group.trial(tried, shard.number, shard.now()) {
         pool.counters.add(By::Trial.counter());
         return (Ok(lease), By::Trial);
     }
     let (chosen, by) = match ask(shard, pool, post, subject, tried).await {
-        Ok(index) => (group.choose(index, tried, shard.now()), By::Unfit),
+        Ok(index) => (group.choose(index, tried, shard.number, shard.now()), By::Unfit),
         Err(by) => (None, by),
     };
     let (lease, by) = match chosen {

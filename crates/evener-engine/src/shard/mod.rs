@@ -96,6 +96,8 @@ pub struct Common {
 
 /// One worker thread's state.
 pub struct Shard {
+    /// Its number, from 0.
+    pub number: usize,
     /// All its waits.
     pub deadlines: Rc<Deadlines>,
     /// Waits that must be exact.
@@ -287,6 +289,7 @@ impl Shard {
         let deadlines = Rc::new(Deadlines::default());
         deadlines.set_now(clock::millis());
         Ok(Shard {
+            number: id as usize,
             deadlines,
             timers: events.timers.clone(),
             worker,

@@ -352,7 +352,7 @@ pub fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
     let secrets = BTreeMap::new();
     let (tickets, now) = (Arc::default(), clock::millis());
     let (secrets, tickets, host) = (&secrets, &tickets, &policy::Scripted);
-    let shop = Workshop { secrets, tickets, previous, now, seed: 7, host };
+    let shop = Workshop { secrets, tickets, previous, now, seed: 7, shards: 1, host };
     match Running::build(plan, &shop) {
         Ok(running) => Arc::new(running),
         Err(why) => panic!("the plan does not build: {why:?}"),

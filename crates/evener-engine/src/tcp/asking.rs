@@ -18,6 +18,8 @@ use crate::policies::{Question, Subject};
 
 /// A session in hand, as its pool's scheduler sees it.
 pub struct Asking<'a> {
+    /// Number of the shard.
+    pub shard: usize,
     /// The client.
     pub client: &'a Stream,
     /// What the client said first.
@@ -27,6 +29,10 @@ pub struct Asking<'a> {
 }
 
 impl Request for Asking<'_> {
+    fn shard(&self) -> usize {
+        self.shard
+    }
+
     fn client(&self) -> Option<SocketAddr> {
         let peer = self.client.peer_address()?;
         Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))

@@ -117,7 +117,8 @@ impl<'s> Session<'s> {
         self.pool.counters.add(PoolCounter::Requests);
         first.release();
         let key = key_of(client, self.pool.key());
-        let asking = Asking { client, first: first.bytes(), key: &key };
+        let shard = self.shard.number;
+        let asking = Asking { shard, client, first: first.bytes(), key: &key };
         let connected = self.connect(&asking).await;
         self.key = key;
         let Some((lease, mut server)) = connected else {
