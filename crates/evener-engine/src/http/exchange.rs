@@ -142,7 +142,8 @@ impl Asked {
         let host = head.authority.host.of(bytes);
         let host = host.strip_suffix(b".").unwrap_or(host);
         // Hosts are ASCII once they are read.
-        work.host.extend(host.iter().map(|byte| byte.to_ascii_lowercase() as char));
+        work.host.push_str(str::from_utf8(host).unwrap_or_default());
+        work.host.make_ascii_lowercase();
         Ok(Asked {
             method: head.method,
             version: head.version,

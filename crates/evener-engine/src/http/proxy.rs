@@ -129,7 +129,7 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     if let Err(fault) = exchange.take_in(buffer.request).await {
         return refuse(exchange, fault).await;
     }
-    let mut tries = Tries::new(exchange, &pool);
+    let mut tries = Tries::new(exchange, &pool, buffer.response);
     loop {
         let picked = match pool.post() {
             None => tries.pick(exchange),
@@ -158,6 +158,8 @@ struct Tries<'p> {
     sent: u32,
     /// No further connection is tried after this.
     connect_until: u64,
+    /// Bytes of the answer that are taken in for a slow client.
+    take_in: u64,
     last: Option<Fault>,
 }
 
@@ -169,10 +171,10 @@ enum Verdict {
 }
 
 impl<'p> Tries<'p> {
-    fn new(exchange: &Exchange<'_>, pool: &'p Rc<PoolView>) -> Tries<'p> {
+    fn new(exchange: &Exchange<'_>, pool: &'p Rc<PoolView>, take_in: u64) -> Tries<'p> {
         let within = pool.spec().timeouts.connect.saturating_mul(2);
         let connect_until = exchange.shard.now().saturating_add(within);
-        Tries { pool, tried: Tried::new(), sent: 0, connect_until, last: None }
+        Tries { pool, tried: Tried::new(), sent: 0, connect_until, take_in, last: None }
     }
 
     /// The server that the client belongs to, else one that the scheduler picks.
@@ -240,7 +242,7 @@ impl<'p> Tries<'p> {
             };
             self.sent += 1;
             exchange.record.tries = exchange.record.tries.saturating_add(1);
-            match exchange.attempt(self.pool, &lease, connection).await {
+            match exchange.attempt(self.pool, &lease, connection, self.take_in).await {
                 Ended::Done => {
                     let outcome = Outcome::Answered { status: exchange.record.status };
                     self.report(exchange, &lease, outcome);
@@ -364,6 +366,7 @@ impl Exchange<'_> {
         pool: &Rc<PoolView>,
         lease: &Lease,
         server: ServerConnection,
+        take_in: u64,
     ) -> Ended {
         step("exchange::attempt");
         let index = lease.index();
@@ -381,7 +384,7 @@ impl Exchange<'_> {
             up: UploadState::new(deadlines.slot()),
             down: DownloadState::new(deadlines.slot()),
             timeouts: pool.spec().timeouts.clone(),
-            take_in: self.buffer(pool).response,
+            take_in,
         };
         self.work.answer.clear();
         self.work.down.clear();

@@ -303,8 +303,10 @@ impl Seat {
     fn with<T>(&self, body: impl FnOnce(&mut Place) -> T) -> T {
         let mut places = self.poller.places.borrow_mut();
         // A seat's index is that of a place for as long as it lives.
-        let mut nowhere = Place::default();
-        body(places.all.get_mut(self.index as usize).unwrap_or(&mut nowhere))
+        match places.all.get_mut(self.index as usize) {
+            Some(place) => body(place),
+            None => body(&mut Place::default()),
+        }
     }
 }
 

@@ -191,8 +191,10 @@ pub fn run(
     let events = EventLoop::new(SERVERS, CLIENTS).map_err(why)?;
     let shard = Rc::new(Shard::new(id, memory, common, &events)?);
     let timer = timer(&events).map_err(why)?;
-    let ended = events.run(work(shard, timer, commands)).map_err(why)?;
-    ended.map_err(|what| format!("shard {id}: {what}"))
+    // A task like others: it is asked when it can go on, and not once a turn.
+    let body = async { tokio::task::spawn_local(work(shard, timer, commands)).await };
+    let ended = events.run(body).map_err(why)?;
+    ended.unwrap_or_else(|why| Err(why.to_string())).map_err(|what| format!("shard {id}: {what}"))
 }
 
 /// Obeys until commands end. What a shard does beside connections must not end before, not even by
