@@ -198,9 +198,7 @@ impl<'p> Tries<'p> {
     ) -> Pin<Box<dyn Future<Output = Result<Lease, NoServer>> + 't>> {
         Box::pin(async move {
             let now = exchange.shard.now();
-            if !exchange.client.owned.is_empty()
-                && let Some(lease) = self.pinned(exchange, now)
-            {
+            if let Some(lease) = self.pinned(exchange, now) {
                 return Ok(lease);
             }
             let asking = Asking(exchange);
