@@ -137,6 +137,7 @@ def test_a_policy_sees_load_and_hears_how_tries_ended(pool: Pool, home: Path) ->
 def test_a_policy_that_hangs_delays_five_requests_and_stops_nothing(pool: Pool, body: str) -> None:
     pool.start(body, ", timeout: 60ms")
     evener = pool.evener
+    since = time.monotonic()
     with Wire(evener.listen) as wire:
         for turn in range(10):
             began = time.monotonic()
@@ -151,11 +152,21 @@ def test_a_policy_that_hangs_delays_five_requests_and_stops_nothing(pool: Pool, 
     evener.own().until_says("nginx/round_robin picks alone")
     # The worker is told things all the while, and a reload to another policy heals it.
     assert evener.status()["worker"]["connections"] is not None
+    eventually(lambda: time.monotonic() - since > 1.2, what="no time-out is longer")
     pool.file.write_text(HEAD + LAST)
     evener.reload()
     pool.until("asked")
     assert pool.answered(3) == {"c": 3}
+    # What spins is interrupted, so that it takes no processor; what sleeps takes none.
+    left = 1 if body == SPINS else 2
+    eventually(lambda: threads(evener.worker) == left, 10.0, "the policy before has ended")
     assert evener.stop() == 0
+
+
+def threads(worker: int) -> int:
+    """Threads of policies that a worker has."""
+    names = Path(f"/proc/{worker}/task").glob("*/comm")
+    return sum(name.read_text().startswith("policy-") for name in names)
 
 
 def test_a_stop_does_not_wait_for_a_policy_that_hangs(pool: Pool) -> None:

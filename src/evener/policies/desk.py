@@ -4,6 +4,8 @@ Rules kept here:
 - Nothing that a policy raises gets out as an exception, not even the wish to end the process.
 - An answer is one of the very objects that were offered, or None; everything else is told as what
   it is.
+- A call that outlasts every time-out is interrupted when the next policy begins: one that spins
+  would take the interpreter from it. What waits outside the interpreter takes nothing.
 - Numbers stand on one board that all servers read from: a question costs no work for servers that
   a policy does not look at.
 Not known here: threads, time-outs, who asked.
@@ -11,8 +13,12 @@ Not known here: threads, time-outs, who asked.
 
 from __future__ import annotations
 
+import ctypes
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from weakref import WeakSet
 
 from evener.policies import Ending, Policy, Request, Server, Standings
 from evener.policies.loading import load, words
@@ -21,6 +27,15 @@ from evener.policies.loading import load, words
 Seat = tuple[str, str, int, int]
 #: State, requests in flight, latency.
 Standing = tuple[str, int, float | None]
+
+
+#: Seconds in a call after which nobody waits for its end: the longest time-out there is.
+STUCK = 1.0
+_DESKS: WeakSet[Desk] = WeakSet()
+
+
+class StuckError(Exception):
+    """Raised in a policy that was in one call for too long, when another one begins."""
 
 
 class Desk:
@@ -35,11 +50,15 @@ class Desk:
 
     def __init__(self, reference: str) -> None:
         sys.dont_write_bytecode = True  # the worker writes no files
+        interrupt_stuck(time.monotonic())
+        self._thread = threading.get_ident()
+        self._since: float | None = None
         self.policy: Policy = load(reference)
         self.headers = [name.lower() for name in self.policy.headers]
         self.hears = type(self.policy).ended is not Policy.ended
         self._servers: tuple[Server, ...] = ()
         self._board: list[Standings] = [()]
+        _DESKS.add(self)
 
     def seat(self, seats: Sequence[Seat]) -> None:
         """The servers that indexes stand for from now on; those that stay are the same objects."""
@@ -67,7 +86,9 @@ class Desk:
         there = zip(self.headers, headers, strict=True)
         given = {name: value for name, value in there if value is not None}
         try:
+            self._since = time.monotonic()
             picked = self.policy.pick(offered, Request(*asked, given))
+            self._since = None
             if picked is None:
                 return None
             # By place, not by the list that was offered: a policy may have changed that.
@@ -75,15 +96,31 @@ class Desk:
             mine = index in free and self._servers[index] is picked
             return index if mine else _nonsense(picked)
         except BaseException as error:
+            self._since = None
             return words(error)
 
     def ended(self, index: int, status: int | None, failure: str, seconds: float) -> str | None:
         """Tells the policy how a try ended; words on what went wrong."""
         try:
+            self._since = time.monotonic()
             self.policy.ended(self._servers[index], Ending(status, failure, seconds))
+            self._since = None
         except BaseException as error:
+            self._since = None
             return words(error)
         return None
+
+    def interrupt_if_stuck(self, now: float) -> None:
+        """Raises `StuckError` in its thread, if its policy has been in one call for too long."""
+        if self._since is not None and now - self._since >= STUCK:
+            raised = ctypes.py_object(StuckError)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), raised)
+
+
+def interrupt_stuck(now: float) -> None:
+    """Ends the calls of all policies that are stuck."""
+    for desk in list(_DESKS):
+        desk.interrupt_if_stuck(now)
 
 
 def _nonsense(picked: object) -> str:

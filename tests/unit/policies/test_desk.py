@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from evener.policies import Ending, Policy, Request, Server
-from evener.policies.desk import Desk
+from evener.policies.desk import STUCK, Desk, interrupt_stuck
 
 SEATS = [("a", "10.0.0.1:80", 1, 0), ("b", "10.0.0.2:80", 3, 0), ("c", "10.0.0.3:80", 1, 1)]
 STANDINGS = [("up", 4, 0.25), ("up", 0, None), ("draining", 1, None)]
@@ -77,6 +79,29 @@ def test_servers_that_stay_are_the_same_objects_in_another_plan(tmp_path: Path) 
     assert before[0].state == "down" and before[2].state == "down"
     assert made.pick(ASKED, (), [("up", 7, None), ("up", 8, None)], [1]) == 1
     assert (before[1].in_flight, made.policy.servers[1].in_flight) == (7, 8)
+
+
+def test_a_policy_that_spins_is_interrupted_when_another_begins(tmp_path: Path) -> None:
+    begun, answers = threading.Event(), []
+
+    def spins() -> None:
+        made = desk(tmp_path, "    def pick(self, servers, request):\n        while True: pass")
+        begun.set()
+        answers.append(picked(made))
+        answers.append(picked(desk(tmp_path, "    def pick(self, s, r): return s[0]")))
+
+    thread = threading.Thread(target=spins, daemon=True)
+    thread.start()
+    assert begun.wait(10)
+    calm = desk(tmp_path, "    def pick(self, servers, request): return servers[0]")
+    assert picked(calm) == 0
+    interrupt_stuck(time.monotonic())
+    assert answers == [], "nobody has waited too long yet"
+    interrupt_stuck(time.monotonic() + STUCK)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert str(answers[0]).startswith("evener.policies.desk.StuckError") and answers[1:] == [0]
+    assert picked(calm) == 0
 
 
 def test_endings_are_told_to_who_wants_them(tmp_path: Path) -> None:
