@@ -26,6 +26,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -67,17 +68,20 @@ def per_request(tree: Path) -> float:
 
 
 def _tree(commit: str) -> Path:
-    """The sources of a commit."""
+    """The sources of a commit, as new as now: cargo goes by times, in one folder for all."""
     words = ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"]
     name = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
     tree = ROOM / name.stdout.strip()
-    if not tree.exists():
-        archive = subprocess.run(
-            ["git", "archive", commit], cwd=ROOT, check=True, capture_output=True
-        )
-        with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
-            files.extractall(tree, filter="data")
+    shutil.rmtree(tree, ignore_errors=True)
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
+        files.extractall(tree, filter=_as_new)
     return tree
+
+
+def _as_new(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
+    kept = tarfile.data_filter(member, path)
+    return kept.replace(mtime=time.time(), deep=False)
 
 
 def _built(tree: Path) -> Path:
