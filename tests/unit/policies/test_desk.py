@@ -82,7 +82,8 @@ def test_servers_that_stay_are_the_same_objects_in_another_plan(tmp_path: Path) 
 
 
 def test_a_policy_that_spins_is_interrupted_when_another_begins(tmp_path: Path) -> None:
-    begun, answers = threading.Event(), []
+    begun = threading.Event()
+    answers: list[int | str | None] = []
 
     def spins() -> None:
         made = desk(tmp_path, "    def pick(self, servers, request):\n        while True: pass")
