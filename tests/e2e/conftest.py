@@ -58,8 +58,8 @@ def webs(home: Path) -> Iterator[Callable[..., Webs]]:
     """Makes nginx with several web servers."""
     with ExitStack() as ends:
 
-        def make(*names: str) -> Webs:
-            made = Webs(home, names)
+        def make(*names: str, large: bool = False) -> Webs:
+            made = Webs(home, names, large)
             ends.callback(made.process.end)
             return made
 

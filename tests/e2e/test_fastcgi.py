@@ -147,6 +147,21 @@ def test_a_body_of_unknown_length_is_411(evener: Evener, php: Php) -> None:
         assert wire.answer().status == 411
 
 
+def test_a_chunked_body_that_is_taken_in_whole_has_a_length(evener: Evener, php: Php) -> None:
+    start(evener, php, "buffer: {request: 1MiB}")
+    body = b"%015d\n" * 5000 % tuple(range(5000))
+    pieces = [body[at : at + 7000] for at in range(0, len(body), 7000)]
+    with Wire(evener.listen) as wire:
+        for _ in range(2):
+            wire.send("POST /echo.php HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for piece in pieces:
+                wire.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            wire.send("0\r\n\r\n")
+            answer = wire.answer()
+            assert (answer.status, answer.value("x-length")) == (200, str(len(body)))
+            assert answer.body == body[::-1]
+
+
 def test_an_answer_of_a_program_that_dies_is_visibly_cut(evener: Evener, php: Php) -> None:
     start(evener, php, "passive: off")
     with Wire(evener.listen) as wire:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from .rig.instance import Evener
@@ -81,12 +83,33 @@ def test_a_full_instance_lets_newcomers_wait(evener: Evener, origin: Origin) -> 
     with Wire(evener.listen) as one, Wire(evener.listen) as two, Wire(evener.listen) as three:
         assert one.ask("/1").status == 200 and two.ask("/2").status == 200
         three.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: evener.metrics().value("evener_accept_pauses_total") >= 1)
+        pauses = ("evener_accept_pauses_total",)
+        eventually(lambda: evener.metrics().value(*pauses, cause="connections") >= 1)
+        assert evener.metrics().value(*pauses, cause="descriptors") == 0
         full = "the worker: at its limit of 2 connections, 1 waits in the kernel's queue"
         assert full in evener.problems()
+        said = "at evener.limits.connections"
+        eventually(lambda: said in evener.problems())
+        assert "descriptors" not in evener.problems()
         one.close()
         assert three.answer().status == 200
     assert answers(evener.listen)
+
+
+def test_shards_together_keep_to_a_limit(evener: Evener, origin: Origin) -> None:
+    start(evener, origin, "limits: {connections: 5}", shards=4)
+    most = 0
+    for _ in range(3):
+        wires = [Wire(evener.listen) for _ in range(30)]
+        for wire in wires:
+            wire.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\n")
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            most = max(most, int(evener.metrics().value("evener_listener_open_connections")))
+        for wire in wires:
+            wire.close()
+        evener.until_counts(0, "evener_listener_open_connections")
+    assert most == 5
 
 
 def test_running_out_of_descriptors_pauses_and_nothing_breaks(

@@ -187,3 +187,25 @@ def test_a_refusal_is_logged_and_counted_by_its_cause(
     assert evener.until_logged(lambda line: True)["error.type"] == cause
     evener.until_counts(1, "evener_listener_malformed_total", cause=cause)
     assert not origin.requests
+
+
+ANSWERS = {
+    "status_line": b"HELLO\r\n\r\n",
+    "length_and_transfer_encoding": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunk_size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+}
+
+
+@pytest.mark.parametrize("cause", ANSWERS)
+def test_an_answer_that_is_refused_is_logged_and_counted_by_its_cause(
+    evener: Evener, origins: Callable[..., Origin], cause: str
+) -> None:
+    def junk(talk: Talk) -> None:
+        while talk.some():
+            talk.send(ANSWERS[cause])
+
+    start(evener, origins(junk))
+    assert get(evener.listen).status == 502
+    evener.until_counts(1, "evener_pool_malformed_total", cause=cause, pool="app")
+    assert evener.metrics().value("evener_pool_malformed_total") == 1

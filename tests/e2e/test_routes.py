@@ -99,6 +99,17 @@ def test_the_first_matching_route_wins(routed: tuple[Evener, list[Origin]]) -> N
         assert wire.ask("/x", method="PATCH").status == 404
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_who_a_stranger_says_to_be_chooses_no_route(evener: Evener, trusted: bool) -> None:
+    proxies = "trusted_proxies: [127.0.0.0/8], " if trusted else ""
+    evener.start(
+        f"listeners: {{web: {{bind: '{evener.listen}', {proxies}routes: ["
+        "{header: {x-real-ip: 10.0.0.1}, respond: {body: inside}}, {respond: {body: outside}}]}}\n"
+    )
+    said = get(evener.listen, "/", "X-Real-IP: 10.0.0.1").body
+    assert said == (b"inside" if trusted else b"outside")
+
+
 @pytest.mark.leaf("listeners.NAME.routes[].match.host", "listeners.NAME.routes[].pool")
 def test_hosts_match_without_port_and_case(routed: tuple[Evener, list[Origin]]) -> None:
     evener, _ = routed

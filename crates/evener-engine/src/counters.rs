@@ -193,6 +193,14 @@ impl PoolCounters {
         });
     }
 
+    /// A server's answer was refused because of its form.
+    #[cold]
+    pub fn refused(&self, what: Malformed) {
+        if let Some(offence) = offences::malformed_answer(what) {
+            self.add(offence);
+        }
+    }
+
     /// Nobody could be picked.
     pub fn no_server(&self, why: NoServer) {
         self.add(match why {

@@ -19,8 +19,9 @@ pub use family::{Family, Kind, Metric, MetricKind};
 family! {
     WorkerBlock of Kind::Worker labels [];
     counters WorkerCounter {
-        "evener_accept_pauses_total": "Times accepting paused because too few descriptors were free." => {
-            AcceptPauses [],
+        "evener_accept_pauses_total": "Times accepting paused because too few descriptors were free, or at evener.limits.connections." => {
+            PausesDescriptors [cause = "descriptors"],
+            PausesConnections [cause = "connections"],
         }
         "evener_log_lines_lost_total": "Log lines dropped because they could not be written in time." => {
             AccessLinesLost [log = "access"],
@@ -226,10 +227,65 @@ family! {
             AllTried [reason = "all_tried"],
             NoRoom [reason = "no_room"],
         }
-        "evener_pool_taken_in_total": "Requests taken in before a server was picked, those whose bodies were longer than that, and answers whose server was free before the client had them." => {
+        "evener_pool_policy_picks_total": "Picks in pools whose scheduler is a policy, by who made them, and why where the policy did not." => {
+            PicksPolicy [by = "policy", why = ""],
+            PicksTrial [by = "trial", why = ""],
+            PicksNotReady [by = "fallback", why = "not_ready"],
+            PicksOpen [by = "fallback", why = "open"],
+            PicksBusy [by = "fallback", why = "busy"],
+            PicksTimeout [by = "fallback", why = "timeout"],
+            PicksError [by = "fallback", why = "error"],
+            PicksUnfit [by = "fallback", why = "unfit"],
+            PicksDeclined [by = "fallback", why = "declined"],
+        }
+        "evener_pool_taken_in_total": "Requests taken in before a server was picked, those whose bodies were longer than that, answers whose server was free before the client had them, and times that there was no room to take in more for a slow client." => {
             RequestsTakenIn [what = "request"],
             RequestsTooLong [what = "request_too_long"],
             AnswersTakenIn [what = "answer"],
+            AnswersHeldBack [what = "answer_no_room"],
+        }
+        "evener_pool_malformed_total": "Answers of servers refused for their form, by offence; each is a failure or a cut answer of its server, too, which the log names." => {
+            FormHeadTooLarge [cause = "head_too_large"],
+            FormTooManyFields [cause = "too_many_fields"],
+            FormBareLf [cause = "bare_lf"],
+            FormBareCr [cause = "bare_cr"],
+            FormNul [cause = "nul"],
+            FormControlByte [cause = "control_byte"],
+            FormBadVersion [cause = "bad_version"],
+            FormVersionUnsupported [cause = "version_unsupported"],
+            FormStatusLine [cause = "status_line"],
+            FormStatusCode [cause = "status_code"],
+            FormLeadingWhitespace [cause = "leading_whitespace"],
+            FormObsFold [cause = "obs_fold"],
+            FormMissingColon [cause = "missing_colon"],
+            FormSpaceBeforeColon [cause = "space_before_colon"],
+            FormEmptyName [cause = "empty_name"],
+            FormBadName [cause = "bad_name"],
+            FormTooManyConnectionOptions [cause = "too_many_connection_options"],
+            FormLengthAndTransferEncoding [cause = "length_and_transfer_encoding"],
+            FormContentLengthTwice [cause = "content_length_twice"],
+            FormContentLengthInvalid [cause = "content_length_invalid"],
+            FormTransferEncodingInvalid [cause = "transfer_encoding_invalid"],
+            FormTransferEncodingUnknown [cause = "transfer_encoding_unknown"],
+            FormTransferEncodingOn10 [cause = "transfer_encoding_on_10"],
+            FormSwitchUnasked [cause = "switch_unasked"],
+            FormTooManyInterim [cause = "too_many_interim"],
+            FormInterimBody [cause = "interim_body"],
+            FormChunkSize [cause = "chunk_size"],
+            FormChunkExtension [cause = "chunk_extension"],
+            FormChunkLine [cause = "chunk_line"],
+            FormChunkEnd [cause = "chunk_end"],
+            FormChunkOverhead [cause = "chunk_overhead"],
+            FormTrailerTooLarge [cause = "trailer_too_large"],
+            FormTrailerInvalid [cause = "trailer_invalid"],
+            FormTrailerForbidden [cause = "trailer_forbidden"],
+            FormFcgiVersion [cause = "fcgi_version"],
+            FormFcgiRecord [cause = "fcgi_record"],
+            FormFcgiEnd [cause = "fcgi_end"],
+            FormFcgiRefused [cause = "fcgi_refused"],
+            FormFcgiShort [cause = "fcgi_short"],
+            FormCgiStatus [cause = "cgi_status"],
+            FormCgiEmpty [cause = "cgi_empty"],
         }
     }
     histograms PoolHistogram {

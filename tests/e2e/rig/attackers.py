@@ -1,7 +1,8 @@
-"""Attackers by the thousand: `python -m tests.e2e.rig.attackers CLASS ADDRESS COUNT`.
+"""Attackers by the thousand: `python -m tests.e2e.rig.attackers CLASS ADDRESS COUNT [RATE]`.
 
 Rules kept here:
-- A class is what each connection says at once and what it says every second after that.
+- A class is what each connection says at once and what it says every second after that; with an
+  address `tls:…` after a handshake, whoever answers.
 - Nobody comes back: whoever was shed stays away, so that what is left can be counted.
 - `ready BYTES` on stdout: all are connected and have said so many bytes. It ends with its stdin.
 """
@@ -11,12 +12,19 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 HEAD = b"GET /small HTTP/1.1\r\nHost: a.test\r\n"
 TINY = b"1\r\nx\r\n"
+#: What a socket says that would wait, bare or under TLS.
+NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+ANYBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+ANYBODY.check_hostname = False
+ANYBODY.verify_mode = ssl.CERT_NONE
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,9 @@ MANNERS = {
         b"POST /up HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" + TINY, TINY
     ),
     "slow_readers": Manner(b"GET /large HTTP/1.1\r\nHost: a.test\r\n\r\n", reads=1, window=4096),
+    "slow_pipelined_readers": Manner(
+        b"GET /large HTTP/1.1\r\nHost: a.test\r\n\r\n" * 3, reads=6, window=4096
+    ),
     "idle_hoard": Manner(HEAD + b"\r\n"),
     "silent": Manner(),
     "half_closed": Manner(HEAD + b"\r\n", ends=True),
@@ -64,10 +75,12 @@ def connect(address: str, manner: Manner) -> socket.socket | None:
     sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
     if manner.window is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, manner.window)
-    host, _, port = address.rpartition(":")
+    host, _, port = address.removeprefix("tls:").rpartition(":")
     sock.settimeout(10)
     try:
         sock.connect(address.removeprefix("unix:") if unix else (host, int(port)))
+        if address.startswith("tls:"):
+            sock = ANYBODY.wrap_socket(sock, server_hostname="web.test")
         sock.sendall(manner.first)
         if manner.ends:
             sock.shutdown(socket.SHUT_WR)
@@ -82,12 +95,12 @@ def second(sock: socket.socket, manner: Manner) -> bool:
     """What one does every second; false once it was shed."""
     try:
         if manner.reads != 0:
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(*NOT_NOW):
                 if not sock.recv(manner.reads or 65536):
                     return False
         if manner.drip:
             sock.send(manner.drip)
-    except BlockingIOError:
+    except NOT_NOW:
         return True
     except OSError:
         return False
@@ -106,13 +119,25 @@ def leave_at_once(address: str) -> None:
             said = True
 
 
+def arrive(address: str, manner: Manner, count: int, rate: float) -> Iterator[socket.socket]:
+    """So many come, so many a second at most."""
+    began = time.monotonic()
+    for at in range(count):
+        early = began + at / rate - time.monotonic()
+        if early > 0 and select.select([sys.stdin], [], [], early)[0]:
+            return
+        if (sock := connect(address, manner)) is not None:
+            yield sock
+
+
 def main() -> None:
-    """CLASS ADDRESS COUNT."""
+    """CLASS ADDRESS COUNT, and how many come a second (as fast as they can)."""
     kind, address, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     if kind == "leavers":
         return leave_at_once(address)
     manner = MANNERS[kind]
-    socks = [sock for _ in range(count) if (sock := connect(address, manner)) is not None]
+    rate = float(sys.argv[4]) if len(sys.argv) > 4 else float("inf")
+    socks = list(arrive(address, manner, count, rate))
     print(f"ready {len(socks) * len(manner.first)}", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:
         began = time.monotonic()

@@ -30,19 +30,27 @@ class Webs:
     Args:
         directory: Its own.
         names: Names of the servers, each with a port of its own.
+        large: Each has a file of 1 MiB, too: `/large`. Of what it sends the kernel takes 64 KiB
+            ahead: thousands of servers' connections are other machines' memory.
     """
 
-    def __init__(self, directory: Path, names: Sequence[str]) -> None:
+    def __init__(self, directory: Path, names: Sequence[str], large: bool = False) -> None:
         self._directory = directory
         host = fresh_host()
         self.addresses = {name: f"{host}:{free_port(host)}" for name in names}
+        bounded, file = "", ""
+        if large:
+            (directory / "large").write_bytes(b"x" * (1 << 20))
+            bounded, file = " sndbuf=64k", f"location = /large {{ root {directory}; }} "
         servers = "".join(
-            f'server {{ listen {address} backlog=4096; return 200 "{name} $request_uri"; '
+            f"server {{ listen {address} backlog=4096{bounded}; {file}"
+            f'location / {{ return 200 "{name} $request_uri"; }} '
             f"access_log {directory}/{name}.log ids buffer=64k flush=100ms; }}\n"
             for name, address in self.addresses.items()
         )
+        user = "user root; " if large and os.geteuid() == 0 else ""
         (directory / "nginx.conf").write_text(
-            f"daemon off; worker_processes 1; pid {directory}/nginx.pid;\n"
+            f"daemon off; {user}worker_processes 1; pid {directory}/nginx.pid;\n"
             "events { worker_connections 8192; }\n"
             "http { log_format ids '$msec $request_uri'; keepalive_requests 1000000;\n"
             f"client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;\n"

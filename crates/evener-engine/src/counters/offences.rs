@@ -1,12 +1,12 @@
 //! The codec's offences and violations as words of the counters.
 //!
-//! Rules kept here: an offence that a request can have has a counter of its own, labelled with its
-//! cause. The lists stand in crates that do not know each other; the tests compare them.
+//! Rules kept here: an offence that a request or an answer can have has a counter of its own, labelled
+//! with its cause. The lists stand in crates that do not know each other; the tests compare them.
 
 use evener_proto::Malformed;
 use evener_proto::h1::Violations;
 
-use super::{ListenerCounter, ServerCounter};
+use super::{ListenerCounter, PoolCounter, ServerCounter};
 
 /// The counter of requests with this offence; `None` for one that only answers have.
 pub fn malformed(what: Malformed) -> Option<ListenerCounter> {
@@ -64,6 +64,54 @@ pub fn malformed(what: Malformed) -> Option<ListenerCounter> {
     })
 }
 
+/// The counter of answers with this offence; `None` for one that only requests have.
+pub fn malformed_answer(what: Malformed) -> Option<PoolCounter> {
+    Some(match what {
+        Malformed::HeadTooLarge => PoolCounter::FormHeadTooLarge,
+        Malformed::TooManyFields => PoolCounter::FormTooManyFields,
+        Malformed::BareLf => PoolCounter::FormBareLf,
+        Malformed::BareCr => PoolCounter::FormBareCr,
+        Malformed::Nul => PoolCounter::FormNul,
+        Malformed::ControlByte => PoolCounter::FormControlByte,
+        Malformed::BadVersion => PoolCounter::FormBadVersion,
+        Malformed::VersionUnsupported => PoolCounter::FormVersionUnsupported,
+        Malformed::StatusLine => PoolCounter::FormStatusLine,
+        Malformed::StatusCode => PoolCounter::FormStatusCode,
+        Malformed::LeadingWhitespace => PoolCounter::FormLeadingWhitespace,
+        Malformed::ObsFold => PoolCounter::FormObsFold,
+        Malformed::MissingColon => PoolCounter::FormMissingColon,
+        Malformed::SpaceBeforeColon => PoolCounter::FormSpaceBeforeColon,
+        Malformed::EmptyName => PoolCounter::FormEmptyName,
+        Malformed::BadName => PoolCounter::FormBadName,
+        Malformed::TooManyConnectionOptions => PoolCounter::FormTooManyConnectionOptions,
+        Malformed::LengthAndTransferEncoding => PoolCounter::FormLengthAndTransferEncoding,
+        Malformed::ContentLengthTwice => PoolCounter::FormContentLengthTwice,
+        Malformed::ContentLengthInvalid => PoolCounter::FormContentLengthInvalid,
+        Malformed::TransferEncodingInvalid => PoolCounter::FormTransferEncodingInvalid,
+        Malformed::TransferEncodingUnknown => PoolCounter::FormTransferEncodingUnknown,
+        Malformed::TransferEncodingOn10 => PoolCounter::FormTransferEncodingOn10,
+        Malformed::SwitchUnasked => PoolCounter::FormSwitchUnasked,
+        Malformed::TooManyInterim => PoolCounter::FormTooManyInterim,
+        Malformed::InterimBody => PoolCounter::FormInterimBody,
+        Malformed::ChunkSize => PoolCounter::FormChunkSize,
+        Malformed::ChunkExtension => PoolCounter::FormChunkExtension,
+        Malformed::ChunkLine => PoolCounter::FormChunkLine,
+        Malformed::ChunkEnd => PoolCounter::FormChunkEnd,
+        Malformed::ChunkOverhead => PoolCounter::FormChunkOverhead,
+        Malformed::TrailerTooLarge => PoolCounter::FormTrailerTooLarge,
+        Malformed::TrailerInvalid => PoolCounter::FormTrailerInvalid,
+        Malformed::TrailerForbidden => PoolCounter::FormTrailerForbidden,
+        Malformed::FcgiVersion => PoolCounter::FormFcgiVersion,
+        Malformed::FcgiRecord => PoolCounter::FormFcgiRecord,
+        Malformed::FcgiEnd => PoolCounter::FormFcgiEnd,
+        Malformed::FcgiRefused => PoolCounter::FormFcgiRefused,
+        Malformed::FcgiShort => PoolCounter::FormFcgiShort,
+        Malformed::CgiStatus => PoolCounter::FormCgiStatus,
+        Malformed::CgiEmpty => PoolCounter::FormCgiEmpty,
+        _ => return None,
+    })
+}
+
 /// The counters of violations, for requests and for answers.
 pub const VIOLATIONS: [(Violations, ListenerCounter, ServerCounter); 3] = [
     (Violations::LF, ListenerCounter::ViolationLf, ServerCounter::ViolationLf),
@@ -93,6 +141,35 @@ mod tests {
             let labels = malformed(what).map(|of| ListenerCounter::LIST[of as usize].labels);
             let wanted: &[_] = &[("cause", what.cause())];
             assert_eq!(labels, (!is_of_answers(what)).then_some(wanted), "{what:?}");
+        }
+    }
+
+    /// What an answer cannot have: it is about what was asked for, or words of our own.
+    fn is_of_requests(what: Malformed) -> bool {
+        let cause = what.cause();
+        let asked = ["target", "method", "request", "host", "path", "fragment", "expect", "trace"];
+        let first = cause.split('_').next().unwrap_or(cause);
+        asked.contains(&first)
+            || [
+                "bad_method",
+                "bad_target",
+                "connect_refused",
+                "empty_line",
+                "field_fixed",
+                "length_required",
+                "max_forwards_invalid",
+                "underscore",
+                "unsafe_value",
+            ]
+            .contains(&cause)
+    }
+
+    #[test]
+    fn every_offence_of_an_answer_has_the_counter_with_its_name() {
+        for &what in Malformed::ALL {
+            let labels = malformed_answer(what).map(|of| PoolCounter::LIST[of as usize].labels);
+            let wanted: &[_] = &[("cause", what.cause())];
+            assert_eq!(labels, (!is_of_requests(what)).then_some(wanted), "{what:?}");
         }
     }
 

@@ -18,7 +18,7 @@ use evener_proto::{Malformed, Progress};
 pub use fastcgi::FastCgi;
 pub use h1::{H1, body_pieces};
 
-use super::exchange::Asked;
+use super::exchange::{Asked, RequestBody};
 use super::forwarded::Own;
 use super::work::Work;
 use crate::io::{Buffer, Outgoing};
@@ -68,6 +68,15 @@ macro_rules! on_codec {
             Codec::FastCgi($inner) => $call,
         }
     };
+}
+
+/// A body that was taken in whole has a length, whatever framing it came in: servers that must know it
+/// first are told.
+pub fn learn_length(protocol: PoolProtocol, asked: &mut Asked, body: &RequestBody) {
+    let needed = protocol == PoolProtocol::Fastcgi && asked.length == BodyLength::Chunked;
+    if needed && body.decoder.is_done() {
+        asked.length = BodyLength::Exact(body.bytes);
+    }
 }
 
 /// Whether servers that speak this can be asked what was asked: known before one is picked.

@@ -25,7 +25,8 @@ use super::codec::{AnswerHead, HeadPolicy, is_delimited};
 use super::exchange::Exchange;
 use super::forwarded;
 use super::proxy::{Attempt, Fault};
-use super::upload::{Upload, is_too_slow};
+use super::slow::Slow;
+use super::upload::Upload;
 use crate::io::Deadline;
 use crate::steps::step;
 
@@ -38,6 +39,8 @@ pub enum Download {
     Write(usize, Then),
     /// More of the body is awaited.
     Body,
+    /// There is no room to hold more for a slow client: it is awaited before more is read.
+    Room,
     /// All went to the client.
     Done,
 }
@@ -72,8 +75,8 @@ pub struct DownloadState {
     /// Bounds the wait for either side.
     pub wait: Deadline,
     pub(super) waited: u64,
-    /// Bytes that the client had not taken when it was last looked at.
-    pub(super) left: usize,
+    /// What is known of a client that did not take all at once.
+    pub(super) slow: Option<Box<Slow>>,
     /// What ended the reading ahead for a slow client: judged when all before it has gone.
     pub(super) ahead: Option<Ahead>,
     /// An interim answer has come.
@@ -95,7 +98,7 @@ impl DownloadState {
             at: Download::Head,
             wait,
             waited: 0,
-            left: 0,
+            slow: None,
             ahead: None,
             hinted: false,
             begun: false,
@@ -142,11 +145,17 @@ impl Exchange<'_> {
                         return Poll::Pending;
                     }
                     attempt.server.inbox.consume(used);
+                    let cramped = attempt.down.holds_nothing();
                     attempt.down.at = match then {
                         Then::Head => Download::Head,
+                        Then::Body if cramped || self.shard.room.is_full() => Download::Room,
                         Then::Body => Download::Body,
                         Then::Done => Download::Done,
                     };
+                }
+                Download::Room => {
+                    ready!(self.poll_room(attempt, cx))?;
+                    attempt.down.at = Download::Body;
                 }
                 Download::Body if attempt.down.ahead == Some(Ahead::Junk) => {
                     return Poll::Ready(Err(Fault::Cut));
@@ -227,8 +236,11 @@ impl Exchange<'_> {
 
     /// What the server sent is no answer, and why.
     #[cold]
-    fn junk(&mut self, what: Malformed) -> Fault {
+    pub(super) fn junk(&mut self, what: Malformed) -> Fault {
         self.record.detail = Some(what.cause().into());
+        if let Some(pool) = &self.record.pool {
+            pool.counters.refused(what);
+        }
         Fault::Server(Cause::Junk)
     }
 
@@ -396,13 +408,10 @@ impl Exchange<'_> {
             Poll::Ready(Ok(())) => stream.poll_flush(cx),
             other => other,
         };
-        let timeouts = &self.view.spec().timeouts;
         match result {
             Poll::Ready(Ok(())) => {
                 self.record.out += self.work.down.total() as u64;
-                down.waited += down.wait.disarm_waited(timeouts.send);
-                let slow = is_too_slow(self.record.sent, down.waited, timeouts.min_rate);
-                Poll::Ready(if slow { Err(Fault::ClientSlow) } else { Ok(()) })
+                Poll::Ready(if down.slow.is_some() { self.on_taken(down) } else { Ok(()) })
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::ClientGone)),
             Poll::Pending => {

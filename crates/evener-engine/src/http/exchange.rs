@@ -11,6 +11,7 @@
 use std::rc::Rc;
 
 use evener_balance::clients::Held;
+use evener_proto::h1::forward::is_heard;
 use evener_proto::h1::{
     self, BodyDecoder, BodyLength, Interims, Method, Name, RequestHead, Sender, Version,
 };
@@ -21,7 +22,7 @@ use super::client::Client;
 use super::forwarded;
 use super::proxy;
 use super::record::Record;
-use super::routes::{Facts, Routes};
+use super::routes::Facts;
 use super::work::Work;
 use crate::counters::ListenerCounter;
 use crate::io::Buffer;
@@ -153,29 +154,33 @@ impl Asked {
             expects: admitted.awaits_continue,
             last_hop: admitted.last_hop,
             head: head.len,
-            route: route(&listener.routes, head, bytes, &work.host, admitted.path),
+            route: route(client, view, head, &work.host, admitted.path),
         })
     }
 }
 
-/// Index of the route that takes the request.
+/// Index of the route that takes the request. Fields are looked at as servers are told of them.
 #[inline]
 fn route(
-    routes: &Routes,
+    client: &Client,
+    view: &ListenerView,
     head: &RequestHead,
-    bytes: &[u8],
     host: &str,
     path: &[u8],
 ) -> Option<usize> {
     step("exchange::route");
+    let (bytes, listener) = (client.inbox.bytes(), view.running());
     let field = |name: &str, found: &mut dyn FnMut(&[u8])| {
+        let trusted = listener.trusted.believe(client.peer_ip());
         for field in head.fields.iter() {
-            if field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()) {
+            if field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes())
+                && is_heard(field, head, bytes, trusted, listener.policy.underscores)
+            {
                 found(field.value.of(bytes));
             }
         }
     };
-    routes.find(&Facts { host, path, method: head.method_text.of(bytes), field: &field })
+    listener.routes.find(&Facts { host, path, method: head.method_text.of(bytes), field: &field })
 }
 
 impl RequestBody {

@@ -11,6 +11,7 @@ pub mod forwarded;
 pub mod proxy;
 pub mod record;
 pub mod routes;
+pub mod slow;
 pub mod taking;
 pub mod template;
 pub mod tunnel;

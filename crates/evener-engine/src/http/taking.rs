@@ -19,9 +19,11 @@ use super::codec::body_pieces;
 use super::download::{Ahead, Download, DownloadState, Then};
 use super::exchange::Exchange;
 use super::proxy::{Attempt, Fault};
+use super::slow::Slow;
 use super::upload::{CONTINUE, is_too_slow};
 use crate::counters::PoolCounter;
 use crate::io::Buffer;
+use crate::io::buffers::Size;
 
 /// An answer that is whole and has not gone to the client yet.
 pub struct Rest {
@@ -87,22 +89,97 @@ impl Exchange<'_> {
         down: &mut DownloadState,
         cx: &mut Context<'_>,
     ) -> Poll<Fault> {
-        let timeouts = &self.view.spec().timeouts;
         let left = self.work.down.left();
-        if down.left != left {
-            down.left = left;
-            down.waited += down.wait.disarm_waited(timeouts.send);
-            let taken = self.record.sent.saturating_sub(left as u64);
-            if is_too_slow(taken, down.waited, timeouts.min_rate) {
-                return Poll::Ready(Fault::ClientSlow);
+        let now = self.shard.now();
+        let slow = down.slow.get_or_insert_with(|| Box::new(Slow::new(&self.shard.room, now)));
+        if !down.wait.armed() {
+            slow.since = now;
+        }
+        if std::mem::replace(&mut slow.left, left) != left
+            && let Err(fault) = self.on_taken(down)
+        {
+            return Poll::Ready(fault);
+        }
+        loop {
+            let most = self.view.spec().timeouts.send;
+            let Some(slow) = down.slow.as_mut() else { return Poll::Pending };
+            if !down.wait.armed() {
+                down.wait.arm(slow.next_look(self.shard.now(), most));
+            }
+            ready!(down.wait.poll(cx));
+            if let Err(fault) = self.look(down) {
+                return Poll::Ready(fault);
             }
         }
-        ready!(down.wait.poll_wait(cx, timeouts.send));
-        Poll::Ready(Fault::ClientStuck)
     }
 
-    /// The client is slow: reads on from the server, and names what came behind what is being written.
+    /// The client has taken something of what is written, as far as we see.
+    pub(super) fn on_taken(&self, down: &mut DownloadState) -> Result<(), Fault> {
+        let Some(slow) = down.slow.as_mut() else { return Ok(()) };
+        slow.since = self.shard.now();
+        down.waited += down.wait.disarm_waited(slow.look);
+        let taken = self.record.sent.saturating_sub(self.work.down.left() as u64);
+        match is_too_slow(taken, down.waited, self.view.spec().timeouts.min_rate) {
+            true => Err(Fault::ClientSlow),
+            false => Ok(()),
+        }
+    }
+
+    /// It has been waited for for a while: what has it taken by the kernel's word?
+    fn look(&self, down: &mut DownloadState) -> Result<(), Fault> {
+        let Some(slow) = down.slow.as_mut() else { return Ok(()) };
+        let timeouts = &self.view.spec().timeouts;
+        let now = self.shard.now();
+        down.waited += down.wait.disarm_waited(slow.look);
+        let stream = &self.client.stream;
+        let handed = self.record.sent.saturating_sub(self.work.down.left() as u64);
+        let reached = stream.acknowledged(handed);
+        let before = || handed.saturating_sub(stream.unacknowledged() + stream.held_back());
+        let taken = slow.looks(reached, before, now);
+        match () {
+            () if is_too_slow(taken, down.waited, timeouts.min_rate) => Err(Fault::ClientSlow),
+            () if now >= slow.since.saturating_add(timeouts.send) => Err(Fault::ClientStuck),
+            () => Ok(()),
+        }
+    }
+
+    /// More may be read for a slow client: there is room to hold it again, or the client has some.
+    pub(super) fn poll_room(
+        &mut self,
+        attempt: &mut Attempt,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        let roomy = match attempt.down.slow {
+            Some(_) => attempt.down.asks(Size::Large.bytes()),
+            None => !self.shard.room.is_full(),
+        };
+        let inbox = &mut attempt.server.inbox;
+        match inbox.is_empty() {
+            true => *inbox = Buffer::sized(if roomy { Size::Large } else { Size::Small }),
+            false if !roomy => inbox.shrink(),
+            false => {}
+        }
+        if !roomy {
+            match self.client.stream.poll_writable(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
+                Poll::Pending => return self.poll_slow_client(&mut attempt.down, cx).map(Err),
+            }
+        }
+        Poll::Ready(self.on_taken(&mut attempt.down))
+    }
+
+    /// The client is slow: reads on from the server, and names what came behind what is being written,
+    /// as long as there is room to hold it.
     pub(super) fn read_ahead(&mut self, attempt: &mut Attempt, cx: &mut Context<'_>) {
+        let needed = match attempt.server.inbox.block_bytes() {
+            // What was read stands apart, if anything: a buffer would come to it.
+            0 => self.work.down.left() + Size::Large.bytes(),
+            block => block,
+        };
+        if !attempt.down.asks(needed) {
+            return self.hold_back(attempt);
+        }
         while let Download::Write(used, Then::Body) = attempt.down.at {
             let server = &mut attempt.server;
             if server.inbox.len() as u64 >= attempt.take_in || attempt.down.ahead.is_some() {
@@ -110,7 +187,11 @@ impl Exchange<'_> {
             }
             if server.inbox.is_full() {
                 let most = usize::try_from(attempt.take_in).unwrap_or(usize::MAX);
-                server.inbox.reserve((server.inbox.len() * 2).min(most));
+                let more = (server.inbox.len() * 2).min(most);
+                if !attempt.down.asks(more) {
+                    break;
+                }
+                server.inbox.reserve(more);
             }
             let read = match server.stream.poll_readable(cx) {
                 Poll::Ready(_) => server.stream.poll_read(cx, &mut server.inbox),
@@ -128,7 +209,29 @@ impl Exchange<'_> {
             }
             self.name_more(attempt, used);
         }
-        attempt.down.left = self.work.down.left();
+        if let Some(slow) = attempt.down.slow.as_mut() {
+            slow.left = self.work.down.left();
+        }
+    }
+
+    /// There is no room: what was read already is kept to the byte, the buffer goes back.
+    fn hold_back(&mut self, attempt: &mut Attempt) {
+        let Download::Write(used, then) = attempt.down.at else { return };
+        let inbox = &mut attempt.server.inbox;
+        if used > 0 {
+            self.work.down.keep(inbox.bytes());
+            inbox.consume(used);
+            attempt.down.at = Download::Write(0, then);
+            if let Some(pool) = &self.record.pool {
+                pool.counters.add(PoolCounter::AnswersHeldBack);
+            }
+        }
+        inbox.shrink();
+        inbox.release();
+        if let Some(slow) = attempt.down.slow.as_mut() {
+            slow.left = self.work.down.left();
+            slow.held.set(slow.left + inbox.block_bytes());
+        }
     }
 
     fn name_more(&mut self, attempt: &mut Attempt, used: usize) {
@@ -136,7 +239,7 @@ impl Exchange<'_> {
         let progress = match attempt.codec.answer_body(inbox, used) {
             Ok(progress) => progress,
             Err(what) => {
-                self.record.detail = Some(what.cause().into());
+                self.junk(what);
                 attempt.down.ahead = Some(Ahead::Junk);
                 return;
             }
@@ -156,11 +259,33 @@ impl Exchange<'_> {
     /// What the client did instead of taking it.
     pub(super) async fn deliver(&mut self, mut rest: Rest) -> Result<(), Fault> {
         rest.inbox.shrink();
+        if let Some(slow) = rest.down.slow.as_mut() {
+            slow.held.set(rest.inbox.block_bytes().max(slow.left));
+        }
         poll_fn(|cx| match self.poll_write_down(&mut rest.down, rest.inbox.bytes(), cx) {
             Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
             other => other,
         })
         .await
+    }
+}
+
+impl DownloadState {
+    /// Whether so many bytes may be held for the client, which is slow.
+    fn asks(&mut self, bytes: usize) -> bool {
+        let Some(slow) = self.slow.as_mut() else { return true };
+        let granted = slow.held.asks(bytes);
+        slow.cramped = !granted;
+        granted
+    }
+
+    /// What was held for the client has gone. Whether nothing more is to be held: there was no room.
+    #[inline]
+    pub(super) fn holds_nothing(&mut self) -> bool {
+        self.slow.as_mut().is_some_and(|slow| {
+            slow.held.set(0);
+            slow.cramped
+        })
     }
 }
 

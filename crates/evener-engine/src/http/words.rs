@@ -7,7 +7,7 @@
 //!
 //! Not known here: where values stand, and whether they are safe there.
 
-use evener_proto::h1::forward::tells_identity;
+use evener_proto::h1::forward::is_heard;
 use evener_proto::h1::{Name, matched_path};
 
 use super::exchange::Exchange;
@@ -101,11 +101,13 @@ impl ExchangeWords<'_, '_> {
             return out.extend_from_slice(head.authority.text.of(bytes));
         }
         let between: &[u8] = if name == b"cookie" { b"; " } else { b", " };
-        let trusted = exchange.view.running().trusted.believe(exchange.client.peer_ip());
+        let listener = exchange.view.running();
+        let trusted = listener.trusted.believe(exchange.client.peer_ip());
         let mut first = true;
         for field in head.fields.iter() {
-            let strange = !trusted && tells_identity(field.id);
-            if strange || !field.name.of(bytes).eq_ignore_ascii_case(name) {
+            if !field.name.of(bytes).eq_ignore_ascii_case(name)
+                || !is_heard(field, head, bytes, trusted, listener.policy.underscores)
+            {
                 continue;
             }
             if !first {

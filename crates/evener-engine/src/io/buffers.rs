@@ -218,6 +218,12 @@ impl Buffer {
         self.end = count as u32;
     }
 
+    /// Bytes of the block that it holds.
+    #[inline]
+    pub fn block_bytes(&self) -> usize {
+        self.block.as_ref().map_or(0, |block| block.len())
+    }
+
     /// Moves a few unread bytes into a small block: they will lie there for a while.
     pub fn shrink(&mut self) {
         if self.size == Size::Small || self.len() > Size::Small.bytes() {

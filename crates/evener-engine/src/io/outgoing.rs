@@ -38,6 +38,8 @@ pub struct Outgoing {
     done: usize,
     /// Bytes of all pieces together.
     total: usize,
+    /// Some of it was written before the rest was put aside.
+    begun: bool,
     own: Vec<u8>,
     /// What `own` is gathered into, so that gathering allocates nothing once warm.
     spare: Vec<u8>,
@@ -51,6 +53,7 @@ impl Outgoing {
         self.at = 0;
         self.done = 0;
         self.total = 0;
+        self.begun = false;
         self.own.clear();
     }
 
@@ -71,7 +74,7 @@ impl Outgoing {
 
     /// Whether some of it is written and some is not.
     pub fn is_cut(&self) -> bool {
-        self.at < self.count && (self.at > 0 || self.done > 0)
+        self.at < self.count && (self.begun || self.at > 0 || self.done > 0)
     }
 
     /// Bytes of the read buffer come next. `read` is the buffer's unread bytes, the range counts
@@ -145,6 +148,15 @@ impl Outgoing {
             self.advance(taken, read);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Copies what is left of the read buffer's pieces, in no more room than it takes: that buffer is
+    /// needed no longer.
+    pub fn keep(&mut self, read: &[u8]) {
+        self.begun = self.is_cut();
+        self.spare = Vec::with_capacity(self.left());
+        self.gather(read);
+        self.spare = Vec::new();
     }
 
     fn push(&mut self, piece: Piece) {
@@ -277,6 +289,22 @@ mod tests {
             let mut out = Outgoing::default();
             let expected = named(count, READ, &mut out);
             assert_eq!(sent(&mut out, READ, Wire::Window(1)), (expected, total - 1));
+        }
+    }
+
+    #[test]
+    fn what_is_put_aside_needs_its_buffer_no_longer_and_is_still_cut() {
+        let mut whole = Outgoing::default();
+        let expected = named(20, READ, &mut whole);
+        for at in 0..expected.len() {
+            let mut out = Outgoing::default();
+            named(20, READ, &mut out);
+            out.advance(at, READ);
+            out.keep(READ);
+            assert_eq!((out.left(), out.is_cut()), (expected.len() - at, at > 0), "at {at}");
+            assert_eq!(out.own.capacity(), expected.len() - at);
+            assert_eq!(sent(&mut out, b"", Wire::Window(3)).0, expected[at..]);
+            assert!(!out.is_cut());
         }
     }
 

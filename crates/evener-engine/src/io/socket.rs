@@ -20,6 +20,7 @@ use rustix::net::{
 };
 
 use super::poller::{Poller, Watched, Way};
+use crate::sys::queue;
 
 /// A connected socket.
 pub struct Socket {
@@ -141,6 +142,19 @@ impl Socket {
             }
         }
         read
+    }
+
+    /// Ready when a write would not wait.
+    ///
+    /// # Errors
+    /// When the kernel refuses to watch the socket.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watched.poll_ready(cx, Way::Write)
+    }
+
+    /// Bytes written that the other end has not acknowledged; 0 where the kernel cannot tell.
+    pub fn unacknowledged(&self) -> u64 {
+        queue::unacknowledged(self.watched.as_fd()).unwrap_or(0)
     }
 
     /// Writes; returns how many bytes were taken.

@@ -48,6 +48,8 @@ pub struct Plain {
     /// `None` while it is out of the event loop: whoever took it out holds the descriptor.
     socket: Option<Socket>,
     prefix: Buffer,
+    /// Bytes that a TLS session has written.
+    written: u64,
 }
 
 /// Calls the same method on whichever kind of transport this is.
@@ -89,6 +91,50 @@ impl Stream {
         }
     }
 
+    /// Ready when the kernel has room for what would be written, or an error.
+    pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            #[cfg(any(test, feature = "simulation"))]
+            Stream::Scripted(script) => script.poll_writable(cx),
+            _ => match self.socket() {
+                Some(socket) => socket.poll_writable(cx),
+                None => Poll::Ready(Err(away())),
+            },
+        }
+    }
+
+    /// How far the other end has acknowledged what was written, of which `handed` bytes count here: it
+    /// grows with what is acknowledged and with nothing else, from wherever it begins.
+    pub fn acknowledged(&self, handed: u64) -> i64 {
+        let written = match self {
+            Stream::ServerTls(tls) => tls.session.get_ref().0.written,
+            Stream::ClientTls(tls) => tls.session.get_ref().0.written,
+            _ => handed,
+        };
+        (written as i64).saturating_sub(self.unacknowledged() as i64)
+    }
+
+    /// Bytes written that the other end has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        match self {
+            #[cfg(any(test, feature = "simulation"))]
+            Stream::Scripted(script) => script.unacknowledged(),
+            _ => self.socket().map_or(0, Socket::unacknowledged),
+        }
+    }
+
+    /// Most bytes that TLS took and has not written yet.
+    pub fn held_back(&self) -> u64 {
+        /// What rustls seals ahead of its socket at most, unless it is told otherwise.
+        const SEALED: u64 = 64 << 10;
+        let holds = match self {
+            Stream::ServerTls(tls) => tls.session.get_ref().1.wants_write(),
+            Stream::ClientTls(tls) => tls.session.get_ref().1.wants_write(),
+            _ => false,
+        };
+        if holds { SEALED } else { 0 }
+    }
+
     /// Reads into the room of the buffer; `Ok(0)` is the end of the stream (the buffer must have
     /// room).
     #[inline]
@@ -111,7 +157,10 @@ impl Stream {
     /// Writes bytes; returns how many were taken.
     #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        on_transport!(self, inner => Pin::new(inner).poll_write(cx, bytes))
+        match self {
+            Stream::Plain(plain) => plain.present()?.poll_write(cx, bytes),
+            other => on_transport!(other, inner => Pin::new(inner).poll_write(cx, bytes)),
+        }
     }
 
     /// The same for the last bytes before [`Stream::poll_shutdown`]: over plain sockets they leave
@@ -134,7 +183,10 @@ impl Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_transport!(self, inner => Pin::new(inner).poll_write_vectored(cx, pieces))
+        match self {
+            Stream::Plain(plain) => plain.present()?.poll_write_pieces(cx, pieces),
+            other => on_transport!(other, inner => Pin::new(inner).poll_write_vectored(cx, pieces)),
+        }
     }
 
     /// Pushes out what TLS holds back; free for plain sockets.
@@ -231,7 +283,7 @@ impl Stream {
     /// process.
     pub fn bare(&self) -> Option<&Socket> {
         match self {
-            Stream::Plain(Plain { socket: Some(socket), prefix }) if prefix.is_empty() => {
+            Stream::Plain(Plain { socket: Some(socket), prefix, .. }) if prefix.is_empty() => {
                 Some(socket)
             }
             _ => None,
@@ -290,7 +342,7 @@ impl Session for tokio_rustls::client::TlsStream<Plain> {
 impl Plain {
     /// A socket of which nothing was read.
     pub fn new(socket: Socket) -> Plain {
-        Plain { socket: Some(socket), prefix: Buffer::empty() }
+        Plain { socket: Some(socket), prefix: Buffer::empty(), written: 0 }
     }
 
     /// Puts bytes in front of those still on the socket.
@@ -374,20 +426,24 @@ impl AsyncRead for Plain {
 impl AsyncWrite for Plain {
     #[inline]
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.present()?.poll_write(cx, bytes)
+        let count = ready!(self.present()?.poll_write(cx, bytes))?;
+        self.written += count as u64;
+        Poll::Ready(Ok(count))
     }
 
     #[inline]
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.present()?.poll_write_pieces(cx, pieces)
+        let count = ready!(self.present()?.poll_write_pieces(cx, pieces))?;
+        self.written += count as u64;
+        Poll::Ready(Ok(count))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,7 +1,8 @@
 //! New connections: accepted, counted, given to what the listener speaks.
 //!
 //! Rules kept here:
-//! - At a limit accepting pauses and newcomers wait in the kernel's queue; nobody is refused.
+//! - At a limit accepting pauses and newcomers wait in the kernel's queue; nobody is refused. A
+//!   connection has its place before it is accepted, so that shards together keep to the limit.
 //! - Running out of descriptors pauses too, and is counted.
 //! - Who holds too many connections is turned away with a word, as long as few are: a word costs
 //!   a task and perhaps a handshake, which is what is limited.
@@ -13,7 +14,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use evener_plan::ListenerProtocol;
@@ -21,7 +21,7 @@ use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 use tokio::task::JoinHandle;
 
 use super::clients::{self, Refusal};
-use super::slot::{Open, Slot};
+use super::slot::{Full, Open, Place, Slot};
 use super::view::ListenerView;
 use super::{Shard, handshake};
 use crate::counters::{ListenerCounter, WorkerCounter};
@@ -43,6 +43,11 @@ pub struct Acceptor {
     task: JoinHandle<()>,
 }
 
+/// Bytes that the kernel takes ahead of what it may send a client (TCP_NOTSENT_LOWAT, tcp(7)). Without
+/// it one that reads nothing makes it take 4 MiB over a path with large packets, in pieces as small as
+/// that client's window: thousands keep a core busy with that alone and use up the memory that all of
+/// TCP has. One that reads has more under way anyway, and a 64 KiB answer still goes in one call.
+const UNSENT: u32 = 64 << 10;
 /// How long accepting pauses at a limit, in milliseconds.
 const PAUSE_MS: u64 = 50;
 
@@ -60,7 +65,9 @@ impl Acceptor {
         let listener = Rc::new(listening(shard, &address, descriptor)?);
         let slot = Rc::new(RefCell::new(slot));
         let task = begin_to_accept(shard, &listener, &slot);
-        Ok(Acceptor { address, listener, slot, task })
+        let acceptor = Acceptor { address, listener, slot, task };
+        acceptor.bound_unsent();
+        Ok(acceptor)
     }
 
     /// Goes on accepting if the task that did has ended by a panic.
@@ -73,13 +80,28 @@ impl Acceptor {
     /// From now on connections belong to this listener.
     pub fn serve(&self, slot: Rc<Slot>) {
         *self.slot.borrow_mut() = slot;
+        self.bound_unsent();
+    }
+
+    /// What the kernel takes of answers that their clients do not read. Accepted sockets inherit it.
+    fn bound_unsent(&self) {
+        let most = match self.slot.borrow().view().spec().protocol {
+            ListenerProtocol::Http => UNSENT,
+            // Splicing moves a pipe at a time.
+            ListenerProtocol::Tcp => u32::MAX,
+        };
+        if !self.address.starts_with("unix:") {
+            // A kernel that does not know this takes as much as its own bounds allow.
+            let _ = socket2::SockRef::from(&*self.listener).set_tcp_notsent_lowat(most);
+        }
     }
 
     /// Accepts all that waits and closes the socket.
     pub fn finish(self, shard: &Rc<Shard>) {
         self.task.abort();
         while let Ok(newcomer) = accept_now(self.listener.as_fd()) {
-            begin(shard, &self.slot.borrow(), newcomer);
+            let slot = self.slot.borrow().clone();
+            begin(shard, &slot, Place::beyond(slot.clone()), newcomer);
         }
         // The supervisor holds the same socket, and for a while so do other shards.
         self.listener.silence();
@@ -94,6 +116,19 @@ fn begin_to_accept(
 ) -> JoinHandle<()> {
     let listener = Rc::downgrade(listener);
     tokio::task::spawn_local(run(shard.clone(), listener, slot.clone()))
+}
+
+/// What looking for a newcomer came to.
+enum Found {
+    Newcomer(Place, Newcomer),
+    Full(Why),
+}
+
+/// Why nobody is let in now.
+#[derive(Clone, Copy)]
+enum Why {
+    Limit(Full),
+    Descriptors,
 }
 
 /// A connection that has just been made.
@@ -121,36 +156,52 @@ fn accept_now(listener: BorrowedFd<'_>) -> rustix::io::Result<Newcomer> {
 async fn run(shard: Rc<Shard>, listener: Weak<Watched>, slot: Rc<RefCell<Rc<Slot>>>) {
     let mut paused = false;
     loop {
-        let here = slot.borrow().clone();
-        let view = here.view();
-        if is_full(&shard, &view) {
-            if !paused {
-                view.counters.add(ListenerCounter::LimitConnections);
-            }
-            if !paused && shard.is_full() {
-                shard.worker.add(WorkerCounter::AcceptPauses, 1);
-            }
-            paused = true;
-            drop(view);
-            pause(&shard).await;
-            continue;
-        }
-        drop(view);
-        paused = false;
         let accepted = poll_fn(|cx| match listener.upgrade() {
-            Some(listener) => listener.poll_call(cx, Way::Read, accept_now),
+            Some(listener) => {
+                let here = slot.borrow().clone();
+                listener.poll_call(cx, Way::Read, |socket| find(&shard, &here, socket))
+            }
             // Whoever let go of it has ended this task, too.
             None => Poll::Pending,
         });
         match accepted.await {
-            Ok(newcomer) => begin(&shard, &slot.borrow(), newcomer),
+            Ok(Found::Newcomer(place, newcomer)) => {
+                paused = false;
+                begin(&shard, &slot.borrow().clone(), place, newcomer);
+            }
+            Ok(Found::Full(why)) => {
+                if !paused {
+                    count_pause(&shard, &slot.borrow(), why);
+                }
+                paused = true;
+                pause(&shard).await;
+            }
             Err(why) if is_peers(&why) => {}
             Err(_) => {
-                shard.worker.add(WorkerCounter::AcceptPauses, 1);
+                shard.worker.add(WorkerCounter::PausesDescriptors, 1);
                 shard.free_descriptors();
                 pause(&shard).await;
             }
         }
+    }
+}
+
+/// Accepts if there is a place.
+fn find(shard: &Shard, slot: &Rc<Slot>, socket: BorrowedFd<'_>) -> rustix::io::Result<Found> {
+    if shard.lacks_descriptors() {
+        return Ok(Found::Full(Why::Descriptors));
+    }
+    match Place::take(slot, slot.view().spec().connections, shard.limit()) {
+        Ok(place) => Ok(Found::Newcomer(place, accept_now(socket)?)),
+        Err(full) => Ok(Found::Full(Why::Limit(full))),
+    }
+}
+
+fn count_pause(shard: &Shard, slot: &Slot, why: Why) {
+    match why {
+        Why::Limit(Full::Listener) => slot.view().counters.add(ListenerCounter::LimitConnections),
+        Why::Limit(Full::Worker) => shard.worker.add(WorkerCounter::PausesConnections, 1),
+        Why::Descriptors => shard.worker.add(WorkerCounter::PausesDescriptors, 1),
     }
 }
 
@@ -165,13 +216,8 @@ fn is_peers(why: &io::Error) -> bool {
     matches!(why.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }
 
-fn is_full(shard: &Shard, view: &ListenerView) -> bool {
-    let open = view.running().open.load(Ordering::Relaxed);
-    view.spec().connections.is_some_and(|limit| open >= limit) || shard.is_full()
-}
-
 /// Each kind of connection is a task of its own size: thousands of them may stand.
-fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, newcomer: Newcomer) {
+fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, place: Place, newcomer: Newcomer) {
     let view = slot.view();
     let Newcomer { socket, peer } = newcomer;
     let socket = match view.speakers.are_clients() {
@@ -181,9 +227,9 @@ fn begin(shard: &Rc<Shard>, slot: &Rc<Slot>, newcomer: Newcomer) {
     let plain = Plain::new(socket);
     let held = match clients::connects(shard, &view, peer.map(|peer| peer.ip())) {
         Ok(held) => held,
-        Err(why) => return turn_away(shard, slot, plain, peer, why),
+        Err(why) => return turn_away(shard, &view, place, plain, peer, why),
     };
-    let open = Open::new(slot.clone(), held);
+    let open = Open::new(place, held);
     let shard = shard.clone();
     if let Some(config) = view.running().tls.clone() {
         tokio::task::spawn_local(async move {
@@ -223,20 +269,21 @@ fn client_of(shard: &Shard, stream: Stream, peer: Option<SocketAddr>, open: Open
 #[cold]
 fn turn_away(
     shard: &Rc<Shard>,
-    slot: &Rc<Slot>,
+    view: &Rc<ListenerView>,
+    place: Place,
     plain: Plain,
     peer: Option<SocketAddr>,
     why: Refusal,
 ) {
-    let view = slot.view();
-    let open = Open::new(slot.clone(), None);
+    let open = Open::new(place, None);
     if view.spec().protocol == ListenerProtocol::Tcp {
-        return session::turn_away(shard, &view, peer, why.cause());
+        return session::turn_away(shard, view, peer, why.cause());
     }
     let Some(word) = LastWord::begin(shard) else {
         let client = client_of(shard, Stream::Plain(plain), peer, open);
-        return answers::log_unsaid(shard, &client, &view, &why.local());
+        return answers::log_unsaid(shard, &client, view, &why.local());
     };
+    let view = view.clone();
     tokio::task::spawn_local(async move {
         let shard = &word.0;
         let stream = match view.running().tls.clone() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::slot::Place;
 use super::*;
 use crate::io::{Buffer, Stream, socket::Socket};
 use crate::simulation::{build, common, plan};
@@ -52,7 +53,8 @@ impl Scene {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         far.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let (shard, open) = (self.shard.clone(), Open::new(self.shard.slot("web").unwrap(), None));
+        let (shard, open) =
+            (self.shard.clone(), Open::new(Place::beyond(self.shard.slot("web").unwrap()), None));
         let stream = Stream::plain(Socket::new(&shard.clients, near.into()));
         if open.view().spec().protocol == evener_plan::ListenerProtocol::Tcp {
             tokio::task::spawn_local(session::serve(shard, open.view(), stream, open));

@@ -44,12 +44,13 @@ use crate::counters::{Counters, ServerCounter, WorkerBlock, WorkerCounter, Worke
 use crate::date::DateLine;
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
+use crate::http::slow::Room;
 use crate::http::work::Work;
 use crate::io::deadlines::TICK_MS;
 use crate::io::event_loop::give_way;
 use crate::io::parking::Parking;
 use crate::io::poller::{Watched, Way};
-use crate::io::{Deadlines, EventLoop, Poller, buffers};
+use crate::io::{Deadlines, EventLoop, Poller, Timers, buffers};
 use crate::log::{Message, ShardLog};
 use crate::running::Running;
 use crate::steps::may_break;
@@ -96,8 +97,12 @@ pub struct Common {
 
 /// One worker thread's state.
 pub struct Shard {
+    /// Its number, from 0.
+    pub number: usize,
     /// All its waits.
     pub deadlines: Rc<Deadlines>,
+    /// Waits that must be exact.
+    pub timers: Rc<Timers>,
     /// Its counters.
     pub counters: Counters,
     /// Counters of the shard itself.
@@ -108,6 +113,8 @@ pub struct Shard {
     pub date: DateLine,
     /// Ids of its requests.
     pub ids: Ids,
+    /// What it holds for slow clients.
+    pub room: Rc<Room>,
     common: Common,
     parking: Parking<Parked>,
     /// Clients' sockets, and those that listen.
@@ -287,10 +294,13 @@ impl Shard {
         let deadlines = Rc::new(Deadlines::default());
         deadlines.set_now(clock::millis());
         Ok(Shard {
+            number: id as usize,
             deadlines,
+            timers: events.timers.clone(),
             worker,
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
             ids: Ids::new(common.seed, id),
+            room: Rc::default(),
             counters,
             date: DateLine::new(),
             common,
@@ -363,12 +373,14 @@ impl Shard {
         Rc::new(Slot::new(view.clone(), counts))
     }
 
-    /// Whether the worker holds as many client connections as it may, or nearly as many
-    /// descriptors as the system lets it.
-    pub fn is_full(&self) -> bool {
-        let open = self.common.connections.load(Ordering::Relaxed);
-        open >= self.common.limit.load(Ordering::Relaxed)
-            || self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
+    /// Most client connections of the worker.
+    pub fn limit(&self) -> u64 {
+        self.common.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether nearly as many descriptors are open as the system allows.
+    pub fn lacks_descriptors(&self) -> bool {
+        self.descriptors.get() > scarce(PAUSE_AT_PERCENT)
     }
 
     /// Parks an idle connection.
@@ -393,6 +405,12 @@ impl Shard {
             pool.server_counters(self, index).add(ServerCounter::Ejections, 1);
         }
         self.common.events.send(Event::health(pool.spec(), pool.group(), index, Some(change)));
+    }
+
+    /// A word for people.
+    #[cold]
+    pub fn say(&self, level: &'static str, text: String) {
+        self.common.events.send(Event::Log { level, text });
     }
 
     /// A word about a server, for people; at most a few a second.

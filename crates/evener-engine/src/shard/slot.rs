@@ -25,9 +25,23 @@ pub struct Slot {
 /// An open client connection: counted until it is dropped. As small as can be, since parked
 /// connections consist of little else.
 pub struct Open {
-    slot: Rc<Slot>,
+    place: Place,
     /// Its place among those of its client, where these are limited.
     _held: Option<Box<Held>>,
+}
+
+/// A connection's place among those that its listener and the worker may have; free again when dropped.
+pub struct Place {
+    slot: Rc<Slot>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The listener has as many connections as it may.
+    Listener,
+    /// The worker has.
+    Worker,
 }
 
 /// A connection that became a tunnel, or was a TCP session from the start.
@@ -87,38 +101,74 @@ impl Slot {
     }
 }
 
-impl Open {
-    /// Counts a connection.
-    pub fn new(slot: Rc<Slot>, held: Option<Box<Held>>) -> Open {
+impl Place {
+    /// One of these limits, whatever other shards do meanwhile.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn take(slot: &Rc<Slot>, listener: Option<u64>, worker: u64) -> Result<Place, Full> {
         let counts = &slot.counts;
-        counts.listener.fetch_add(1, Ordering::Relaxed);
-        counts.worker.fetch_add(1, Ordering::Relaxed);
+        if !raise(&counts.worker, worker) {
+            return Err(Full::Worker);
+        }
+        if !raise(&counts.listener, listener.unwrap_or(u64::MAX)) {
+            counts.worker.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full::Listener);
+        }
+        Ok(Place { slot: slot.clone() })
+    }
+
+    /// One whatever the limits are: the connection is there already.
+    pub fn beyond(slot: Rc<Slot>) -> Place {
+        slot.counts.worker.fetch_add(1, Ordering::Relaxed);
+        slot.counts.listener.fetch_add(1, Ordering::Relaxed);
+        Place { slot }
+    }
+}
+
+/// Counts one more if fewer than so many are counted.
+fn raise(count: &AtomicU64, limit: u64) -> bool {
+    let more = |count| if count < limit { Some(count + 1) } else { None };
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.slot.counts.listener.fetch_sub(1, Ordering::Relaxed);
+        self.slot.counts.worker.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Open {
+    /// A connection that has come.
+    pub fn new(place: Place, held: Option<Box<Held>>) -> Open {
+        let counts = &place.slot.counts;
         counts.shard.set(counts.shard.get() + 1);
         counts.counters.opened();
-        Open { slot, _held: held }
+        Open { place, _held: held }
     }
 
     /// The listener as it is now, or was last.
     pub fn view(&self) -> Rc<ListenerView> {
-        self.slot.view()
+        self.place.slot.view()
     }
 
     /// The connection is a tunnel or a session while the result lives.
     pub fn tunnel(&self) -> Tunnel {
-        let tunnels = &self.slot.counts.tunnels;
+        let tunnels = &self.place.slot.counts.tunnels;
         tunnels.set(tunnels.get() + 1);
-        Tunnel { slot: self.slot.clone() }
+        Tunnel { slot: self.place.slot.clone() }
     }
 
     /// Whether a request that is still in hand at this time is to end, whatever it waits for.
     #[inline]
     pub fn is_cut(&self, now: u64) -> bool {
-        now >= self.slot.cut_requests_at.get()
+        now >= self.place.slot.cut_requests_at.get()
     }
 
     /// Whether the listener still exists.
     pub fn is_listening(&self) -> bool {
-        self.slot.listening.get()
+        self.place.slot.listening.get()
     }
 }
 
@@ -138,9 +188,7 @@ impl Drop for Tunnel {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let counts = &self.slot.counts;
-        counts.listener.fetch_sub(1, Ordering::Relaxed);
-        counts.worker.fetch_sub(1, Ordering::Relaxed);
+        let counts = &self.place.slot.counts;
         counts.shard.set(counts.shard.get() - 1);
         counts.counters.closed();
         if std::thread::panicking() {

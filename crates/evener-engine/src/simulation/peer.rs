@@ -66,6 +66,16 @@ impl Peer {
         self.with(|pipe| pipe.take_some(count))
     }
 
+    /// Bytes it has taken so far.
+    pub fn taken(&self) -> usize {
+        self.pipe.borrow().received.len()
+    }
+
+    /// Bytes it has sent that the engine has not read.
+    pub fn unread(&self) -> usize {
+        self.pipe.borrow().unread()
+    }
+
     /// Takes what comes.
     pub fn reads_again(&self) -> &Peer {
         self.with(|pipe| pipe.stuck = false)

@@ -136,6 +136,11 @@ impl Pipe {
         count > 0 || ends
     }
 
+    /// Bytes sent by the peer that the engine has not read.
+    pub fn unread(&self) -> usize {
+        self.under_way.len() + self.ready.len()
+    }
+
     /// A peer that takes nothing by itself takes so many bytes.
     pub fn take_some(&mut self, count: usize) {
         let count = count.min(self.outbound.len());
@@ -189,6 +194,16 @@ impl ScriptedStream {
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // As with a socket, an error is for the read to tell.
         self.pipe.borrow_mut().poll_ready(cx).map(|_| Ok(()))
+    }
+
+    /// Ready when a write would not wait.
+    pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe.borrow_mut().poll_room(cx).map(|room| room.map(drop))
+    }
+
+    /// Bytes written that the peer has not taken.
+    pub fn unacknowledged(&self) -> u64 {
+        self.pipe.borrow().outbound.len() as u64
     }
 }
 

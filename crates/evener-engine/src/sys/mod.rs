@@ -7,3 +7,5 @@ pub mod descriptors;
 pub mod heap;
 #[allow(unsafe_code, reason = "mapping shared memory needs it")]
 pub mod memory;
+#[allow(unsafe_code, reason = "an ioctl without a safe wrapper")]
+pub mod queue;

@@ -130,10 +130,21 @@ pub struct ResponsePolicy<'a> {
     pub version: Version,
 }
 
-/// Whether fields of this name tell who the client is, or may be taken for one that does: a
-/// stranger's are believed nowhere.
-pub fn tells_identity(name: Name) -> bool {
-    IDENTITY.has(name) || name == Name::Lookalike
+/// Whether rules and words may look at a field of a request: what a server would be told, and what ends
+/// here because it is about this connection. A stranger's word about who it is, what is dropped for its
+/// name and what the client itself takes out (`Connection`) are as if they had not come.
+pub fn is_heard(
+    field: &Field,
+    head: &RequestHead,
+    buf: &[u8],
+    trusted: bool,
+    underscores: Underscores,
+) -> bool {
+    let stranger = !trusted && IDENTITY.has(field.id);
+    let marked = field.id == Name::Underscored && underscores == Underscores::Drop;
+    let nominates = head.fields.connection().nominates && !HOP_BY_HOP.has(field.id);
+    let dropped = nominates && nominated(field, &head.fields, buf);
+    !stranger && !marked && !dropped && field.id != Name::Lookalike && field.id != Name::Illegal
 }
 
 /// Cut from every request, by name alone.
@@ -396,6 +407,29 @@ mod tests {
         let bytes: Vec<u8> = out.slices(text.as_bytes()).flatten().copied().collect();
         assert_eq!(bytes.len(), out.byte_len());
         Ok((String::from_utf8(bytes).unwrap(), out.as_slice().len()))
+    }
+
+    #[test]
+    fn rules_look_at_what_a_server_is_told_and_at_what_ends_here() {
+        let text = "GET / HTTP/1.1\r\nHost: h\r\nX-Real-IP: 1\r\nx_real_ip: 2\r\nA_B: 3\r\nRole: 4\r\n\
+            Upgrade: websocket\r\nConnection: upgrade, role, x-real-ip\r\nTE: 5\r\nOwn: 6\r\n\r\n";
+        let mut parser = RequestParser::new();
+        parser.parse(text.as_bytes(), &Limits::default()).unwrap().expect("a whole head");
+        let head = parser.head();
+        let heard = |trusted, underscores| {
+            let bytes = text.as_bytes();
+            let heard =
+                head.fields.iter().filter(|f| is_heard(f, head, bytes, trusted, underscores));
+            heard
+                .map(|f| String::from_utf8_lossy(f.name.of(bytes)).into_owned())
+                .collect::<Vec<_>>()
+        };
+        let always = ["Host", "Upgrade", "Connection", "TE", "Own"];
+        assert_eq!(heard(false, Underscores::Drop), always);
+        let marked = ["Host", "A_B", "Upgrade", "Connection", "TE", "Own"];
+        assert_eq!(heard(false, Underscores::Pass), marked);
+        let believed = ["Host", "X-Real-IP", "Upgrade", "Connection", "TE", "Own"];
+        assert_eq!(heard(true, Underscores::Drop), believed);
     }
 
     fn fields_by(fields: &str, policy: &RequestPolicy<'_>) -> String {

@@ -40,7 +40,8 @@ class Match:
     header: dict[str, Any] = key(
         MapOf(HEADER_NAME, HeaderForm(), "header names with values"),
         "Fields by name; all must match. A value, a list of values, {prefix: …}, {regex: …} or "
-        "{present: on}.",
+        "{present: on}. What servers are not told of (X-Forwarded-* of who is no trusted proxy, "
+        "names with underscores, what Connection takes out) is as if it had not come.",
         default={},
         example="{x-user: alice}",
     )

@@ -5,7 +5,8 @@
 //!   configuration's parameters stand over them.
 //! - What the client said of itself reaches the program only as the exchange found it: identity
 //!   fields are ours, `Proxy` is never passed, names with underscores are as the listener says.
-//! - A body of unknown length is refused (411): responders read as much as CONTENT_LENGTH says.
+//! - A body of unknown length is refused (411): responders read as much as CONTENT_LENGTH says. One
+//!   that was taken in whole has a length.
 //! - An answer ends where its head said, or with its end record; anything else was cut. A request
 //!   that the responder ends unserved is a 502.
 //!

@@ -82,6 +82,41 @@ fn routes_see_the_one_value_of_a_path() {
     }
 }
 
+#[test]
+fn routes_see_fields_as_servers_are_told_of_them() {
+    use evener_plan::{HeaderMatch, HeaderValue};
+    for (name, fields, trusted, matches) in [
+        ("x-forwarded-proto", "X-Forwarded-Proto: https", false, false),
+        ("x-forwarded-proto", "X-Forwarded-Proto: https", true, true),
+        ("x-real-ip", "X-Real-IP: 10.0.0.1", false, false),
+        ("x-real-ip", "X-Real-IP: 10.0.0.1", true, true),
+        ("x_real_ip", "x_real_ip: 10.0.0.1", true, false),
+        ("x-role", "X-Role: a", false, true),
+        ("x-role", "X-Role: a\r\nConnection: x-role", false, false),
+        ("upgrade", "Upgrade: websocket\r\nConnection: upgrade", false, true),
+        ("a_b", "A_B: c", false, false),
+    ] {
+        on_every_wire(|| {
+            let sim = Sim::with(&["a"], |plan| {
+                let listener = &mut plan.listeners[0];
+                let mut special = route(evener_plan::PathPattern::Exact("/".into()), 299);
+                let value = HeaderValue::Present(true);
+                special.matches.header.push(HeaderMatch { name: name.into(), value });
+                listener.routes.push(special);
+                let mut other = route(evener_plan::PathPattern::Exact("/".into()), 298);
+                other.matches.path.clear();
+                listener.routes.push(other);
+                if trusted {
+                    listener.trusted_proxies.push("192.0.2.0/24".to_owned());
+                }
+            });
+            let client = sim.client();
+            client.sends(format!("GET / HTTP/1.1\r\nHost: h.test\r\n{fields}\r\n\r\n"));
+            client.receives_status(if matches { 299 } else { 298 });
+        });
+    }
+}
+
 fn route(path: evener_plan::PathPattern, status: u16) -> evener_plan::Route {
     let answer = evener_plan::Respond {
         status,

@@ -210,6 +210,56 @@ fn a_body_of_known_length_goes_to_the_program_and_one_of_unknown_length_is_refus
 }
 
 #[test]
+fn a_chunked_body_that_was_taken_in_whole_goes_to_the_program_with_its_length() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a", "b"], |plan| {
+            fastcgi(plan);
+            plan.pools[0].buffer.request = 20;
+        });
+        sim.server("a").speaks_fastcgi();
+        sim.server("b").speaks_fastcgi();
+        sim.server("a").answers_and_ends("");
+        sim.server("b").answers(output("Status: 204\r\n\r\n", 0));
+        let client = sim.client();
+        let head = "PUT /x HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.sends(head).sends("6\r\nhello \r\n").sends("5;x\r\nworld\r\n");
+        assert_eq!(sim.server("a").connections(), 0);
+        client.sends("0\r\n\r\n");
+        sim.server("a").connection(0).closes();
+        client.receives("HTTP/1.1 204 No Content\r\n\r\n").stays_connected();
+        for server in ["a", "b"] {
+            let (params, body) = request(&sim.server(server).requests()[0]);
+            assert_eq!(body, b"hello world");
+            holds(&params, "CONTENT_LENGTH", Some("11"));
+            holds(&params, "HTTP_TRANSFER_ENCODING", None);
+        }
+        // One that is longer than what is taken in has no length yet.
+        client.sends(head).sends(format!("15\r\n{}\r\n", "x".repeat(21)));
+        client.receives_status(411);
+        client.sees_the_end();
+        assert_eq!(sim.server("a").connections() + sim.server("b").connections(), 2);
+    });
+}
+
+#[test]
+fn an_empty_chunked_body_that_was_taken_in_has_no_bytes() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], |plan| {
+            fastcgi(plan);
+            plan.pools[0].buffer.request = 20;
+        });
+        sim.server("a").speaks_fastcgi();
+        sim.server("a").answers(output("Status: 204\r\n\r\n", 0));
+        let client = sim.client();
+        client.sends("PUT / HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.sends("0\r\n\r\n").receives_status(204);
+        let (params, body) = request(&sim.server("a").requests()[0]);
+        assert_eq!(body, b"");
+        holds(&params, "CONTENT_LENGTH", Some("0"));
+    });
+}
+
+#[test]
 fn a_continue_that_the_client_waits_for_is_ours_and_said_once() {
     on_every_wire(|| {
         let sim = sim();

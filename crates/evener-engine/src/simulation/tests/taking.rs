@@ -1,8 +1,10 @@
 //! What is taken in so that slow clients hold no server.
 
 use evener_balance::{Cause, Outcome};
+use evener_stats::Kind;
 
 use super::{GET, LAST_GET, OK, answered, forwarded};
+use crate::io::buffers;
 use crate::simulation::{Sim, on_every_wire};
 
 const PUT: &str = "PUT / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 10\r\n\r\n";
@@ -292,4 +294,108 @@ fn a_client_that_drips_its_answer_is_cut_by_min_rate() {
         assert!(seconds < 20, "it is never too slow");
     }
     assert!(seconds > 8, "the first ten seconds are free");
+}
+
+#[test]
+fn a_client_is_judged_by_what_it_takes_and_not_by_what_its_kernel_does() {
+    for (min_rate, seconds) in [(5, 11), (0, 30)] {
+        let sim = Sim::with(&["a"], |plan| plan.listeners[0].timeouts.min_rate = min_rate);
+        let client = sim.client();
+        client.stops_reading().sends(GET);
+        sim.server("a").connection(0).sends(answer(6_000));
+        sim.run_for((seconds - 1) * 1000);
+        assert!(!client.is_dropped(), "100 bytes are on their way, and there is time");
+        sim.run_for(1_200);
+        assert!(client.is_dropped(), "it took nothing");
+    }
+}
+
+#[test]
+fn a_server_that_thinks_for_long_is_no_slow_client() {
+    let sim = taking(&["a"], 0, 65_536);
+    let client = sim.client();
+    client.stops_reading().sends(GET);
+    let server = sim.server("a").connection(0);
+    server.sends("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").sends("x".repeat(500));
+    sim.run_for(20_000);
+    client.reads_again();
+    sim.run_for(50_000);
+    client.stops_reading();
+    server.sends("x".repeat(500));
+    sim.run_for(20_000);
+    assert!(!client.is_dropped(), "it is waited for anew");
+    client.reads_again();
+    assert_eq!(client.receives_message().1, [b'x'; 1000]);
+}
+
+/// Times that there was no room to take an answer in.
+fn held_back(sim: &Sim) -> u64 {
+    sim.counted(Kind::Pool, "evener_pool_taken_in_total", "answer_no_room")
+}
+
+#[test]
+fn without_room_what_was_read_is_all_that_is_held_and_the_answer_comes_whole() {
+    on_every_wire(|| {
+        let sim = taking(&["a"], 0, 65_536);
+        let others = sim.fill_room();
+        let client = sim.client();
+        client.stops_reading();
+        client.sends(GET);
+        let server = sim.server("a").connection(0);
+        server.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for _ in 0..20 {
+            server.sends("4\r\nabcd\r\n");
+        }
+        // The request's, and a small one where a chunk's first bytes came without the rest.
+        assert!(buffers::lent() <= 2 * buffers::Size::Small.bytes());
+        server.sends("0\r\n\r\n");
+        assert_eq!(sim.in_flight("a"), 1, "its server waits");
+        client.reads_again();
+        assert_eq!(client.receives_message().1, b"abcd".repeat(20));
+        assert_eq!((sim.in_flight("a"), sim.kept()), (0, 1));
+        drop(others);
+    });
+}
+
+#[test]
+fn without_room_an_answer_is_read_as_its_client_takes_it_and_with_room_again_ahead() {
+    let sim = taking(&["a"], 0, 65_536);
+    let others = sim.fill_room();
+    let client = sim.client();
+    client.stops_reading();
+    client.sends(GET);
+    let (head, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n", "x".repeat(300_000));
+    let server = sim.server("a").connection(0);
+    server.sends(head).sends(&body);
+    assert_eq!(held_back(&sim), 1);
+    client.reads(100);
+    assert_eq!(held_back(&sim), 1, "what is kept is not kept again");
+    let whole = head.len() + body.len();
+    while client.taken() < 200_000 {
+        client.reads(100);
+        assert!(buffers::lent() <= 2 * buffers::Size::Small.bytes());
+        let ahead = whole - server.unread() - client.taken();
+        assert!(ahead <= buffers::Size::Large.bytes() + 200, "{ahead} bytes are held");
+    }
+    drop(others);
+    client.reads(17_000);
+    assert!(sim.in_flight("a") == 1);
+    client.reads_again();
+    client.receives(format!("{head}{body}"));
+    assert_eq!((sim.in_flight("a"), sim.kept()), (0, 1));
+}
+
+#[test]
+fn who_takes_nothing_without_room_has_no_more_time() {
+    let sim = taking(&["a"], 0, 65_536);
+    let _others = sim.fill_room();
+    let client = sim.client();
+    client.stops_reading();
+    client.sends(GET);
+    sim.server("a").connection(0).sends(answer(200_000));
+    sim.run_for_less_than(30_000);
+    assert!(!client.is_dropped());
+    sim.run_for(100);
+    assert!(client.is_dropped());
+    assert_eq!(sim.in_flight("a"), 0);
 }
