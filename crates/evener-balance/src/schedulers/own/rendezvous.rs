@@ -127,6 +127,23 @@ mod tests {
     }
 
     #[test]
+    fn logarithms_that_are_left_out_change_no_pick() {
+        let weights: Vec<u32> = (0..30).map(|place| 1 + place % 9).collect();
+        let troop = Troop::new(&weights);
+        let mut rendezvous = of(&troop);
+        let seeds: Vec<u64> =
+            troop.servers.iter().map(|server| xxh64(server.id.as_bytes(), 3)).collect();
+        for key in 0..5_000 {
+            let cost = |place: usize| {
+                let number = meet(seeds[place], crate::dice::mix(key));
+                -((number as f64 + 0.5) / 2.0_f64.powi(64)).ln() / f64::from(weights[place])
+            };
+            let least = (0..30).min_by(|one, other| cost(*one).total_cmp(&cost(*other)));
+            assert_eq!(Some(pick(&mut rendezvous, key)), least, "{key}");
+        }
+    }
+
+    #[test]
     fn who_goes_moves_nobody_elses_keys() {
         let weights: Vec<u32> = (0..100).map(|place| 1 + place % 3).collect();
         let mut troop = Troop::new(&weights);
