@@ -5,12 +5,12 @@ from pathlib import Path
 from bench import tables
 from bench.picks import PAGES, figures, read, read_table, stale_pages, table, with_figures
 
-TEXT = """ns per pick with its report and its lease's end, 64 leases held
-servers                                10 4 threads      100    10000
-nginx/round_robin                      50      200       60       70
-nginx/round_robin 1-9                 101      200       60       70
-evener/rendezvous 1-9                  60      200       90     9000
-lvs/lblc                               60      200       90     1001
+TEXT = """ns per pick, and per report with the lease's end
+servers                                10  its end 4 threads    10000
+nginx/round_robin                      50       60      200       70
+nginx/round_robin 1-9                 101       60      200       70
+evener/rendezvous 1-9                  60       90      200     9000
+lvs/lblc                               60       90      200     1001
 """
 
 
@@ -22,7 +22,7 @@ def test_rows_are_read_and_judged() -> None:
         ("evener/rendezvous 1-9", True),
         ("lvs/lblc", False),
     ]
-    assert costs[0].contended == 200
+    assert (costs[0].end, costs[0].contended) == (60, 200)
 
 
 def test_a_scan_is_said_to_be_one() -> None:
@@ -32,8 +32,8 @@ def test_a_scan_is_said_to_be_one() -> None:
 
 
 def test_of_each_figure_the_least_counts() -> None:
-    one, other = read("a/b 90 400 1 800"), read("a/b 120 300 1 700")
-    assert table([one[0].least(other[0])]).endswith("| a/b | 90 ns | 300 ns | 700 ns |  |")
+    one, other = read("a/b 90 8 400 800"), read("a/b 120 7 300 700")
+    assert table([one[0].least(other[0])]).endswith("| a/b | 90 ns | 7 ns | 300 ns | 700 ns |  |")
 
 
 def test_a_table_is_read_as_it_was_written() -> None:
@@ -41,10 +41,11 @@ def test_a_table_is_read_as_it_was_written() -> None:
 
 
 def test_a_page_has_the_figures_of_each_variant_below_its_words(tmp_path: Path) -> None:
-    costs = read("x/y 90 400 1 800\nx/y 1-9 91 400 1 801\nx/y two 92 400 1 802\nx/z 1 1 1 1")
+    costs = read("x/y 90 30 400 800\nx/y 1-9 91 1 400 801\nx/y two 92 1 400 802\nx/z 1 1 1 1")
     line = figures("x/y", costs)
     assert line.startswith("**Measured** 90 ns with 10 servers and 800 ns with 10,000; ")
-    assert "by weights of 1 to 9 91 and 801 ns" in line and "`two`: 92 ns" in line
+    assert "by weights of 1 to 9 91 and 801 ns; its report and its end 30 ns" in line
+    assert "`two`: 92 ns" in line
     page = "# x/y\nIt picks.\n\n**Cost** some.\n\nThe picture.\n"
     written = with_figures(page, line)
     assert written == page.replace("some.", f"some.\n\n{line}")
