@@ -48,7 +48,7 @@ accept: setup  ## each promise of the acceptance page with its figure and verdic
 
 bench: setup  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c64"
 	@$(PYTHON) -m bench $(OPTIONS)
-	@$(PYTHON) -m bench.picks
+	@$(PYTHON) -m bench.picks $(filter --write,$(OPTIONS))
 
 fuzz:  ## the fuzz targets for a minute each, guided by coverage
 	@fuzz/run.sh

@@ -8,18 +8,14 @@ import platform
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
-from bench import report
+from bench import report, tables
 from bench.machine import MachineError, install_missing
 from bench.profile import profile
 from bench.proxies import NAMES, default_evener, version
 from bench.rounds import Settings, run_row
 from bench.rows import ROWS, chosen
-from bench.stage import HERE, set_up
-
-RESULTS = HERE / "RESULTS.md"
-BEGIN, END = "<!-- table: written by make bench -->", "<!-- end of table -->"
+from bench.stage import set_up
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -74,7 +70,7 @@ def main() -> int:
     text = report.table(results, {name: version(name, evener) for name in names})
     print(text)
     if options.write:
-        write_results(RESULTS, f"{_setting(options)}\n\n{text}")
+        tables.put(tables.ROWS, f"{_setting(options)}\n\n{text}")
     errors = any(one.errors for one in results)
     if "evener" not in names:
         return 1 if errors else 0
@@ -92,19 +88,6 @@ def _setting(options: argparse.Namespace) -> str:
         f"{options.rounds} interleaved rounds of {options.seconds:g} s, "
         f"proxy on core {proxy_core}, load and servers on core {load_core}."
     )
-
-
-def write_results(path: Path, text: str) -> None:
-    """Replaces the table in RESULTS.md, and nothing else of it.
-
-    Raises:
-        ValueError: The file lacks the two marks between which the table stands.
-    """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} lacks the marks {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 if __name__ == "__main__":

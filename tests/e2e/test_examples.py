@@ -35,9 +35,15 @@ def placed(text: str, places: dict[str, str]) -> str:
     return text
 
 
-def begin(evener: Evener, name: str, places: dict[str, str]) -> None:
-    """Starts an example; every address in it must have been given a place."""
+def begin(
+    evener: Evener, name: str, places: dict[str, str], other: dict[str, str] | None = None
+) -> None:
+    """Starts an example; every address in it must have been given a place. `other` words are
+    exchanged, too."""
     text = (EXAMPLES / name / "evener.yaml").read_text()
+    for written, real in (other or {}).items():
+        assert written in text
+        text = text.replace(written, real)
     assert set(OUTSIDE.findall(text)) <= set(places), "an address has no place"
     evener.start(placed(text, places))
 
@@ -251,6 +257,29 @@ def test_three_schedulers(evener: Evener, origins: Callable[..., Origin]) -> Non
             assert len(names) == 1
             homes |= names
         assert homes == {"blue", "green"}
+
+
+def test_policy_in_python(evener: Evener, origins: Callable[..., Origin]) -> None:
+    servers = local(origins, "small1", "small2", "big")
+    policy = evener.directory / "large_apart.py"
+    shutil.copyfile(EXAMPLES / "policy-in-python" / "large_apart.py", policy)
+    places = {
+        ":8080": evener.listen,
+        "/etc/evener/large_apart.py:LargeApart": f"{policy}:LargeApart",
+    }
+    # A machine that is busy with tests is no machine for 5 ms.
+    patient = {"timeout: 5ms": "timeout: 900ms"}
+    begin(evener, "policy-in-python", {**places, **addresses(servers)}, patient)
+    eventually(lambda: evener.status()["pools"][0]["policy"]["state"] == "asked")
+    with Wire(evener.listen) as wire:
+        for _ in range(6):
+            wire.send("GET / HTTP/1.1\r\nHost: h\r\nX-Size: large\r\n\r\n")
+            assert wire.answer().body.split()[0] == b"big"
+            assert wire.ask("/").body.split()[0] == b"small1", "the first of equals"
+        evener.tell("server", "drain", "app/big")
+        wire.send("GET / HTTP/1.1\r\nHost: h\r\nX-Size: large\r\n\r\n")
+        assert wire.answer().body.split()[0] == b"small1"
+    evener.until_counts(13, "evener_pool_policy_picks_total", by="policy")
 
 
 def test_spare_server(evener: Evener, origins: Callable[..., Origin]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -122,3 +124,107 @@ def test_another_scheduler_takes_over_at_a_reload_and_the_same_one_goes_on(
         evener.reload(configuration(evener, servers, "fo"))
         assert {answered(wire) for _ in range(5)} == {"a"}
         assert evener.show("plan")["pools"][0]["scheduler"]["name"] == "lvs/fo"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "shares"),
+    [("round_robin", (5, 3, 7)), ("wrr", (5, 3, 7)), ("roundrobin", (5, 3, 7)), ("rr", (1, 1, 1))],
+)
+def test_a_weight_said_by_command_counts_by_the_schedulers_rule(
+    evener: Evener, origins: Callable[..., Origin], scheduler: str, shares: tuple[int, ...]
+) -> None:
+    servers = named(origins)
+    evener.start(configuration(evener, servers, scheduler), shards=2)
+    with Wire(evener.listen) as wire:
+        before = [answered(wire) for _ in range(4)]
+        assert evener.tell("server", "weight", "app/c", "7") == ""
+        turns = 4 * sum(shares)
+        names = Counter(answered(wire) for _ in range(turns))
+        expected = dict(zip(WEIGHTS, (4 * share for share in shares), strict=True))
+        # Whose turn it was before is kept: a turn or two may have been had already.
+        assert all(abs(names[name] - expected[name]) <= 4 for name in WEIGHTS), (before, names)
+        told = json.loads(evener.tell("server", "weight", "app/a", "0", "--json"))
+        assert (told["server"], told["weight"]) == ("a", 0)
+        assert "a" not in {answered(wire) for _ in range(20)}
+
+
+@pytest.mark.leaf("pools.NAME.servers[].weight")
+def test_a_weight_said_by_command_stands_until_the_file_says_another(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    servers = named(origins)
+    text = configuration(evener, servers, "roundrobin")
+    evener.start(text, shards=1)
+    evener.tell("server", "weight", "app/a", "0")
+
+    def serving() -> set[str]:
+        with Wire(evener.listen) as wire:
+            return {answered(wire) for _ in range(20)}
+
+    assert serving() == {"b", "c"}
+    said = evener.tell("why", "app/a")
+    assert "Its weight is 0: it takes nothing new." in said
+    assert "Its weight 0 is a person's word, until the file says something else than 5." in said
+    os.kill(evener.worker, signal.SIGKILL)
+    eventually(lambda: evener.status()["worker"]["deaths"] == 1 and evener.worker)
+    assert serving() == {"b", "c"}
+    evener.reload(text + "# nothing of the pool\n")
+    assert serving() == {"b", "c"} and evener.server("app/a")["weight"] == 0
+    assert evener.stop() == 0
+    evener.start()
+    assert serving() == {"b", "c"}, "a restart of everything"
+    evener.reload(text.replace("weight: 5", "weight: 2"))
+    assert serving() == {"a", "b", "c"} and evener.server("app/a")["weight"] == 2
+
+
+def test_a_weight_that_a_scheduler_cannot_take_is_refused_with_words(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    servers = named(origins)
+    evener.start(configuration(evener, servers, "static-rr"), shards=1)
+
+    def refused(*arguments: str) -> str:
+        done = evener.command("server", "weight", *arguments, "--run", str(evener.run))
+        assert done.returncode != 0
+        return done.stderr
+
+    assert "haproxy/static-rr is static" in refused("app/a", "7")
+    assert "0 and 5, the file's, only" in refused("app/a", "7") and "reload" in refused(
+        "app/a", "7"
+    )
+    assert "from 0 to 256" in refused("app/a", "300")
+    assert "there is no server app/nobody" in refused("app/nobody", "1")
+    assert "range" in refused("app/a", "70000")
+    evener.tell("server", "weight", "app/a", "0")
+    with Wire(evener.listen) as wire:
+        assert "a" not in {answered(wire) for _ in range(12)}
+        evener.tell("server", "weight", "app/a", "5")
+        assert "a" in {answered(wire) for _ in range(12)}
+    with pytest.raises(Exception, match="one thing"):
+        evener.ask("/v1/servers/app/a", "PUT", {"weight": 1, "admin": "ready"})
+    with pytest.raises(Exception, match="a whole number"):
+        evener.ask("/v1/servers/app/a", "PUT", {"weight": "5"})
+
+
+@pytest.mark.leaf("pools.NAME.scheduler.scope")
+def test_each_shard_goes_round_by_itself_where_the_scope_is_a_shard(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    servers = named(origins)
+    evener.start(configuration(evener, servers, "{name: rr, scope: shard}"), shards=4)
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(evener.listen)) for _ in range(24)]
+        # One scheduler would give every third request the same server. Of 24 connections some are
+        # on one shard and most are not: whoever is first on its shard begins with the same server.
+        first = [answered(wire) for wire in wires]
+        in_turn = "".join(first)
+        assert in_turn != (in_turn[:3] * 8), "that would be one turn for all"
+        names = Counter(first)
+        for _ in range(2):
+            names += Counter(answered(wire) for wire in wires)
+        assert all(abs(names[name] - 24) <= 4 for name in WEIGHTS), names
+    evener.reload(configuration(evener, servers, "rr"))
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(evener.listen)) for _ in range(24)]
+        in_turn = "".join(answered(wire) for wire in wires)
+        assert in_turn == in_turn[:3] * 8, in_turn

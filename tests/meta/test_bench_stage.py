@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import BEGIN, END, RESULTS, write_results
+from bench import tables
 from bench.proxies import only_listeners
 from bench.stage import HERE, NAME, PORTS, PROXY_PORTS, fill
 
@@ -35,12 +35,16 @@ def test_a_plan_can_be_cut_to_the_listeners_a_row_needs() -> None:
     assert cut["pools"] == plan["pools"]
 
 
-def test_results_are_replaced_between_their_marks_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("marks", [tables.ROWS, tables.PICKS])
+def test_results_are_replaced_between_their_marks_only(
+    marks: tuple[str, str], tmp_path: Path
+) -> None:
     page = tmp_path / "RESULTS.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_results(page, "new")
-    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n")
+    tables.put(marks, "new", page)
+    assert page.read_text() == f"before\n{marks[0]}\nnew\n{marks[1]}\nafter\n"
+    assert tables.found(marks, page).strip() == "new"
     page.write_text("no marks")
     with pytest.raises(ValueError, match="marks"):
-        write_results(page, "new")
-    assert BEGIN in RESULTS.read_text()
+        tables.put(marks, "new", page)
+    assert tables.found(marks).count("|---") >= 1

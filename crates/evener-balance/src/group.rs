@@ -7,6 +7,7 @@
 //!
 //! Not known here: who asks, and what is done with a transition.
 
+mod chosen;
 mod facts;
 
 pub use facts::{Facts, Seed};
@@ -15,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use evener_plan::{Admin, HealthState, Initial, Pool};
+use evener_plan::{Admin, HealthState, Initial, Pool, Scope};
 
 use crate::hashes::xxh64;
 use crate::health::{Health, Rules, Transition};
@@ -76,6 +77,18 @@ impl Group {
     /// keep their leases, health, ejection and, where their weight is the same, their place in
     /// the schedule. People's words in the plan apply.
     pub fn new(pool: &Pool, previous: Option<&Group>, birth: Birth, now: u64) -> Group {
+        Group::of_shards(pool, previous, birth, now, 1)
+    }
+
+    /// The same in a worker of so many shards, each of which has a scheduler of its own if the
+    /// pool's `scope` says so.
+    pub fn of_shards(
+        pool: &Pool,
+        previous: Option<&Group>,
+        birth: Birth,
+        now: u64,
+        shards: usize,
+    ) -> Group {
         let rules = Rules::of(pool);
         let before = previous.map(|group| &group.roster);
         let stay = before.filter(|roster| roster.seats_pool(pool));
@@ -87,7 +100,8 @@ impl Group {
                     |roster| roster.house().clone(),
                 );
                 let states = states(pool, &rules, before.map(|roster| &**roster), birth, now);
-                Roster::new(pool, states, house, before.map(|roster| &**roster))
+                let shards = if pool.scope == Scope::Shard { shards } else { 1 };
+                Roster::new(pool, states, house, before.map(|roster| &**roster), shards)
             }
         };
         Group { name: pool.name.as_str().into(), rules, roster }
@@ -165,10 +179,11 @@ impl Group {
         if now >= self.roster.house().next_trial.load(Ordering::Relaxed) {
             self.open_trials(now);
         }
-        let Some(Picked { index, was_trial, mark }) = self.roster.pick(request, tried, now) else {
+        let Some(picked) = self.roster.pick(request, tried, now) else {
             return Err(self.why_none(tried));
         };
-        let lease = Lease::of_begun(self.roster.clone(), index, mark, now);
+        let lease = Lease::of_begun(self.roster.clone(), &picked, now);
+        let Picked { index, was_trial, .. } = picked;
         let state = self.roster.state(index);
         if was_trial || state.is_watched() {
             state.change(|health| health.on_pick(&self.rules, now));
@@ -181,8 +196,13 @@ impl Group {
 
     /// The server with this index without asking the scheduler, for a request that belongs to it;
     /// `None` where it takes no traffic.
-    pub fn pin(&self, index: usize, now: u64) -> Option<Lease> {
-        self.roster.pin(index).then(|| Lease::of_pinned(self.roster.clone(), index, now))
+    pub fn pin(&self, index: usize, shard: usize, now: u64) -> Option<Lease> {
+        let shard = self.roster.own(shard);
+        self.roster.pin(index, shard).then(|| self.pinned(index, shard, now))
+    }
+
+    fn pinned(&self, index: usize, shard: usize, now: u64) -> Lease {
+        Lease::of_pinned(self.roster.clone(), index, shard, now)
     }
 
     /// How the try that a lease was for has ended (or is certain to end). Call it once per lease,
@@ -206,7 +226,7 @@ impl Group {
             let head = timing.head.or(answered.then_some(timing.whole));
             let (headed, mark) = (lease.is_headed(), lease.mark());
             let done = Done { how, head, whole: timing.whole, headed, mark };
-            lease.roster().on_done(lease.index(), &done, now);
+            lease.roster().on_done(lease.index(), lease.shard(), &done, now);
         }
         match outcome.verdict() {
             Verdict::Nothing => None,
@@ -228,7 +248,7 @@ impl Group {
     /// `nginx/least_time` with `measure: header` and `inflight` has a use for it before the end.
     pub fn on_head(&self, lease: &Lease, micros: u64, now: u64) {
         if lease.is_timed() && lease.note_head() {
-            lease.roster().on_head(lease.index(), micros, now);
+            lease.roster().on_head(lease.index(), lease.shard(), micros, now);
         }
     }
 
@@ -306,7 +326,7 @@ impl Group {
         }
         let _deciding = roster.house().decide();
         let spare = roster.has_spare(index);
-        roster.on_failure(index, allowed);
+        roster.on_failure(index, lease.shard(), allowed);
         self.change(roster, index, |health| {
             health.on_failure(&self.rules, cause, roster.state(index).address(), spare, now)
         })

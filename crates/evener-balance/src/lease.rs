@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::roster::Roster;
+use crate::roster::{Picked, Roster};
 use crate::server::ServerState;
 
 /// The right to use a server for one request or session; dropping it gives it back.
@@ -17,6 +17,8 @@ pub struct Lease {
     index: u32,
     /// The scheduler's word for it.
     mark: u32,
+    /// Whose scheduler picked it, where each shard has one.
+    shard: u16,
     begun: u64,
     /// The scheduler heard that the head of the answer came.
     headed: AtomicBool,
@@ -26,14 +28,16 @@ pub struct Lease {
 
 impl Lease {
     /// Of a server whose in-flight count has been raised for it at `now`.
-    pub(crate) fn of_begun(roster: Arc<Roster>, index: usize, mark: u32, now: u64) -> Lease {
-        let (index, headed) = (index as u32, AtomicBool::new(false));
-        Lease { roster, index, mark, begun: now, headed, pinned: false }
+    pub(crate) fn of_begun(roster: Arc<Roster>, picked: &Picked, now: u64) -> Lease {
+        let Picked { index, mark, shard, .. } = *picked;
+        let (index, shard, headed) = (index as u32, shard as u16, AtomicBool::new(false));
+        Lease { roster, index, mark, shard, begun: now, headed, pinned: false }
     }
 
     /// The same for one that no scheduler picked.
-    pub(crate) fn of_pinned(roster: Arc<Roster>, index: usize, now: u64) -> Lease {
-        let mut lease = Lease::of_begun(roster, index, 0, now);
+    pub(crate) fn of_pinned(roster: Arc<Roster>, index: usize, shard: usize, now: u64) -> Lease {
+        let picked = Picked { index, was_trial: false, mark: 0, shard };
+        let mut lease = Lease::of_begun(roster, &picked, now);
         lease.pinned = true;
         lease
     }
@@ -62,6 +66,10 @@ impl Lease {
         !self.headed.swap(true, Ordering::Relaxed)
     }
 
+    pub(crate) fn shard(&self) -> usize {
+        self.shard.into()
+    }
+
     pub(crate) fn mark(&self) -> u32 {
         self.mark
     }
@@ -78,7 +86,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.roster.end(self.index(), self.mark);
+        self.roster.end(self.index(), self.mark, self.shard());
     }
 }
 

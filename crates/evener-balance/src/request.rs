@@ -11,6 +11,11 @@ use std::net::{IpAddr, SocketAddr};
 /// What a scheduler may ask of the request (or session) it picks for. `None` is "has none"; what
 /// a scheduler does then is said in its charter.
 pub trait Request {
+    /// Number of the shard that asks, where each has a scheduler of its own.
+    fn shard(&self) -> usize {
+        0
+    }
+
     /// Where the client is, as routes and logs see it.
     fn client(&self) -> Option<SocketAddr> {
         None

@@ -5,6 +5,8 @@
 //!   refreshed under its tier's lock from the state itself, so the last refresh is always right.
 //! - Every living roster of a pool hears of a change, since exchanges pin the plan they began
 //!   with. While only one lives, that costs nothing.
+//! - Where the scope is a shard, each shard has a scheduler in each tier that counts that shard's
+//!   leases alone; whoever tells of a server tells all of them.
 //! - A pick holds one tier's lock and no other; whoever holds the lock of a server's health may
 //!   not wait for a tier's.
 //!
@@ -14,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use evener_plan::{Limits, Pool, Scheduler};
+use evener_plan::{Limits, Pool, Scheduler, Scope};
 
 use crate::dice::mix;
 use crate::key::KeyRule;
@@ -29,10 +31,13 @@ const WITHIN: u64 = 10_000;
 /// The servers of a pool under one plan.
 pub(crate) struct Roster {
     scheduler: Scheduler,
+    scope: Scope,
     /// The window that failures are counted in.
     within: u64,
     seats: Vec<Seat>,
     tiers: Vec<Tier>,
+    /// Schedulers of each tier: one, or one for each shard.
+    shards: usize,
     by_id: BTreeMap<Box<str>, u32>,
     rule: KeyRule,
     counts_leases: bool,
@@ -64,7 +69,8 @@ pub(crate) struct Seat {
 struct Tier {
     /// Place in the scheduler → index of the seat.
     seats: Vec<u32>,
-    line: Mutex<Line>,
+    /// Shard → its scheduler; one for all, unless the scope is a shard.
+    lines: Box<[Mutex<Line>]>,
 }
 
 /// What a tier's lock guards.
@@ -81,6 +87,8 @@ pub(crate) struct Picked {
     pub(crate) was_trial: bool,
     /// The scheduler's word for the lease.
     pub(crate) mark: u32,
+    /// Whose scheduler it was; 0 where there is one for all.
+    pub(crate) shard: usize,
 }
 
 impl House {
@@ -102,9 +110,10 @@ impl House {
         self.rosters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seed for the tier in this row.
-    fn seed_of(&self, tier: usize) -> u64 {
-        mix(self.seed.load(Ordering::Relaxed) ^ mix(tier as u64 + 1))
+    /// A seed for a shard's scheduler of the tier in this row.
+    fn seed_of(&self, tier: usize, shard: usize) -> u64 {
+        let whose = tier as u64 + 1 + ((shard as u64) << 32);
+        mix(self.seed.load(Ordering::Relaxed) ^ mix(whose))
     }
 
     fn is_shared(&self) -> bool {
@@ -120,20 +129,28 @@ impl Roster {
         states: Vec<Arc<ServerState>>,
         house: Arc<House>,
         previous: Option<&Roster>,
+        shards: usize,
     ) -> Arc<Roster> {
-        let (seats, tiers) = seat(pool, states, &house);
+        let shards = shards.max(1);
+        if shards > 1 {
+            states.iter().for_each(|state| state.count_by_shard(shards));
+        }
+        let (seats, tiers) = seat(pool, states, &house, shards);
         let by_id = (0..).zip(&seats);
         let by_id = by_id.map(|(index, seat)| (seat.state.id().into(), index));
-        let rule = tiers.first().map_or(KeyRule::Nothing, |tier| tier.line().schedule.key_rule());
+        let rule = tiers.first().map_or(KeyRule::Nothing, |tier| tier.line(0).schedule.key_rule());
         let mut roster = Roster {
             scheduler: pool.scheduler.clone(),
+            scope: pool.scope,
             within: within(pool),
             by_id: by_id.collect(),
             rule,
-            counts_leases: tiers.iter().any(|tier| tier.line().schedule.counts_leases()),
-            times: tiers.iter().any(|tier| tier.line().schedule.times()),
+            counts_leases: tiers.iter().any(|tier| tier.line(0).schedule.counts_leases()),
+            times: tiers.iter().any(|tier| tier.line(0).schedule.times())
+                || matches!(pool.scheduler, Scheduler::Python { .. }),
             seats,
             tiers,
+            shards,
             house: house.clone(),
         };
         if let Some(previous) = previous {
@@ -157,6 +174,7 @@ impl Roster {
                 && seat.limits == server.limits
         };
         self.scheduler == pool.scheduler
+            && self.scope == pool.scope
             && self.within == within(pool)
             && self.seats.len() == pool.servers.len()
             && self.seats.iter().zip(&pool.servers).all(same)
@@ -181,13 +199,27 @@ impl Roster {
     /// Picks in the lowest tier that has someone, and raises the in-flight count.
     pub(crate) fn pick(&self, request: &dyn Request, tried: &Tried, now: u64) -> Option<Picked> {
         let ask = Ask { tried: &[], key: self.rule.of(request), now };
+        let shard = if self.shards > 1 { self.own(request.shard()) } else { 0 };
         let mut tiers = self.tiers.iter().enumerate();
-        tiers.find_map(|(number, tier)| self.pick_in(number, tier, tried, ask))
+        tiers.find_map(|(number, tier)| self.pick_in((number, shard), tier, tried, ask))
     }
 
-    fn pick_in(&self, number: usize, tier: &Tier, tried: &Tried, ask: Ask<'_>) -> Option<Picked> {
+    /// Whose scheduler a shard asks.
+    pub(crate) fn own(&self, shard: usize) -> usize {
+        if self.shards > 1 { shard % self.shards } else { 0 }
+    }
+
+    /// `at`: number of the tier, and whose scheduler.
+    fn pick_in(
+        &self,
+        at: (usize, usize),
+        tier: &Tier,
+        tried: &Tried,
+        ask: Ask<'_>,
+    ) -> Option<Picked> {
+        let (number, shard) = at;
         if tried.is_empty() {
-            return self.pick_besides(tier, &ask);
+            return self.pick_besides(tier, shard, &ask);
         }
         let mut few = [0; 8];
         let here = tried.iter().filter_map(|index| self.seats.get(index));
@@ -199,18 +231,18 @@ impl Roster {
         }
         let many: Vec<u32> = here.map(|seat| seat.place).collect();
         if many.is_empty() {
-            return self.pick_besides(tier, &Ask { tried: &few[..len], ..ask });
+            return self.pick_besides(tier, shard, &Ask { tried: &few[..len], ..ask });
         }
-        self.pick_besides(tier, &Ask { tried: &[&few[..len], &many].concat(), ..ask })
+        self.pick_besides(tier, shard, &Ask { tried: &[&few[..len], &many].concat(), ..ask })
     }
 
-    fn pick_besides(&self, tier: &Tier, ask: &Ask<'_>) -> Option<Picked> {
-        let mut line = tier.line();
+    fn pick_besides(&self, tier: &Tier, shard: usize, ask: &Ask<'_>) -> Option<Picked> {
+        let mut line = tier.line(shard);
         let place = line.schedule.pick(ask)?;
         let mark = line.schedule.mark();
         let index = tier.seats[place] as usize;
         let state = &self.seats[index].state;
-        let leases = state.begin();
+        let leases = self.begin(state, shard);
         let was_trial = line.standing[place] == Standing::Trial && state.take_trial();
         if was_trial {
             line.put(place, Standing::Out);
@@ -220,36 +252,98 @@ impl Roster {
             line.schedule.set_in_flight(place, leases);
         }
         drop(line);
+        self.tell_of_pick(index, was_trial);
+        Some(Picked { index, was_trial, mark, shard })
+    }
+
+    /// Raises the in-flight count, and gives that which the shard's scheduler goes by.
+    fn begin(&self, state: &ServerState, shard: usize) -> u32 {
+        let all = state.begin();
+        if self.shards > 1 { state.begin_of(shard) } else { all }
+    }
+
+    /// Leases that the shard's scheduler goes by.
+    fn leases(&self, state: &ServerState, shard: usize) -> u32 {
+        if self.shards > 1 { state.in_flight_of(shard) } else { state.in_flight() }
+    }
+
+    /// A pick was made: who else must know of it hears of it. That a trial is used up concerns the
+    /// schedulers of all shards.
+    fn tell_of_pick(&self, index: usize, was_trial: bool) {
+        if was_trial && self.shards > 1 {
+            self.refresh(index);
+        }
         if self.house.is_shared() {
             self.tell_others(index, Roster::refresh);
         }
-        Some(Picked { index, was_trial, mark })
     }
 
     /// Raises the in-flight count of this very server, if it takes traffic.
-    pub(crate) fn pin(&self, index: usize) -> bool {
+    pub(crate) fn pin(&self, index: usize, shard: usize) -> bool {
         let Some(seat) = self.seats.get(index) else { return false };
-        let (_, mut line) = self.line_of(index);
+        let (_, mut line) = self.line_of(index, shard);
         if line.standing[seat.place as usize] != Standing::In {
             return false;
         }
-        let leases = seat.state.begin();
+        let leases = self.begin(&seat.state, shard);
         if self.counts_leases {
             line.schedule.set_in_flight(seat.place as usize, leases);
         }
         drop(line);
-        if self.house.is_shared() {
-            self.tell_others(index, Roster::refresh);
+        self.tell_of_pick(index, false);
+        true
+    }
+
+    /// Servers that may be chosen besides those tried: of the lowest tier that has one.
+    pub(crate) fn free(&self, tried: &Tried) -> Vec<usize> {
+        for tier in &self.tiers {
+            let line = tier.line(0);
+            let seats = tier.seats.iter().zip(&line.standing);
+            let seats = seats.filter(|(_, standing)| **standing == Standing::In);
+            let indexes = seats.map(|(index, _)| *index as usize);
+            let free: Vec<usize> = indexes
+                .filter(|&index| !tried.contains(index) && self.seats[index].has_room())
+                .collect();
+            if !free.is_empty() {
+                return free;
+            }
         }
+        Vec::new()
+    }
+
+    /// Raises the in-flight count of this very server, if it takes traffic and has room.
+    pub(crate) fn choose(&self, index: usize, shard: usize) -> bool {
+        self.seats.get(index).is_some_and(Seat::has_room) && self.pin(index, shard)
+    }
+
+    /// Uses up the trial of this very server, if it is on one; its in-flight count is raised.
+    pub(crate) fn try_out(&self, index: usize, shard: usize) -> bool {
+        let (seat, mut line) = self.line_of(index, shard);
+        let place = seat.place as usize;
+        if line.standing[place] != Standing::Trial || !seat.state.take_trial() {
+            return false;
+        }
+        line.put(place, Standing::Out);
+        line.schedule.set_alive(place, false);
+        let leases = self.begin(&seat.state, shard);
+        if self.counts_leases {
+            line.schedule.set_in_flight(place, leases);
+        }
+        drop(line);
+        self.tell_of_pick(index, true);
         true
     }
 
     /// Ends a lease.
-    pub(crate) fn end(&self, index: usize, mark: u32) {
-        self.seats[index].state.end();
-        self.count_end(index, mark);
+    pub(crate) fn end(&self, index: usize, mark: u32, shard: usize) {
+        let state = &self.seats[index].state;
+        state.end();
+        if self.shards > 1 {
+            state.end_of(shard);
+        }
+        self.count_end(index, mark, shard);
         if self.house.is_shared() {
-            self.tell_others(index, |other, there| other.count_end(there, 0));
+            self.tell_others(index, |other, there| other.count_end(there, 0, other.own(shard)));
         }
     }
 
@@ -258,13 +352,13 @@ impl Roster {
         self.times
     }
 
-    pub(crate) fn on_head(&self, index: usize, micros: u64, now: u64) {
-        let (seat, mut line) = self.line_of(index);
+    pub(crate) fn on_head(&self, index: usize, shard: usize, micros: u64, now: u64) {
+        let (seat, mut line) = self.line_of(index, shard);
         line.schedule.on_head(seat.place as usize, micros, now);
     }
 
-    pub(crate) fn on_done(&self, index: usize, done: &Done, now: u64) {
-        let (seat, mut line) = self.line_of(index);
+    pub(crate) fn on_done(&self, index: usize, shard: usize, done: &Done, now: u64) {
+        let (seat, mut line) = self.line_of(index, shard);
         line.schedule.on_done(seat.place as usize, done, now);
     }
 
@@ -272,7 +366,9 @@ impl Roster {
     pub(crate) fn stir(&self, seed: u64) {
         self.house.seed.store(seed, Ordering::Relaxed);
         for (number, tier) in self.tiers.iter().enumerate() {
-            tier.line().schedule.stir(self.house.seed_of(number));
+            for shard in 0..self.shards {
+                tier.line(shard).schedule.stir(self.house.seed_of(number, shard));
+            }
         }
     }
 
@@ -284,17 +380,17 @@ impl Roster {
         }
     }
 
-    pub(crate) fn on_failure(&self, index: usize, allowed: u32) {
+    pub(crate) fn on_failure(&self, index: usize, shard: usize, allowed: u32) {
         // nginx leaves a group of one server alone: there is nobody to prefer.
         if self.seats.len() > 1 {
-            let (seat, mut line) = self.line_of(index);
+            let (seat, mut line) = self.line_of(index, shard);
             line.schedule.on_failure(seat.place as usize, allowed);
         }
     }
 
     /// Servers that take traffic.
     pub(crate) fn up(&self) -> usize {
-        self.tiers.iter().map(|tier| tier.line().up).sum()
+        self.tiers.iter().map(|tier| tier.line(0).up).sum()
     }
 
     /// Whether a server other than this one takes traffic.
@@ -305,43 +401,47 @@ impl Roster {
     }
 
     fn refresh(&self, index: usize) {
-        let (seat, mut line) = self.line_of(index);
-        line.stand(seat);
-        if self.counts_leases {
-            let leases = seat.state.in_flight();
-            line.schedule.set_in_flight(seat.place as usize, leases);
+        for shard in 0..self.shards {
+            let (seat, mut line) = self.line_of(index, shard);
+            line.stand(seat);
+            if self.counts_leases {
+                let leases = self.leases(&seat.state, shard);
+                line.schedule.set_in_flight(seat.place as usize, leases);
+            }
         }
     }
 
-    /// Tells a new scheduler how things are with a server, whatever it took over.
+    /// Tells new schedulers how things are with a server, whatever they took over.
     fn tell(&self, index: usize) {
-        let (seat, mut line) = self.line_of(index);
-        let place = seat.place as usize;
-        line.stand(seat);
-        let is_in = line.standing[place] != Standing::Out;
-        line.schedule.set_active(place, is_in);
-        if self.counts_leases {
-            let leases = seat.state.in_flight();
-            line.schedule.set_in_flight(place, leases);
+        for shard in 0..self.shards {
+            let (seat, mut line) = self.line_of(index, shard);
+            let place = seat.place as usize;
+            line.stand(seat);
+            let is_in = line.standing[place] != Standing::Out;
+            line.schedule.set_active(place, is_in);
+            if self.counts_leases {
+                let leases = self.leases(&seat.state, shard);
+                line.schedule.set_in_flight(place, leases);
+            }
         }
     }
 
-    fn count_end(&self, index: usize, mark: u32) {
+    fn count_end(&self, index: usize, mark: u32, shard: usize) {
         if self.counts_leases {
-            let (seat, mut line) = self.line_of(index);
-            let leases = seat.state.in_flight();
+            let (seat, mut line) = self.line_of(index, shard);
+            let leases = self.leases(&seat.state, shard);
             line.schedule.ended(seat.place as usize, mark);
             line.schedule.set_in_flight(seat.place as usize, leases);
         }
     }
 
-    fn line_of(&self, index: usize) -> (&Seat, MutexGuard<'_, Line>) {
+    fn line_of(&self, index: usize, shard: usize) -> (&Seat, MutexGuard<'_, Line>) {
         let seat = &self.seats[index];
-        (seat, self.tiers[seat.tier as usize].line())
+        (seat, self.tiers[seat.tier as usize].line(shard))
     }
 
     /// Does the same to the other living rosters, where they have this very server.
-    fn tell_others(&self, index: usize, what: fn(&Roster, usize)) {
+    fn tell_others(&self, index: usize, what: impl Fn(&Roster, usize)) {
         let state = &self.seats[index].state;
         let living: Vec<Arc<Roster>> =
             self.house.rosters().iter().filter_map(Weak::upgrade).collect();
@@ -355,21 +455,25 @@ impl Roster {
 
     fn resume(&mut self, previous: &Roster) {
         for tier in &self.tiers {
-            self.inherit(tier, previous);
+            for shard in 0..self.shards {
+                self.inherit(tier, shard, previous);
+            }
         }
         for seat in &self.seats {
             let before = previous.index_of(seat.state.id());
             let before = before.filter(|&index| Arc::ptr_eq(previous.state(index), &seat.state));
             if let Some(before) = before {
-                let position = previous.position(before);
-                let mut line = self.tiers[seat.tier as usize].line();
-                line.schedule.resume(seat.place as usize, position);
+                for shard in 0..self.shards {
+                    let position = previous.position(before, previous.own(shard));
+                    let mut line = self.tiers[seat.tier as usize].line(shard);
+                    line.schedule.resume(seat.place as usize, position);
+                }
             }
         }
     }
 
-    /// The scheduler of a tier takes over from that of the same tier before.
-    fn inherit(&self, tier: &Tier, previous: &Roster) {
+    /// A shard's scheduler of a tier takes over from that of the same tier before.
+    fn inherit(&self, tier: &Tier, shard: usize, previous: &Roster) {
         let number = |roster: &Roster, tier: &Tier| {
             tier.seats.first().map(|index| roster.seats[*index as usize].tier_number)
         };
@@ -386,13 +490,19 @@ impl Roster {
             stays.then_some(seat.place)
         };
         let kept: Vec<Option<u32>> = tier.seats.iter().map(kept).collect();
-        let old = old.line();
-        tier.line().schedule.inherit(&*old.schedule, &kept);
+        let old = old.line(previous.own(shard));
+        tier.line(shard).schedule.inherit(&*old.schedule, &kept);
     }
 
-    fn position(&self, index: usize) -> Position {
-        let (seat, line) = self.line_of(index);
+    fn position(&self, index: usize, shard: usize) -> Position {
+        let (seat, line) = self.line_of(index, shard);
         line.schedule.position(seat.place as usize)
+    }
+}
+
+impl Seat {
+    fn has_room(&self) -> bool {
+        self.limits.most == 0 || self.state.in_flight() < self.limits.most
     }
 }
 
@@ -405,8 +515,8 @@ impl Drop for Roster {
 }
 
 impl Tier {
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn line(&self, shard: usize) -> MutexGuard<'_, Line> {
+        self.lines[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -434,7 +544,12 @@ fn within(pool: &Pool) -> u64 {
     pool.passive.as_ref().map_or(WITHIN, |passive| passive.within)
 }
 
-fn seat(pool: &Pool, states: Vec<Arc<ServerState>>, house: &House) -> (Vec<Seat>, Vec<Tier>) {
+fn seat(
+    pool: &Pool,
+    states: Vec<Arc<ServerState>>,
+    house: &House,
+    shards: usize,
+) -> (Vec<Seat>, Vec<Tier>) {
     let mut numbers: Vec<u32> = pool.servers.iter().map(|server| server.tier).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -453,27 +568,31 @@ fn seat(pool: &Pool, states: Vec<Arc<ServerState>>, house: &House) -> (Vec<Seat>
         members[tier].push(index as u32);
     }
     let tiers = members.into_iter().enumerate();
-    let tiers = tiers.map(|(tier, members)| Tier::new(pool, members, house.seed_of(tier)));
+    let tiers = tiers.map(|(tier, members)| {
+        let seeds = (0..shards).map(|shard| house.seed_of(tier, shard));
+        Tier::new(pool, members, seeds)
+    });
     (seats, tiers.collect())
 }
 
 impl Tier {
-    fn new(pool: &Pool, seats: Vec<u32>, seed: u64) -> Tier {
+    /// With a scheduler for each of the seeds.
+    fn new(pool: &Pool, seats: Vec<u32>, seeds: impl Iterator<Item = u64>) -> Tier {
         let number = |index: &u32| match pool.servers[*index as usize].limits.number {
             0 => index + 1,
             number => number,
         };
-        let crew = Crew {
-            servers: seats.iter().map(|index| &pool.servers[*index as usize]).collect(),
-            numbers: seats.iter().map(number).collect(),
-            within: within(pool),
-            seed,
+        let line = |seed| {
+            let crew = Crew {
+                servers: seats.iter().map(|index| &pool.servers[*index as usize]).collect(),
+                numbers: seats.iter().map(number).collect(),
+                within: within(pool),
+                seed,
+            };
+            let schedule = make(&pool.scheduler, &crew);
+            Mutex::new(Line { schedule, standing: vec![Standing::Out; seats.len()], up: 0 })
         };
-        let line = Line {
-            schedule: make(&pool.scheduler, &crew),
-            standing: vec![Standing::Out; seats.len()],
-            up: 0,
-        };
-        Tier { seats, line: Mutex::new(line) }
+        let lines = seeds.map(line).collect();
+        Tier { seats, lines }
     }
 }

@@ -237,6 +237,8 @@ pub(crate) fn make(scheduler: &Scheduler, crew: &Crew<'_>) -> Box<dyn Schedule> 
         Scheduler::BoundedHash { points, excess } => {
             Box::new(own::BoundedHash::new(crew, *points, *excess))
         }
+        // The policy is asked by who holds the group, which then says whom it chose.
+        Scheduler::Python { fallback, .. } => make(fallback, crew),
     }
 }
 

@@ -7,7 +7,7 @@
 //! Not known here: its weight and tier (a plan's, see `roster`), and who else is in the pool.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::health::Health;
 
@@ -17,6 +17,8 @@ pub struct ServerState {
     id: Box<str>,
     address: Arc<str>,
     in_flight: AtomicU32,
+    /// Of them those of each shard, once a plan has a scheduler for each.
+    by_shard: OnceLock<Box<[AtomicU32]>>,
     standing: AtomicU8,
     watched: AtomicBool,
     health: Mutex<Health>,
@@ -38,6 +40,7 @@ impl ServerState {
             id: id.into(),
             address: address.into(),
             in_flight: AtomicU32::new(0),
+            by_shard: OnceLock::new(),
             standing: AtomicU8::new(standing as u8),
             watched: AtomicBool::new(health.is_watched()),
             health: Mutex::new(health),
@@ -65,6 +68,30 @@ impl ServerState {
 
     pub(crate) fn end(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Leases are counted for each of so many shards from now on, too.
+    pub(crate) fn count_by_shard(&self, shards: usize) {
+        self.by_shard.get_or_init(|| (0..shards).map(|_| AtomicU32::new(0)).collect());
+    }
+
+    /// Leases of a shard that have not ended, of those that were counted so.
+    pub(crate) fn in_flight_of(&self, shard: usize) -> u32 {
+        self.of_shard(shard).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn begin_of(&self, shard: usize) -> u32 {
+        self.of_shard(shard).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(crate) fn end_of(&self, shard: usize) {
+        if let Some(count) = self.of_shard(shard) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn of_shard(&self, shard: usize) -> Option<&AtomicU32> {
+        self.by_shard.get()?.get(shard)
     }
 
     pub(crate) fn standing(&self) -> Standing {

@@ -20,6 +20,7 @@ mod http;
 mod io;
 mod log;
 mod networks;
+pub mod policies;
 mod pool;
 mod prober;
 mod running;
@@ -47,7 +48,9 @@ pub fn standalone(
     let tickets = std::sync::Arc::default();
     let now = clock::millis();
     let seed = clock::unix_millis();
-    let shop = running::Workshop { secrets, tickets: &tickets, previous: None, now, seed };
+    let host = &policies::NoHost;
+    let (previous, tickets, shards) = (None, &tickets, 1);
+    let shop = running::Workshop { secrets, tickets, previous, now, seed, shards, host };
     let running = running::Running::build(plan, &shop).map_err(|errors| errors.join("\n"))?;
     let (log, writer) = log::queue();
     std::thread::spawn(|| writer.run());

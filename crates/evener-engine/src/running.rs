@@ -24,6 +24,7 @@ use crate::http::edits::AllEdits;
 use crate::http::routes::Routes;
 use crate::http::template::Template;
 use crate::networks::Networks;
+use crate::policies::{Host, Post};
 use crate::pool::target::Target;
 use crate::prober;
 use crate::shard::clients::ClientLimits;
@@ -87,6 +88,8 @@ pub struct RunningPool {
     pub targets: Vec<Target>,
     /// Violations of its servers that are let in.
     pub accept: Violations,
+    /// What it needs to ask a policy of the user's, if its scheduler is one.
+    pub post: Option<Post>,
     /// Name of its scheduler, as it is shown: `lvs/wlc`.
     pub scheduler: Box<str>,
     /// What its hash is of.
@@ -114,6 +117,10 @@ pub struct Workshop<'a> {
     pub now: u64,
     /// Where random numbers of new pools come from.
     pub seed: u64,
+    /// Shards of the worker.
+    pub shards: usize,
+    /// Who runs policies.
+    pub host: &'a dyn Host,
 }
 
 impl Running {
@@ -273,12 +280,14 @@ impl RunningPool {
             None => None,
         };
         let targets = spec.servers.iter().map(|server| Target::of(spec, server));
-        let group = Group::new(spec, before.map(|pool| &pool.group), birth, shop.now);
+        let previous = before.map(|pool| &pool.group);
+        let group = Group::of_shards(spec, previous, birth, shop.now, shop.shards);
         if before.is_none() {
             group.stir(shop.seed ^ seed_of(&spec.name));
         }
         Ok(RunningPool {
             group,
+            post: Post::of(spec, before.map(|pool| &**pool), shop.host)?,
             scheduler: name_of(&spec.scheduler).into(),
             key: spec.key.as_deref().map(Template::parse).transpose()?,
             targets: targets.collect::<Result<_, _>>()?,
@@ -292,7 +301,7 @@ impl RunningPool {
 }
 
 /// A scheduler's name is the tag of its form; it is listed in one place, and that is the plan.
-fn name_of(scheduler: &Scheduler) -> String {
+pub fn name_of(scheduler: &Scheduler) -> String {
     let form = serde_json::to_value(scheduler).unwrap_or_default();
     form["name"].as_str().unwrap_or_default().to_owned()
 }

@@ -18,6 +18,9 @@ pub enum LabError {
     /// A rate, mean or deviation that is negative, infinite or no number.
     #[error("{0} is not a number above 0")]
     NotPositive(&'static str),
+    /// The scheduler is a policy in another language, which has no virtual time.
+    #[error("the laboratory cannot ask the policy {0}: it is not Rust, and knows no virtual time")]
+    Policy(String),
     /// The text is no scenario.
     #[error("the scenario cannot be read: {0}")]
     NotRead(String),

@@ -101,12 +101,7 @@ pub fn page(rows: &[Vec<Row>]) -> String {
     for (study, rows) in STUDIES.iter().zip(rows) {
         page += &format!("\n## {}\n{}.\n\nSource: {}.\n\n", study.title, study.model, study.source);
         page += "| what | must be | is | of five seeds |\n|---|---|---|---|\n";
-        for row in rows {
-            let least = row.found.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = row.found.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let [mean, least, most] = [row.mean(), least, most].map(shown);
-            page += &format!("{} **{mean}** | {least} … {most} |\n", row.head());
-        }
+        rows.iter().for_each(|row| page += &format!("{}\n", row.line()));
     }
     page
 }
@@ -176,6 +171,14 @@ impl Row {
             Must::AtMost(bound) => format!("≤ {bound}{unit}"),
         };
         format!("| {} | {must} |", self.what)
+    }
+
+    /// Its line in the table of the page.
+    pub fn line(&self) -> String {
+        let least = self.found.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.found.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let [mean, least, most] = [self.mean(), least, most].map(shown);
+        format!("{} **{mean}** | {least} … {most} |", self.head())
     }
 
     /// Whether it is what it must be.

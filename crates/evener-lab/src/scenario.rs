@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use evener_plan::{
     Admin, Buffer, Initial, Keepalive, Limits, Pool, PoolHttp, PoolProtocol, PoolTimeouts, Retry,
-    Scheduler,
+    Scheduler, Scope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +83,9 @@ impl Scenario {
     }
 
     pub(crate) fn check(&self) -> Result<(), LabError> {
+        if let Scheduler::Python { policy, .. } = &self.pool.scheduler {
+            return Err(LabError::Policy(policy.clone()));
+        }
         let (pool, models) = (self.pool.servers.len(), self.servers.len());
         if pool != models {
             return Err(LabError::ServersDiffer { pool, models });
@@ -119,6 +122,7 @@ pub fn pool(scheduler: Scheduler, weights: &[u32]) -> Pool {
         protocol: PoolProtocol::Http,
         tls: None,
         scheduler,
+        scope: Scope::Shared,
         key: None,
         servers: weights.iter().enumerate().map(server).collect(),
         checks: Vec::new(),

@@ -10,6 +10,9 @@ use evener_plan::Scheduler;
 
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/concepts/schedulers");
 
+/// Whose picks are its author's: the laboratory refuses it, in words.
+const POLICY: &str = "evener/python";
+
 /// One of each name of the plan, in its usual form.
 fn all() -> BTreeMap<String, Scheduler> {
     let mut all = BTreeMap::new();
@@ -57,8 +60,9 @@ fn a_page_says_what_it_does_for_whom_and_what_it_costs() {
         let program = name.split('/').next().expect("a program");
         let title = format!("# {name}\n");
         let picture = format!("({}.svg)", name.replace('/', "-"));
+        let picture = if name == POLICY { "no picture" } else { &*picture };
         for part in
-            [&*title, "**From**", "**Use it**", "**Not**", "**Cost**", &picture, "scheduler:"]
+            [&*title, "**From**", "**Use it**", "**Not**", "**Cost**", picture, "scheduler:"]
         {
             assert!(text.contains(part), "{name} lacks {part}");
         }
@@ -69,8 +73,14 @@ fn a_page_says_what_it_does_for_whom_and_what_it_costs() {
 #[test]
 fn pictures_are_what_the_laboratory_draws() {
     let how = "draw them anew: cargo run -p evener-lab --example sketches";
-    for (name, scheduler) in all() {
+    for (name, scheduler) in all().into_iter().filter(|(name, _)| name != POLICY) {
         let drawn = evener_lab::sketch(&name, &scheduler).expect("a scenario");
         assert!(page(&name, "svg") == drawn, "{name}: {how}");
     }
+}
+
+#[test]
+fn a_policy_is_refused_with_words() {
+    let refused = evener_lab::sketch(POLICY, &all()[POLICY]).expect_err("no Python here");
+    assert!(refused.to_string().contains("cannot ask the policy mine:Mine"), "{refused}");
 }

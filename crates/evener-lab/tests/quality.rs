@@ -1,4 +1,5 @@
-//! No scheduler leaves its bounds, and the page of quality has every row.
+//! No scheduler leaves its bounds, and the page of quality has every row. Its figures are those
+//! of the processor that wrote it: the last bit of a logarithm is not the same on all.
 
 use evener_lab::quality::STUDIES;
 

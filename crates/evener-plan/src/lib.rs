@@ -21,7 +21,7 @@ pub use listener::{
 };
 pub use pool::{
     Admin, Buffer, Check, CheckKind, Expect, HealthState, Initial, Keepalive, Limits, Passive,
-    Pool, PoolHttp, PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Server,
+    Pool, PoolHttp, PoolProtocol, PoolTimeouts, PoolTls, Readmit, Retry, RetryOn, Scope, Server,
 };
 pub use route::{
     Answer, HeaderEdits, HeaderLine, HeaderMatch, HeaderValue, Match, Needs, PathPattern, Redirect,

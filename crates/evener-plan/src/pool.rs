@@ -18,6 +18,9 @@ pub struct Pool {
     pub tls: Option<PoolTls>,
     /// How a server is chosen.
     pub scheduler: Scheduler,
+    /// Whose the scheduler's state is. May be missing: nearly all share it.
+    #[serde(default, skip_serializing_if = "Scope::is_shared")]
+    pub scope: Scope,
     /// What its hash is of: a text with words in braces; `None` where none is asked for.
     pub key: Option<String>,
     /// Its servers, in the order of the configuration.
@@ -40,6 +43,23 @@ pub struct Pool {
     pub http: PoolHttp,
     /// FastCGI-like parameters for all its servers: name → template.
     pub params: BTreeMap<String, String>,
+}
+
+/// Whose a scheduler's state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All shards': their picks are those of one.
+    #[default]
+    Shared,
+    /// Each shard's own.
+    Shard,
+}
+
+impl Scope {
+    fn is_shared(&self) -> bool {
+        *self == Scope::Shared
+    }
 }
 
 /// Rules of HTTP answers from servers.

@@ -212,6 +212,18 @@ pub enum Scheduler {
         /// Load above the fair share that is allowed, in percent, at least 1.
         excess: u32,
     },
+    /// A policy of the user's, asked on a thread of its own.
+    #[serde(rename = "evener/python")]
+    Python {
+        /// What it is: `module:Class` or `/path/file.py:Class`.
+        policy: String,
+        /// Which text of it: another one is another policy.
+        version: String,
+        /// How long its answer is waited for, at least 1.
+        timeout: Millis,
+        /// What picks when it does not.
+        fallback: Box<Scheduler>,
+    },
 }
 
 /// A time that nginx averages.

@@ -4,6 +4,7 @@
 
 mod error;
 mod lab;
+mod policy;
 mod segments;
 mod serve;
 mod text;

@@ -6,12 +6,18 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::raise;
+use crate::policy::{Interpreter, leave_behind};
 
 /// Serves until the supervisor says otherwise. Signals are the caller's: those that the supervisor
 /// obeys must be ignored before.
 #[pyfunction]
 fn serve(py: Python<'_>, control_socket: PathBuf) -> PyResult<()> {
-    py.detach(|| evener_engine::control::serve(&control_socket)).map_err(|error| raise(&error))
+    let life = || {
+        let end = evener_engine::control::serve(&control_socket, Box::new(Interpreter));
+        leave_behind(end.as_ref().err().map(ToString::to_string).as_deref());
+        end
+    };
+    py.detach(life).map_err(|error| raise(&error))
 }
 
 /// What both sides of a control socket must agree on.

@@ -227,6 +227,17 @@ family! {
             AllTried [reason = "all_tried"],
             NoRoom [reason = "no_room"],
         }
+        "evener_pool_policy_picks_total": "Picks in pools whose scheduler is a policy, by who made them, and why where the policy did not." => {
+            PicksPolicy [by = "policy", why = ""],
+            PicksTrial [by = "trial", why = ""],
+            PicksNotReady [by = "fallback", why = "not_ready"],
+            PicksOpen [by = "fallback", why = "open"],
+            PicksBusy [by = "fallback", why = "busy"],
+            PicksTimeout [by = "fallback", why = "timeout"],
+            PicksError [by = "fallback", why = "error"],
+            PicksUnfit [by = "fallback", why = "unfit"],
+            PicksDeclined [by = "fallback", why = "declined"],
+        }
         "evener_pool_taken_in_total": "Requests taken in before a server was picked, those whose bodies were longer than that, answers whose server was free before the client had them, and times that there was no room to take in more for a slow client." => {
             RequestsTakenIn [what = "request"],
             RequestsTooLong [what = "request_too_long"],

@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from evener.admin.scene import exposition, scene_of
-from evener.admin.status import server_tree, status
-from evener.admin.why import why
+from evener.admin.status import policy_of, server_tree, status
+from evener.admin.why import weighed_by_hand, why
 from evener.control.errors import ControlError, LinkLostError
 from evener.control.keeper import now_ms
 from evener.control.supervisor import Supervisor
@@ -83,19 +83,28 @@ class _Handlers:
         if facts is None or plan is None:
             return _nothing(f"there is no server {pool}/{name}", _near(scene.servers, pool))
         warned = self._supervisor.warnings.get((pool, name))
-        lines = why(dict(facts), dict(plan), scene.now, warned)
+        lines = why(dict(facts), dict(plan), scene.now, warned, policy_of(scene, pool))
+        if weighed := self._supervisor.words.said(pool, name, "weight"):
+            lines.append(weighed_by_hand(weighed.said, weighed.file))
         tree = {**server_tree(scene.view, facts), "warning": warned and warned._asdict()}
         return JSONResponse({**tree, "why": lines})
 
     async def say(self, request: Request) -> Response:
         pool, name = request.path_params["pool"], request.path_params["server"]
-        word = (await _body(request)).get("admin")
-        if word not in WORDS:
+        body = await _body(request)
+        if len(body) != 1 or not body.keys() <= {"admin", "weight"}:
+            return _wrong('the body says one thing: {"admin": WORD} or {"weight": NUMBER}')
+        [(about, word)] = body.items()
+        if about == "admin" and word not in WORDS:
             return _wrong(f"admin is {word!r}, expected one of {', '.join(WORDS)}")
+        if about == "weight" and type(word) is not int:
+            return _wrong(f"weight is {word!r}, expected a whole number")
         if (pool, name) not in self._supervisor.keeper.health:
             return _nothing(
                 f"there is no server {pool}/{name}", _near(self._supervisor.keeper.health, pool)
             )
+        if about == "weight":
+            return JSONResponse(await self._supervisor.weigh(pool, name, word))
         return JSONResponse(await self._supervisor.say(pool, name, word))
 
     async def reload(self, _: Request) -> Response:

@@ -26,6 +26,9 @@ SOON = 14 * 86_400_000
 #: States in which a server takes no new traffic.
 OUT = ("down", "ejected", "draining", "maintenance")
 _NO_SERVER = "evener_pool_no_server_total"
+_PICKS = "evener_pool_policy_picks_total"
+#: What the label `why` can be: for what a policy's fallback picked.
+_WHYS = ("not_ready", "open", "busy", "timeout", "error", "unfit", "declined")
 _FAILURES = ("evener_server_failures_total", "evener_server_connect_failures_total")
 
 
@@ -127,6 +130,7 @@ def _of_pools(scene: Scene) -> Iterator[Tree]:
     out: list[Mapping[str, Any]] = []
     for pool in scene.plan["pools"]:
         facts = _facts_of(scene, pool)
+        yield from _of_policy(scene, pool["name"])
         if pool["servers"] and all(each["state"] in OUT for each in facts):
             yield _problem("error", f"pool {pool['name']}: none of its servers takes traffic")
         if not pool["servers"]:
@@ -140,6 +144,22 @@ def _of_pools(scene: Scene) -> Iterator[Tree]:
         named += 1
     if len(out) > named:
         yield _problem("warning", f"{count(len(out) - named, 'more server')} out")
+
+
+def _of_policy(scene: Scene, pool: str) -> Iterator[Tree]:
+    told = policy_of(scene, pool)
+    if told is None or told["state"] not in ("open", "ended"):
+        return
+    why = f": {told['trouble']}" if told["trouble"] else ""
+    then = "five failures in a row" if told["state"] == "open" else "its life has ended"
+    text = f"pool {pool}: {told['fallback']} picks instead of policy {told['policy']}, {then}{why}"
+    yield _problem("warning", text)
+
+
+def policy_of(scene: Scene, pool: str) -> Mapping[str, Any] | None:
+    """What the worker tells of a pool's policy: policy, fallback, state, trouble."""
+    told = scene.worker.get("policies", ())
+    return next((each for each in told if each["pool"] == pool), None)
 
 
 def _of_machine(scene: Scene) -> Iterator[Tree]:
@@ -215,7 +235,24 @@ def _pool(scene: Scene, pool: Mapping[str, Any]) -> Tree:
         "refused": view.value("pool", name, _NO_SERVER),
         "p50_ms": view.quantile_ms("pool", name, metric, 0.5),
         "p99_ms": view.quantile_ms("pool", name, metric, 0.99),
+        "policy": _policy(scene, pool["name"]),
         "servers": [server_tree(scene.view, each) for each in _facts_of(scene, pool)],
+    }
+
+
+def _policy(scene: Scene, pool: str) -> Tree | None:
+    told = policy_of(scene, pool)
+    if told is None:
+        return None
+
+    def picks(label: str) -> int:
+        return scene.view.value("pool", (pool,), _PICKS, label)
+
+    return {
+        **{key: told[key] for key in ("policy", "fallback", "state", "trouble")},
+        "picked": picks('by="policy"'),
+        "trials": picks('by="trial"'),
+        "fallback_picked": {why: number for why in _WHYS if (number := picks(f'why="{why}"'))},
     }
 
 

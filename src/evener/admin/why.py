@@ -6,6 +6,7 @@ Rules kept here:
 Not known here: how a state is decided (the worker does), how a command is asked.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from evener.admin.plain import ago, clock, count, span
@@ -18,7 +19,13 @@ Facts = dict[str, Any]
 Plan = dict[str, Any]
 
 
-def why(facts: Facts, pool: Plan, now: int, warned: Warned | None = None) -> list[str]:
+def why(
+    facts: Facts,
+    pool: Plan,
+    now: int,
+    warned: Warned | None = None,
+    policy: Mapping[str, Any] | None = None,
+) -> list[str]:
     """The sentences about a server.
 
     Args:
@@ -26,6 +33,7 @@ def why(facts: Facts, pool: Plan, now: int, warned: Warned | None = None) -> lis
         pool: Its pool in the plan.
         now: Milliseconds since 1970.
         warned: The last warning about it, if there was one.
+        policy: What the worker tells of its pool's policy, if its scheduler is one.
     """
     name = f"{facts['pool']}/{facts['server']}"
     since = f" since {clock(facts['changed'])} ({ago(facts['changed'], now)})"
@@ -41,8 +49,15 @@ def why(facts: Facts, pool: Plan, now: int, warned: Warned | None = None) -> lis
         lines.append(f"It has {count(facts['in_flight'], 'request')} in hand.")
     if facts["state"] == "up" and facts["weight"]:
         lines.append(_picked(pool))
+        if policy is not None:
+            lines.append(_policy(policy, pool["scheduler"]["timeout"]))
     lines.append(_outlook(facts, pool, now))
     return lines
+
+
+def weighed_by_hand(said: str | int, file: str | int) -> str:
+    """A sentence about a weight that is not the file's."""
+    return f"Its weight {said} is a person's word, until the file says something else than {file}."
 
 
 def _last_check(facts: Facts, pool: Plan, now: int) -> str:
@@ -108,6 +123,22 @@ def _picked(pool: Plan) -> str:
         return f"{said}."
     log = "the access log has each request's as `evener.key`"
     return f"{said}; the key is {KeyWords().write(pool['key'])}, {log}."
+
+
+def _policy(policy: Mapping[str, Any], timeout: int) -> str:
+    name, fallback = policy["policy"], policy["fallback"]
+    then = f"else {fallback} picks; the access log has who picked as `evener.picked_by`."
+    trouble = f" Its last trouble: {policy['trouble']}." if policy["trouble"] else ""
+    match policy["state"]:
+        case "asked":
+            return f"Policy {name} has {span(timeout)} to answer, {then}{trouble}"
+        case "loading":
+            return f"Policy {name} is being loaded; until then {fallback} picks."
+        case "open":
+            how = "it failed five times in a row and is tried again every 5 s"
+            return f"Just now {fallback} picks instead of policy {name}: {how}.{trouble}"
+        case _:
+            return f"{fallback} picks: policy {name} has ended.{trouble} A reload begins it anew."
 
 
 def _takes(facts: Facts, pool: Plan) -> str:

@@ -118,7 +118,17 @@ def _pool(pool: Tree, pen: _Pen) -> str:
     numbers = f"{rate} req/s, p50 {_ms(pool['p50_ms'])}, p99 {_ms(pool['p99_ms'])}"
     refused = f", {pool['refused']} found no server" if pool["refused"] else ""
     head = f"{pen.bold('pool ' + pool['name'])}  {pool['scheduler']}  {numbers}{refused}"
-    return "\n".join([head, *_server_table(pool["servers"], pen, "SERVER")])
+    return "\n".join([head, *_policy(pool), *_server_table(pool["servers"], pen, "SERVER")])
+
+
+def _policy(pool: Tree) -> list[str]:
+    told = pool["policy"]
+    if told is None:
+        return []
+    whys = ", ".join(f"{_number(number)} {why}" for why, number in told["fallback_picked"].items())
+    by = f"{_number(told['picked'])} picks, {told['fallback']} {whys or 'none'}"
+    line = f"policy {told['policy']} ({told['state']}): {by}"
+    return textwrap.wrap(line, _columns(), break_long_words=False, break_on_hyphens=False)
 
 
 def _server_table(servers: Iterable[Tree], pen: _Pen, title: str) -> list[str]:

@@ -45,7 +45,8 @@ def run(file: str | None, config: str | None, run: str | None) -> None:
 def check(file: str | None, config: str | None) -> None:
     """Say all that is wrong with FILE, or that nothing is.
 
-    Runs what a reload runs, certificates included, except resolving names and the worker's part.
+    Runs what a reload runs, certificates and policies included, except resolving names and the
+    worker's part.
 
     \b
     Examples:
@@ -62,7 +63,9 @@ def check(file: str | None, config: str | None) -> None:
     try:
         config_ = Config.load(path)
         config_.check()
-        compiled = LoadedConfig(config_).compile({})
+        loaded = LoadedConfig(config_)
+        _ = loaded.policies
+        compiled = loaded.compile({})
         read_secrets(wanted_secrets(compiled))
     except ConfigError as error:
         fail(error.render(), code=USAGE)

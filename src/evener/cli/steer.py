@@ -58,9 +58,10 @@ def stop(run: str | None, config: str | None, now: bool) -> None:
 
 @click.group()
 def server() -> None:
-    """Take a server out for work on it, or back in.
+    """Take a server out for work on it, or back in; give it another weight.
 
-    A word stands over reloads and restarts, until the file changes that server's `admin`.
+    A word stands over reloads and restarts, until the file changes that very value (`admin`,
+    `weight`) of that server.
     """
 
 
@@ -99,6 +100,30 @@ def ready(name: str, run: str | None, config: str | None, as_json: bool) -> None
       evener server ready app/10.0.0.1:8000
     """
     _tell(Client(run, config).tell("PUT", server_path(name), {"admin": "ready"}), as_json)
+
+
+@server.command()
+@click.argument("name", metavar="POOL/SERVER")
+@click.argument("number", metavar="N", type=click.IntRange(0, 65_535))
+@instance
+@as_json
+@told
+def weight(name: str, number: int, run: str | None, config: str | None, as_json: bool) -> None:
+    """Give the server another weight; 0 gives it nothing new.
+
+    The scheduler re-weighs by the rule of the program it comes from. HAProxy's static ones
+    (static-rr, and hashes without `consistent`) take 0 and the file's weight only, as there.
+
+    \b
+    Examples:
+      evener server weight app/10.0.0.1:8000 5
+      evener server weight app/10.0.0.1:8000 0
+    """
+    facts = Client(run, config).tell("PUT", server_path(name), {"weight": number})
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    say(f"{facts['pool']}/{facts['server']} has weight {facts['weight']}")
 
 
 def seconds(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from evener.compile.listeners import Socket, listener, sockets
@@ -23,10 +24,12 @@ class Facts(NamedTuple):
     Attributes:
         descriptors: the hard limit of open descriptors.
         ipv6: whether sockets of IPv6 can be made.
+        policies: of each policy, which text of it there is.
     """
 
     descriptors: int = 1024
     ipv6: bool = True
+    policies: Mapping[str, str] = MappingProxyType({})
 
 
 class Settings(NamedTuple):
@@ -121,7 +124,14 @@ def compile(
             for name, thing in root.listeners.items()
         ],
         "pools": [
-            pool(name, thing, resolution, secrets, http=name in asked)
+            pool(
+                name,
+                thing,
+                resolution,
+                secrets,
+                http=name in asked,
+                versions=facts.policies,
+            )
             for name, thing in root.pools.items()
         ],
     }

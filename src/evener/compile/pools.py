@@ -33,15 +33,22 @@ class Resolution:
 
 
 def pool(
-    name: str, pool: Pool, resolution: Resolution, secrets: Secrets, *, http: bool = False
+    name: str,
+    pool: Pool,
+    resolution: Resolution,
+    secrets: Secrets,
+    *,
+    http: bool = False,
+    versions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A pool of the plan; `http`: an HTTP listener uses it."""
+    """A pool of the plan; `http`: an HTTP listener uses it, `versions`: the text of each policy."""
     path = f"pools.{name}"
     return {
         "name": name,
         "protocol": "fastcgi" if pool.protocol == "fastcgi" else "http",
         "tls": _tls(path, pool.tls, secrets),
-        "scheduler": scheduler(pool, http=http),
+        "scheduler": scheduler(pool, http=http, versions=versions),
+        **({"scope": "shard"} if pool.scheduler.scope == "shard" else {}),
         "key": pool.scheduler.key_,
         "servers": _servers(path, pool, pool.default_port, resolution),
         "checks": [_check(check) for check in pool.check],

@@ -7,6 +7,8 @@ Rules kept here:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from evener.config.schema import ClientIp, Pool, Scheduler, Server
@@ -21,12 +23,23 @@ _TWO = {
 }
 
 
-def scheduler(pool: Pool, *, http: bool) -> dict[str, Any]:
-    """The scheduler of a pool; `http`: an HTTP listener uses it.
+def scheduler(
+    pool: Pool, *, http: bool, versions: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The scheduler of a pool; `http`: an HTTP listener uses it, `versions`: which text of each
+    policy.
 
     Its key is no part of it: see `Pool.key` of the plan.
     """
     held = pool.scheduler
+    if held.policy is not None:
+        return {
+            "name": held.shown,
+            "policy": held.policy,
+            "version": (versions or {}).get(held.policy, ""),
+            "timeout": held.timeout,
+            "fallback": scheduler(replace(pool, scheduler=held.spare), http=http),
+        }
     return {"name": held.shown, **_FORMS.get(held.program, _plain)(pool, http)}
 
 

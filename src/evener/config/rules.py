@@ -88,6 +88,8 @@ class _Rules:
             self._wrong(((path, "http"), "accept"), got, "it with servers that speak HTTP", hint)
         if pool.params and self._written((path, "params")) and pool.protocol != "fastcgi":
             self._params((path, "params"), pool)
+        if pool.scheduler.scope == "shard":
+            self._of_all_shards(path, pool)
         if pool.affinity is not None and pool.scheduler.program != "lvs":
             got = f"`affinity` with `{pool.scheduler.shown}`"
             hint = "with other schedulers it is planned but not built yet"
@@ -125,6 +127,19 @@ class _Rules:
             hint = "there a full server's requests wait for it, and queues are not built yet"
             expected = "it with `consistent: on, preserve_affinity: maxconn`, which passes by"
             self._wrong(path, f"`max_connections` {got}", expected, hint)
+
+    def _of_all_shards(self, path: Path, pool: Pool) -> None:
+        """What only a scheduler that knows all shards can keep."""
+        hint = "leave out `scope: shard`, or that"
+        for index, server in enumerate(pool.servers):
+            if server.max_connections is not None:
+                here = (((path, "servers"), index), "max_connections")
+                got = "`max_connections` with `scope: shard`"
+                self._wrong(here, got, "it with one scheduler for all shards", hint)
+        if pool.affinity is not None:
+            got = "`affinity` with `scope: shard`"
+            expected = "it with one scheduler for all shards: a client may meet any"
+            self._wrong((path, "affinity"), got, expected, hint)
 
     def _tcp(self, path: Path, listener: Listener) -> None:
         for key in HTTP_ONLY:

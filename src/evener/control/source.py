@@ -9,12 +9,14 @@ import resource
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from evener.compile import Compiled, Facts, compile, names
 from evener.config import Config, ConfigError
 from evener.control.errors import ConfigRefusedError
+from evener.control.policies import versions
 
 Plan = dict[str, Any]
 
@@ -61,10 +63,20 @@ class LoadedConfig:
         """As `Loaded`."""
         return frozenset(names(self.config))
 
+    @cached_property
+    def policies(self) -> dict[str, str]:
+        """Of each policy that it names, which text of it there was when this was first asked.
+
+        Raises:
+            ConfigError: one cannot be used.
+        """
+        return versions(self.config)
+
     def compile(self, addresses: Mapping[str, tuple[str, ...]]) -> Compiled:
         """As `Loaded`."""
         try:
-            return compile(self.config, resolve=addresses, facts=facts())
+            known = facts()._replace(policies=self.policies)
+            return compile(self.config, resolve=addresses, facts=known)
         except ConfigError as error:
             raise ConfigRefusedError([str(problem) for problem in error.problems]) from error
 

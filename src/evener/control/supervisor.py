@@ -15,7 +15,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,7 @@ from evener.control.sockets import open_metrics
 from evener.control.source import Loaded, Source, shards_of
 from evener.control.tickets import TicketKeys
 from evener.control.upkeep import CountersOf, rotate_tickets, sample, watch
+from evener.control.weights import refuse
 from evener.control.words import Key, Words, directory_of
 from evener.control.worker_process import Spawn, spawn
 from evener.telemetry.window import View, Window
@@ -233,6 +234,33 @@ class Supervisor:
         self.keeper.health[pool, server] = facts
         LOG.info("%s/%s: %s, as a person said", pool, server, admin)
         return facts
+
+    async def weigh(self, pool: str, server: str, weight: int) -> Message:
+        """Gives a server another weight at a person's word; returns the server's FACTS.
+
+        The plan with that weight is served as a reload's is, so each scheduler re-weighs by its own
+        rule.
+
+        Raises:
+            ControlError: there is no such server, its scheduler has no rule for the weight, or the
+                word cannot be kept.
+            LinkLostError, RefusedError: the worker did not take it; the word is taken back.
+        """
+        async with self._reloading:
+            serving, words = self.serving, self.words
+            plan = serving.compiled.plan
+            file = words.of_file(pool, server, plan)["weight"]
+            refuse(next(each for each in plan["pools"] if each["name"] == pool), weight, file)
+            before = words.said(pool, server, "weight")
+            words.speak(pool, server, weight, plan, "weight")
+            try:
+                generation = self.keeper.next_generation()
+                await self.keeper.change(replace(serving, generation=generation, since=now_ms()))
+            except BaseException:
+                words.take_back(pool, server, before, "weight")
+                raise
+        LOG.info("%s/%s: weight %d, as a person said", pool, server, weight)
+        return self.keeper.health[pool, server]
 
     def read_counters(self) -> CountersOf | None:
         """The counters of all lives so far; None before the first."""

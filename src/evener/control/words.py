@@ -1,4 +1,4 @@
-"""People's words about servers (drain, ready), kept over restarts of everything.
+"""People's words about servers (drain, ready, a weight), kept over restarts of everything.
 
 Rules kept here:
 - A word stands until the file changes that very value: what the file said when the word was
@@ -25,14 +25,18 @@ from evener.control.errors import ControlError
 Plan = dict[str, Any]
 #: Pool name, server id.
 Key = tuple[str, str]
+#: The same, and the value of the server that a word is about.
+Subject = tuple[str, str, str]
+#: Values that there are words about.
+ABOUT = ("admin", "weight")
 
 
 @dataclass(frozen=True)
 class Word:
     """What a person wants of a server, and what the file wanted at that time."""
 
-    admin: str
-    file: str
+    said: str | int
+    file: str | int
 
 
 class Words:
@@ -42,38 +46,74 @@ class Words:
         self._path = directory / "words.json"
         self._words = _read(self._path)
 
-    def speak(self, pool: str, server: str, admin: str, plan_of_file: Plan) -> None:
+    def speak(
+        self, pool: str, server: str, said: str | int, plan_of_file: Plan, about: str = "admin"
+    ) -> None:
         """Records a word. `plan_of_file` is the plan as the file has it, without any words.
 
         Raises:
             ControlError: the server is unknown, or the state directory cannot be written.
         """
-        file = dict(_servers(plan_of_file)).get((pool, server))
-        if file is None:
-            raise ControlError(f"there is no server {pool}/{server}")
-        if admin == file["admin"]:
-            self._words.pop((pool, server), None)
-        else:
-            self._words[pool, server] = Word(admin, file["admin"])
+        key = pool, server, about
+        file = self.of_file(pool, server, plan_of_file)[about]
+        before = self._words
+        others = {each: word for each, word in before.items() if each != key}
+        self._words = others if said == file else {**others, key: Word(said, file)}
+        try:
+            self._write()
+        except ControlError:
+            self._words = before
+            raise
+
+    def take_back(self, pool: str, server: str, word: Word | None, about: str) -> None:
+        """What was said before is what counts, after all.
+
+        Raises:
+            ControlError: the state directory cannot be written.
+        """
+        others = {key: each for key, each in self._words.items() if key != (pool, server, about)}
+        self._words = others if word is None else {**others, (pool, server, about): word}
         self._write()
+
+    def said(self, pool: str, server: str, about: str) -> Word | None:
+        """The word about a value of a server that stands."""
+        return self._words.get((pool, server, about))
+
+    @staticmethod
+    def of_file(pool: str, server: str, plan_of_file: Plan) -> dict[str, Any]:
+        """A server as the file has it.
+
+        Raises:
+            ControlError: it has none.
+        """
+        found = dict(_servers(plan_of_file)).get((pool, server))
+        if found is None:
+            raise ControlError(f"there is no server {pool}/{server}")
+        return found
 
     def apply(self, plan_of_file: Plan) -> Plan:
         """The plan with the words spoken so far; the one given is left as it is."""
         plan = {**plan_of_file, "pools": [_copy(pool) for pool in plan_of_file["pools"]]}
+        if not self._words:
+            return plan
         for key, server in _servers(plan):
-            word = self._words.get(key)
-            if word is not None and word.file == server["admin"]:
-                server["admin"] = word.admin
+            for about in ABOUT:
+                word = self._words.get((*key, about))
+                if word is not None and word.file == server[about]:
+                    server[about] = word.said
         return plan
 
     def settle(self, plan_of_file: Plan) -> None:
         """Takes back the words that this plan, now serving, has overtaken."""
-        names = {(pool, _name(server)) for (pool, server), _ in _servers(plan_of_file)}
-        file = {key: server["admin"] for key, server in _servers(plan_of_file)}
+        if not self._words:
+            return
+        servers = dict(_servers(plan_of_file))
+        names = {(pool, _name(server)) for pool, server in servers}
         keep = {
-            (pool, server): word
-            for (pool, server), word in self._words.items()
-            if file.get((pool, server), word.file) == word.file and (pool, _name(server)) in names
+            (pool, server, about): word
+            for (pool, server, about), word in self._words.items()
+            if (pool, _name(server)) in names
+            and servers.get((pool, server), {}).get(about, word.file) == word.file
         }
         if keep != self._words:
             self._words = keep
@@ -107,8 +147,8 @@ class Words:
 
     def _write(self) -> None:
         rows = [
-            {"pool": pool, "server": server, "admin": word.admin, "file": word.file}
-            for (pool, server), word in sorted(self._words.items())
+            {"pool": pool, "server": server, about: word.said, "file": word.file}
+            for (pool, server, about), word in sorted(self._words.items())
         ]
         try:
             replace_file(self._path, json.dumps(rows, indent=1) + "\n", 0o600)
@@ -141,10 +181,10 @@ def replace_file(path: Path, text: str, mode: int) -> None:
         raise
 
 
-def _read(path: Path) -> dict[Key, Word]:
+def _read(path: Path) -> dict[Subject, Word]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return {(row["pool"], row["server"]): Word(row["admin"], row["file"]) for row in rows}
+        return dict(map(_of_row, rows))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -152,6 +192,11 @@ def _read(path: Path) -> dict[Key, Word]:
             f"the words kept in {path} cannot be read: {error}",
             "mend the file, or remove it to forget every drain said by command",
         ) from error
+
+
+def _of_row(row: dict[str, Any]) -> tuple[Subject, Word]:
+    [about] = row.keys() & set(ABOUT)
+    return (row["pool"], row["server"], about), Word(row[about], row["file"])
 
 
 def _servers(plan: Plan) -> Iterator[tuple[Key, dict[str, Any]]]:

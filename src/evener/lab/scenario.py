@@ -20,7 +20,7 @@ from evener.config.addresses import ServerAddress
 from evener.config.node import Mapping as MappingNode
 from evener.config.node import Node, from_python
 from evener.config.report import Report
-from evener.config.schema import POOL, Server
+from evener.config.schema import POOL, Pool, Server
 from evener.config.text import parse
 from evener.lab.schema import (
     NOWHERE,
@@ -33,6 +33,7 @@ from evener.lab.schema import (
     Pace,
     ScenarioKeys,
     Time,
+    refuse_unplayable,
 )
 
 #: A moment that no run reaches.
@@ -108,6 +109,8 @@ class Scenario:
         assert isinstance(tree, MappingNode)
         tree.entries["scheduler"] = (tree.entries["scheduler"][0], node or from_python(""))
         read = POOL.read(tree, None, report)
+        if isinstance(read, Pool):
+            refuse_unplayable(read, tree, None, report)
         report.raise_if_any()
         other = Scenario.__new__(Scenario)
         other._keys = replace(self._keys, pool=replace(self._keys.pool, scheduler=read.scheduler))

@@ -43,13 +43,30 @@ class Lent(Type):
             name_node = Scalar(name, True, node.file, node.line, node.column)
             entries[name] = (name_node, from_python(value))
         whole = Mapping(entries, node.file, node.line, node.column)
-        return self._section.read(whole, path, report)
+        read = self._section.read(whole, path, report)
+        if isinstance(read, Pool):
+            refuse_unplayable(read, node, path, report)
+        return read
 
     def write(self, value: Any) -> Any:
         return self._section.write(value)
 
     def json_schema(self) -> dict[str, Any]:
         return self._section.json_schema()
+
+
+def refuse_unplayable(read: Pool, node: Node, path: Path, report: Report) -> None:
+    """Reports what the laboratory has no room for: policies in Python, and shards."""
+    if read.scheduler.policy is not None:
+        got = f"the policy `{read.scheduler.policy}`"
+        hint = (
+            f"its fallback `{read.scheduler.fallback}` can be played; try a policy on real traffic"
+        )
+        expected = "a scheduler: the laboratory has its own time, in which no Python runs"
+        report.add(node, path, got, expected, hint)
+    if read.scheduler.scope == "shard":
+        expected = "no `scope`: a balancer of the laboratory has one shard"
+        report.add(node, path, "`scope: shard`", expected, "write `balancers: N` for N shards")
 
 
 @section()

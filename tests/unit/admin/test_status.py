@@ -193,3 +193,29 @@ def test_listeners_and_servers_have_their_numbers() -> None:
     (server,) = tree["pools"][0]["servers"]
     assert (server["requests"], server["requests_per_second"], server["errors"]) == (150, 10.0, 3)
     assert server["p50_ms"] is None
+
+
+def test_a_policy_has_its_picks_and_is_a_problem_while_it_is_not_asked() -> None:
+    name = "evener_pool_policy_picks_total"
+    series = {'{by="policy",why=""}': 7, '{by="fallback",why="timeout"}': 5}
+    series |= {'{by="fallback",why="open"}': 2, '{by="trial",why=""}': 1}
+    values = {name + labels: count for labels, count in series.items()}
+    totals = {"pool": [{"names": ["app"], "values": values, "histograms": {}}]}
+    told = {"pool": "app", "policy": "p:P", "fallback": "nginx/least_conn", "trouble": "late"}
+    one = scene(facts("a"), totals=totals)
+    one = replace(one, worker={**one.worker, "policies": [{**told, "state": "open"}]})
+    assert status(one)["pools"][0]["policy"] == {
+        "policy": "p:P",
+        "fallback": "nginx/least_conn",
+        "state": "open",
+        "trouble": "late",
+        "picked": 7,
+        "trials": 1,
+        "fallback_picked": {"open": 2, "timeout": 5},
+    }
+    assert said(one) == [
+        "warning: pool app: nginx/least_conn picks instead of policy p:P, five failures in a row: "
+        "late"
+    ]
+    asked = replace(one, worker={**one.worker, "policies": [{**told, "state": "asked"}]})
+    assert said(asked) == [] and status(scene(facts("a")))["pools"][0]["policy"] is None

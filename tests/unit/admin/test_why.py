@@ -129,3 +129,38 @@ def test_who_takes_traffic_says_how_it_is_picked() -> None:
         "header.x-user, the access log has each request's as `evener.key`."
     )
     assert "scheduler" not in " ".join(why(facts("down", "refused"), pool(), NOW))
+
+
+POLICY = {"pool": "app", "policy": "/p.py:P", "fallback": "nginx/least_conn", "trouble": ""}
+
+
+@pytest.mark.parametrize(
+    ("state", "trouble", "said"),
+    [
+        (
+            "asked",
+            "",
+            "Policy /p.py:P has 5 ms to answer, else nginx/least_conn picks; the access log has "
+            "who picked as `evener.picked_by`.",
+        ),
+        ("loading", "", "Policy /p.py:P is being loaded; until then nginx/least_conn picks."),
+        (
+            "open",
+            "no answer within 5 ms",
+            "Just now nginx/least_conn picks instead of policy /p.py:P: it failed five times in "
+            "a row and is tried again every 5 s. Its last trouble: no answer within 5 ms.",
+        ),
+        (
+            "ended",
+            "x",
+            "nginx/least_conn picks: policy /p.py:P has ended. Its last trouble: x. A reload "
+            "begins it anew.",
+        ),
+    ],
+)
+def test_a_policy_is_told_with_its_trouble(state: str, trouble: str, said: str) -> None:
+    scheduler = {"name": "evener/python", "timeout": 5}
+    told = {**POLICY, "state": state, "trouble": trouble}
+    lines = why(facts("up"), pool(scheduler=scheduler), NOW, None, told)
+    assert "Its scheduler evener/python picks by: what the policy says." in lines
+    assert said in lines

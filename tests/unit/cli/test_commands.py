@@ -95,6 +95,26 @@ async def test_a_server_is_drained_and_made_ready(tmp_path: Path) -> None:
         assert json.loads(facts.stdout)["admin"] == "ready"
 
 
+async def test_a_server_is_given_another_weight(tmp_path: Path) -> None:
+    async with instance(tmp_path) as (scene, _):
+        given = await evener(tmp_path, "server", "weight", "app/10.0.0.1:80", "5")
+        assert (given.exit_code, given.stdout) == (
+            0,
+            "",
+        ) and "10.0.0.1:80 has weight" in given.stderr
+        plan = scene.script.worker.told("plan")[-1]["plan"]
+        weights = {each["id"]: each["weight"] for each in plan["pools"][0]["servers"]}
+        assert (plan["generation"], weights["10.0.0.1:80"]) == (2, 5)
+        scene.script.refuse["plan"] = ["no"]
+        refused = await evener(tmp_path, "server", "weight", "app/10.0.0.1:80", "6")
+        assert refused.exit_code == 1 and "no" in refused.stderr
+        del scene.script.refuse["plan"]
+        assert "plan 3" in (await evener(tmp_path, "reload")).stderr
+        plan = scene.script.worker.told("plan")[-1]["plan"]
+        weights = {each["id"]: each["weight"] for each in plan["pools"][0]["servers"]}
+        assert weights["10.0.0.1:80"] == 5, "the word that was refused is taken back"
+
+
 async def test_waiting_for_a_drain_ends_with_its_time(tmp_path: Path) -> None:
     async with instance(tmp_path) as (scene, _):
         scene.script.worker.health["app", "10.0.0.1:80"]["in_flight"] = 3

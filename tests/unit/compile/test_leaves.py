@@ -365,6 +365,27 @@ LEAVES: dict[str, tuple[str, Callable[[Compiled], Any], Any]] = {
             ("excess", "bounded_hash", "7%", "excess", 7),
         )
     },
+    **{
+        f"pools.NAME.scheduler.{name}": (
+            P % f"scheduler: {{name: python, policy: 'm:M', {name}: {text}}}",
+            pool("scheduler", *into.split()),
+            value,
+        )
+        for name, text, into, value in (
+            ("timeout", "9ms", "timeout", 9),
+            ("fallback", "maglev", "fallback name", "evener/maglev"),
+        )
+    },
+    "pools.NAME.scheduler.scope": (
+        P % "scheduler: {name: wlc, scope: shard}",
+        pool("scope"),
+        "shard",
+    ),
+    "pools.NAME.scheduler.policy": (
+        P % "scheduler: {name: python, policy: 'm:M'}",
+        pool("scheduler", "policy"),
+        "m:M",
+    ),
     "pools.NAME.scheduler.expire_quiescent": (
         P % "affinity: {client_ip: 9s}, scheduler: {name: wlc, expire_quiescent: on}",
         pool("scheduler", "persistence", "expire_quiescent"),

@@ -43,7 +43,7 @@ def refusal(scheduler: str, more: str = "", protocol: str = "http", servers: str
 
 def least(program: str, name: str) -> str:
     """The shortest way to write a scheduler."""
-    needs = {"key": "uri", "param": "user", "header": "x-user"}
+    needs = {"key": "uri", "param": "user", "header": "x-user", "policy": "mine:Mine"}
     spelling = SPELLINGS[program][name]
     parts = [f"name: {name}", *(f"{need}: {needs[need]}" for need in spelling.needs)]
     if program != OWN:
@@ -158,6 +158,18 @@ PARAMETERS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "table": [("{name: maglev, table: 65543}", {"table": 65_543})],
     "points": [("{name: ring, points: 40}", {"points": 40})],
     "excess": [("{name: bounded_hash, excess: 10%}", {"excess": 10})],
+    "policy": [
+        ("{name: python, policy: 'pack.mine:Mine'}", {"policy": "pack.mine:Mine", "timeout": 5}),
+        ("{name: python, policy: '/x/y.py:Mine'}", {"policy": "/x/y.py:Mine"}),
+    ],
+    "timeout": [("{name: python, policy: 'm:M', timeout: 20ms}", {"timeout": 20})],
+    "fallback": [
+        ("{name: python, policy: 'm:M'}", {"fallback": {"name": "nginx/least_conn"}}),
+        (
+            "{name: python, policy: 'm:M', fallback: random}",
+            {"fallback": {"name": "evener/random", "draws": 2}},
+        ),
+    ],
 }
 
 
@@ -195,6 +207,9 @@ PARAMETERS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "pools.NAME.scheduler.table",
     "pools.NAME.scheduler.points",
     "pools.NAME.scheduler.excess",
+    "pools.NAME.scheduler.policy",
+    "pools.NAME.scheduler.timeout",
+    "pools.NAME.scheduler.fallback",
 )
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_parameter_reaches_the_plan(name: str) -> None:
@@ -230,7 +245,41 @@ def test_what_a_scheduler_does_not_have_or_needs_is_said() -> None:
     )
     assert "found `nginx` with `wlc`, expected `lvs`" in refusal("{name: wlc, as: nginx}")
     assert "expected no `as`: it is ours" in refusal("{name: maglev, as: nginx}")
-    assert "`python` is planned but not built yet" in refusal("python")
+    assert "`evener/python` without `policy`" in refusal("python")
+
+
+@pytest.mark.leaf("pools.NAME.scheduler.scope")
+def test_each_shard_may_have_a_scheduler_of_its_own() -> None:
+    assert plan_of("{name: least_conn, scope: shard}")["scope"] == "shard"
+    assert "scope" not in plan_of("{name: maglev, scope: shared}")
+    own = "{name: wlc, scope: shard}"
+    assert "`max_connections` with `scope: shard`, expected it with one scheduler" in refusal(
+        own, servers="{address: '10.0.0.1:80', max_connections: 9}"
+    )
+    assert "`affinity` with `scope: shard`" in refusal(own, "affinity: {client_ip: 5m}")
+
+
+def test_where_a_policy_is_is_a_module_or_a_file() -> None:
+    for written, said in {
+        "mine": "the class stands behind a colon, for example `mine:Mine`",
+        "mine:": "the class stands behind a colon",
+        "mine.py:Mine": "begin it with `/`: the worker has no directory of its own",
+        "/x/mine:Mine": "a file in Python ends in `.py`",
+        "mi-ne:Mine": "modules are names with dots between them",
+    }.items():
+        assert said in refusal(f"{{name: python, policy: '{written}'}}"), written
+    over = "{name: python, policy: 'm:M', timeout: 2s}"
+    assert "from 1ms to 1s" in refusal(over)
+    for spare in ("python", "hash", "uri", "wlc", "leastconn"):
+        said = refusal(f"{{name: python, policy: 'm:M', fallback: {spare}}}")
+        assert "expected round_robin, least_conn" in said, spare
+
+
+def test_another_text_of_a_policy_is_another_plan() -> None:
+    text = "pools: {app: {servers: '10.0.0.1:80', scheduler: {name: python, policy: 'm:M'}}}"
+    facts = Facts(policies={"m:M": "7"})
+    made = compile(Config.parse(text, env={}), resolve={}, facts=facts)
+    assert made.plan["pools"][0]["scheduler"]["version"] == "7"
 
 
 def test_spellings_of_guides_are_answered_with_ours() -> None:

@@ -105,3 +105,49 @@ def test_instances_have_places_of_their_own_below_one_state_directory(tmp_path: 
     assert all(len(place.name) < 60 for place in places)
     (tmp_path / "link").symlink_to("/run/evener")
     assert directory_of(tmp_path, tmp_path / "link") in places
+
+
+def weights_of(plan: dict[str, Any]) -> list[int]:
+    return [each["weight"] for each in plan["pools"][0]["servers"]]
+
+
+def test_a_weight_is_a_word_of_its_own_beside_a_drain(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    file = plan(server("a"), server("b"))
+    words.speak("app", "b", "drain", file)
+    words.speak("app", "b", 7, file, "weight")
+    dressed = Words(tmp_path).apply(file)
+    assert (weights_of(dressed), admin_of(dressed)) == ([1, 7], ["ready", "drain"])
+    assert weights_of(file) == [1, 1]
+    words.speak("app", "b", "ready", file)
+    assert (weights_of(words.apply(file)), admin_of(words.apply(file))) == ([1, 7], ["ready"] * 2)
+    words.speak("app", "b", 1, file, "weight")
+    assert len(words) == 0, "that is what the file says"
+
+
+def test_a_file_that_changes_the_weight_takes_its_word_back_and_no_other(tmp_path: Path) -> None:
+    words = Words(tmp_path)
+    words.speak("app", "a", 7, plan(server("a")), "weight")
+    words.speak("app", "a", "drain", plan(server("a")))
+    other = plan({**server("a"), "weight": 3})
+    assert weights_of(words.apply(other)) == [3]
+    words.settle(other)
+    assert weights_of(Words(tmp_path).apply(plan(server("a")))) == [1]
+    assert admin_of(words.apply(other)) == ["drain"]
+
+
+def test_a_word_that_did_not_come_true_is_taken_back(tmp_path: Path) -> None:
+    words, file = Words(tmp_path), plan(server("a"))
+    words.speak("app", "a", 7, file, "weight")
+    before = words.said("app", "a", "weight")
+    words.speak("app", "a", 9, file, "weight")
+    words.take_back("app", "a", before, "weight")
+    assert weights_of(Words(tmp_path).apply(file)) == [7]
+    words.take_back("app", "a", None, "weight")
+    assert weights_of(Words(tmp_path).apply(file)) == [1]
+
+
+def test_words_of_a_version_before_are_read(tmp_path: Path) -> None:
+    rows = '[{"pool": "app", "server": "a", "admin": "drain", "file": "ready"}]'
+    (tmp_path / "words.json").write_text(rows)
+    assert admin_of(Words(tmp_path).apply(plan(server("a")))) == ["drain"]

@@ -26,7 +26,8 @@ def test_what_a_page_says_to_write_is_that_scheduler() -> None:
         title = text.splitlines()[0].removeprefix("# ")
         [written] = re.findall(r"Write `scheduler: ([^`]+)`", text)
         name = re.search(r"name: ([\w-]+)", written)
-        if (name[1] if name else written) in known():
+        word = name[1] if name else written
+        if word in known() and word != "python":  # which the laboratory refuses
             assert scenario.under(written).schedulers == [title], page.name
             seen += 1
     assert seen >= 2

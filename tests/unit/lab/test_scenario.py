@@ -156,3 +156,14 @@ def test_scenarios_that_are_shown_are_right() -> None:
 def test_the_python_that_the_guide_shows_runs() -> None:
     [python] = re.findall(r"(?ms)^```python\n(.*?)^```", (DOCS / "guides/lab.md").read_text())
     exec(compile(python, "lab.md", "exec"), {})
+
+
+def test_a_policy_in_python_is_refused_with_what_can_be_played_instead() -> None:
+    written = "{name: python, policy: 'm:M', fallback: maglev}"
+    said = problems(SMALL.replace("}}", f"}}, pool: {{scheduler: {written}}}}}"))
+    assert len(said) == 1 and "found the policy `m:M`" in said[0]
+    assert "no Python runs" in said[0] and "`maglev` can be played" in said[0]
+    with pytest.raises(ConfigError, match="the policy `m:M`"):
+        Scenario.parse(SMALL).under(written)
+    said = problems(SMALL.replace("}}", "}, pool: {scheduler: {name: wlc, scope: shard}}}"))
+    assert len(said) == 1 and "write `balancers: N` for N shards" in said[0]

@@ -140,19 +140,19 @@ impl<R: Rule> Lvs<R> {
         let Some(client) = ask.key.client else {
             return self.rule.pick(&self.roll, &ask.key, ask.now);
         };
-        let client = templates.masked(client.ip());
-        let roll = &self.roll;
-        let keeps = |place: usize, quiescent: bool| {
-            roll.is_listed(place)
-                && !ask.tried.contains(&(place as u32))
-                && (quiescent || roll.weight(place) > 0)
+        let client = templates.client(client.ip());
+        let known = templates.of(client);
+        let keeps = |(place, quiescent): &(usize, bool)| {
+            self.roll.is_listed(*place)
+                && !ask.tried.contains(&(*place as u32))
+                && (*quiescent || self.roll.weight(*place) > 0)
         };
-        let kept = templates.kept(client, keeps);
+        let kept = known.map(|slot| templates.kept(slot)).filter(keeps).map(|(place, _)| place);
         let place = match kept {
             Some(place) => place,
             None => self.rule.pick(&self.roll, &ask.key, ask.now)?,
         };
-        let (mark, lost) = templates.take(client, place, ask.now);
+        let (mark, lost) = templates.take(client, known, place, ask.now);
         self.mark = mark;
         if kept.is_none() {
             self.roll.add_template(place, 1);

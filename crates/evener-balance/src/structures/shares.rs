@@ -2,11 +2,13 @@
 //!
 //! Rules kept here:
 //! - Shares lie one after another, in the order of their owners; one of 0 is nobody's.
-//! - A change and a question cost one step per level (Fenwick 1994).
+//! - A change and a question cost one step per level (Fenwick 1994). Which way a step of a question
+//!   goes is nobody's to foretell, so it is no branch.
 
 /// Shares of a whole.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares {
+    /// As many as a power of two; owners that are not there have no share.
     sums: Vec<u64>,
     shares: Vec<u32>,
     total: u64,
@@ -15,7 +17,8 @@ pub(crate) struct Shares {
 impl Shares {
     /// All are 0.
     pub(crate) fn new(owners: usize) -> Shares {
-        Shares { sums: vec![0; owners + 1], shares: vec![0; owners], total: 0 }
+        let sums = vec![0; (owners + 1).next_power_of_two()];
+        Shares { sums, shares: vec![0; owners], total: 0 }
     }
 
     pub(crate) fn of(shares: &[u32]) -> Shares {
@@ -47,13 +50,12 @@ impl Shares {
             return None;
         }
         let (mut at, mut rest) = (0, number);
-        let mut step = self.sums.len().next_power_of_two() / 2;
+        let mut step = self.sums.len() / 2;
         while step > 0 {
-            let next = at + step;
-            if next < self.sums.len() && self.sums[next] <= rest {
-                at = next;
-                rest -= self.sums[next];
-            }
+            let sum = self.sums[at + step];
+            let is_past = sum <= rest;
+            at += if is_past { step } else { 0 };
+            rest -= if is_past { sum } else { 0 };
             step /= 2;
         }
         Some(at)

@@ -2,7 +2,8 @@
 //!
 //! Rules kept here:
 //! - Equal to a scan for the least in which the first of equals wins, for any order.
-//! - A change costs one match per level, the answer nothing.
+//! - A change costs one match per level up to the first that it changes nothing of; the answer costs
+//!   nothing.
 
 /// Players with a score each, or none. The least score wins, the first of equals.
 #[derive(Debug, Clone)]
@@ -37,7 +38,12 @@ impl<K: Ord> Tournament<K> {
         self.scores[player] = score;
         let mut at = (self.winners.len() + player) / 2;
         while at > 0 {
+            let before = std::mem::replace(&mut self.winners[at], NOBODY);
             self.winners[at] = self.play(at);
+            // Won by the same other player as before: nothing above hangs on this one.
+            if before == self.winners[at] && before != player as u32 {
+                break;
+            }
             at /= 2;
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use evener_plan::{
     Admin, Check, CheckKind, Initial, Keepalive, Limits, Passive, Pool, PoolProtocol, PoolTimeouts,
-    Readmit, Retry, Scheduler, Server,
+    Readmit, Retry, Scheduler, Scope, Server,
 };
 
 /// An http pool of servers `a`, `b`, … with these weights; unchecked, without exclusion.
@@ -17,6 +17,7 @@ pub fn pool(weights: &[u32]) -> Pool {
         protocol: PoolProtocol::Http,
         tls: None,
         scheduler: Scheduler::NginxRoundRobin {},
+        scope: Scope::Shared,
         key: None,
         servers: weights.iter().enumerate().map(|(i, weight)| server(i, *weight)).collect(),
         checks: Vec::new(),

@@ -97,6 +97,10 @@ fn haproxy() -> Vec<(&'static str, Scheduler)> {
 }
 
 fn own() -> Vec<(&'static str, Scheduler)> {
+    // Of a policy only the fallback is here: the policy is asked by who holds the group.
+    let (policy, version) = ("mine:Mine".into(), String::new());
+    let fallback = Box::new(Scheduler::NginxLeastConn {});
+    let python = Scheduler::Python { policy, version, timeout: 5, fallback };
     vec![
         ("evener/random", Scheduler::Random { draws: 2 }),
         ("evener/peak_ewma", Scheduler::PeakEwma { decay: 10_000, unknown: 1_000 }),
@@ -105,5 +109,6 @@ fn own() -> Vec<(&'static str, Scheduler)> {
         ("evener/ring", Scheduler::Ring { points: 160 }),
         ("evener/rendezvous", Scheduler::Rendezvous {}),
         ("evener/bounded_hash", Scheduler::BoundedHash { points: 160, excess: 25 }),
+        ("evener/python", python),
     ]
 }

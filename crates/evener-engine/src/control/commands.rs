@@ -203,6 +203,8 @@ pub struct Status {
     pub parked: u64,
     /// Whether the end has begun.
     pub draining: bool,
+    /// Policies of the user's, of each pool that has one.
+    pub policies: Vec<crate::policies::Condition>,
 }
 
 /// An empty answer.

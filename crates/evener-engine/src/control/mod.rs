@@ -29,6 +29,7 @@ use rustix::io::Errno;
 
 use crate::error::EngineError;
 use crate::events::{Events, Heard};
+use crate::policies::Host;
 use commands::{Greeting, text};
 use door::Door;
 pub use hello::{Hello, hello};
@@ -44,15 +45,16 @@ const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// How long the last words may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Runs a worker that listens for its supervisor at `path`, until it is told to end.
+/// Runs a worker that listens for its supervisor at `path`, until it is told to end. `host` runs
+/// policies.
 ///
 /// # Errors
 /// When it cannot begin, or cannot serve on.
-pub fn serve(path: &Path) -> Result<(), EngineError> {
+pub fn serve(path: &Path, host: Box<dyn Host>) -> Result<(), EngineError> {
     let (events, heard) = Events::new().map_err(EngineError::Wait)?;
     let door = Door::open(path)?;
     let mut desk = Desk {
-        worker: Worker::new(events)?,
+        worker: Worker::new(events, host)?,
         door,
         heard,
         strangers: Vec::new(),

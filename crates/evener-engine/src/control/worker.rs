@@ -24,6 +24,7 @@ use crate::clock;
 use crate::error::EngineError;
 use crate::events::{Event, Events};
 use crate::log;
+use crate::policies::{self, Host};
 use crate::prober::{Records, Told};
 use crate::running::{Running, Workshop};
 use crate::shard::Common;
@@ -43,6 +44,7 @@ pub struct Worker {
     seen: Vec<Seen>,
     serving: Option<Arc<Running>>,
     draining: bool,
+    host: Box<dyn Host>,
     /// What it says by itself.
     pub outbox: Outbox,
 }
@@ -103,7 +105,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the log's writer cannot be started.
-    pub fn new(events: Events) -> Result<Worker, EngineError> {
+    pub fn new(events: Events, host: Box<dyn Host>) -> Result<Worker, EngineError> {
         let log = LogWriter::start(&events)?;
         let common = Common {
             connections: Arc::default(),
@@ -125,6 +127,7 @@ impl Worker {
             seen: Vec::new(),
             serving: None,
             draining: false,
+            host,
             outbox: Outbox::default(),
         })
     }
@@ -292,6 +295,8 @@ impl Worker {
             previous: before.as_deref(),
             now: clock::millis(),
             seed: self.common.seed,
+            shards: crew.shards(),
+            host: &*self.host,
         };
         let running = Arc::new(Running::build(plan, &shop).map_err(Refusal::Words)?);
         let named = addresses(&running);
@@ -360,6 +365,10 @@ impl Worker {
             in_flight: servers.iter().map(Form::in_flight).sum(),
             parked: self.common.parked.load(Ordering::Relaxed),
             draining: self.draining,
+            policies: self
+                .serving
+                .as_ref()
+                .map_or_else(Vec::new, |running| policies::conditions(&running.pools)),
             servers,
         })
     }

@@ -385,6 +385,7 @@ fn log_refused(
         scheduler: None,
         key: None,
         server: None,
+        by: None,
         tries: 0,
         id: None,
         cause: Some(local.cause),

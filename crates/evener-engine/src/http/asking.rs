@@ -13,13 +13,18 @@ use evener_balance::Request;
 
 use super::exchange::Exchange;
 use super::forwarded::{self, ClientAddress};
-use super::template::Template;
+use super::template::{Template, Word, Words};
 use super::words::ExchangeWords;
+use crate::policies::{Question, Subject};
 
 /// A request in hand, as its pool's scheduler sees it.
 pub struct Asking<'a, 'e>(pub &'a Exchange<'e>);
 
 impl Request for Asking<'_, '_> {
+    fn shard(&self) -> usize {
+        self.0.shard.number
+    }
+
     fn client(&self) -> Option<SocketAddr> {
         let Exchange { client, view, work, .. } = self.0;
         match forwarded::client_address(client, view, work) {
@@ -52,6 +57,25 @@ impl Request for Asking<'_, '_> {
 
     fn key(&self) -> Option<&[u8]> {
         Some(&self.0.work.key)
+    }
+}
+
+impl Subject for Asking<'_, '_> {
+    fn question(&self, headers: &[String]) -> Question {
+        let exchange = self.0;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let word = |word: Word| {
+            let mut bytes = Vec::new();
+            ExchangeWords(exchange).append(&word, &mut bytes);
+            text(&bytes)
+        };
+        Question {
+            method: word(Word::Method),
+            host: exchange.work.host.clone(),
+            path: word(Word::Path),
+            client: self.client().map(|client| client.ip()),
+            headers: headers.iter().map(|name| self.header(name).map(text)).collect(),
+        }
     }
 }
 

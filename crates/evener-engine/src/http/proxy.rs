@@ -12,7 +12,7 @@
 //! Not known here: what is written and read (`upload`, `download`).
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -32,6 +32,7 @@ use super::upload::{Upload, UploadState};
 use crate::counters::{ListenerCounter, PoolCounter, ServerCounter, WorkerCounter};
 use crate::io::buffers::Size;
 use crate::io::{Buffer, Stream};
+use crate::policies::{self, Post};
 use crate::pool::dial;
 use crate::shard::PoolView;
 use crate::steps::step;
@@ -133,7 +134,11 @@ pub async fn run(exchange: &mut Exchange<'_>, pool: Rc<PoolView>) -> After {
     }
     let mut tries = Tries::new(exchange, &pool, buffer.response);
     loop {
-        let lease = match tries.pick(exchange) {
+        let picked = match pool.post() {
+            None => tries.pick(exchange),
+            Some(post) => tries.ask(exchange, post).await,
+        };
+        let lease = match picked {
             Ok(lease) => lease,
             Err(why) => return tries.give_up(exchange, why).await,
         };
@@ -187,12 +192,33 @@ impl<'p> Tries<'p> {
         self.pool.group().pick_for(&Asking(exchange), &self.tried, now)
     }
 
+    /// The same where a policy of the user's picks; boxed, since it is rare and large.
+    #[cold]
+    fn ask<'t>(
+        &'t self,
+        exchange: &'t mut Exchange<'_>,
+        post: &'t Post,
+    ) -> Pin<Box<dyn Future<Output = Result<Lease, NoServer>> + 't>> {
+        Box::pin(async move {
+            let now = exchange.shard.now();
+            if let Some(lease) = self.pinned(exchange, now) {
+                return Ok(lease);
+            }
+            let asking = Asking(exchange);
+            let picking =
+                policies::pick(exchange.shard, self.pool, post, &asking, &self.tried).await;
+            exchange.record.by = Some(picking.1);
+            picking.0
+        })
+    }
+
     /// A client that has shown a server who it is stays there while the server takes traffic.
     #[cold]
     fn pinned(&self, exchange: &mut Exchange<'_>, now: u64) -> Option<Lease> {
         let owned = &mut exchange.client.owned;
         let index = owned.server(self.pool).filter(|index| !self.tried.contains(*index));
-        let lease = index.and_then(|index| self.pool.group().pin(index, now));
+        let lease =
+            index.and_then(|index| self.pool.group().pin(index, exchange.shard.number, now));
         if lease.is_none() {
             owned.forget(self.pool);
         }

@@ -19,6 +19,7 @@ use crate::counters::{
     ListenerCounter, PoolHistogram, RouteCounter, RouteHistogram, ServerCounter, ServerHistogram,
 };
 use crate::log::line::Line;
+use crate::policies::By;
 use crate::shard::ids::{self, Id};
 use crate::shard::{PoolView, Shard};
 
@@ -55,6 +56,8 @@ pub struct Record {
     pub pool: Option<Rc<PoolView>>,
     /// Index of the server picked last.
     pub server: Option<usize>,
+    /// Who picked it, where a policy might have.
+    pub by: Option<By>,
     /// The request's id; 0 while nobody has asked for it.
     pub id: Cell<u128>,
     /// Name of what went wrong.
@@ -84,6 +87,7 @@ impl Record {
             tries: 0,
             pool: None,
             server: None,
+            by: None,
             id: Cell::new(0),
             cause: None,
             detail: None,
@@ -181,6 +185,7 @@ impl Record {
             scheduler: server.and(pool).map(|pool| pool.scheduler()),
             key: keyed.then_some(&exchange.work.key),
             server,
+            by: server.and(self.by).map(By::word),
             tries: self.tries,
             id: Some(self.id.get()).filter(|id| *id > 0).map(ids::written),
             cause: self.cause,

@@ -42,6 +42,8 @@ pub struct Line<'a> {
     pub key: Option<&'a [u8]>,
     /// The server picked last.
     pub server: Option<&'a str>,
+    /// Who picked it, where a policy might have.
+    pub by: Option<&'static str>,
     /// Requests sent to servers.
     pub tries: u8,
     /// The request's id, where the configuration uses it.
@@ -78,7 +80,7 @@ impl Entry for Line<'_> {
         let pool = self.pool.map(str::as_bytes);
         let scheduler = self.scheduler.map(str::as_bytes);
         let server = self.server.map(str::as_bytes);
-        picked(out, [pool, scheduler, self.key, server]);
+        picked(out, [pool, scheduler, self.key, server, self.by.map(str::as_bytes)]);
         number(out, "evener.tries", u64::from(self.tries));
         if let Some(id) = &self.id {
             text(out, "evener.request.id", id);
@@ -133,9 +135,10 @@ fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Pool, scheduler, what its hash was of, and the server: how a pick was made.
-pub(super) fn picked(out: &mut Vec<u8>, values: [Option<&[u8]>; 4]) {
-    let keys = ["evener.pool", "evener.scheduler", "evener.key", "evener.server"];
+/// Pool, scheduler, what its hash was of, the server, and who picked it: how a pick was made.
+pub(super) fn picked(out: &mut Vec<u8>, values: [Option<&[u8]>; 5]) {
+    let keys =
+        ["evener.pool", "evener.scheduler", "evener.key", "evener.server", "evener.picked_by"];
     for (key, value) in keys.iter().zip(values) {
         if let Some(value) = value {
             text(out, key, value);
@@ -258,6 +261,7 @@ mod tests {
             scheduler: Some("nginx/hash"),
             key: Some(b"a\"b"),
             server: Some("a"),
+            by: Some("fallback: timeout"),
             tries: 1,
             id: None,
             cause: None,
@@ -290,6 +294,7 @@ mod tests {
             (&read["evener.scheduler"], &read["evener.key"]),
             (&"nginx/hash".into(), &"a\"b".into())
         );
+        assert_eq!(read["evener.picked_by"], "fallback: timeout");
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
     }
 

@@ -27,6 +27,8 @@ pub struct SessionLine<'a> {
     pub key: Option<&'a [u8]>,
     /// The server that was tried last.
     pub server: Option<&'a str>,
+    /// Who picked it, where a policy might have.
+    pub by: Option<&'static str>,
     /// Servers tried.
     pub tries: u8,
     /// Whether one of them was connected to.
@@ -60,7 +62,8 @@ impl Entry for SessionLine<'_> {
         text(out, "evener.listener", self.listener.as_bytes());
         let server = self.server.map(str::as_bytes);
         let scheduler = server.and(Some(self.scheduler.as_bytes()));
-        picked(out, [Some(self.pool.as_bytes()), scheduler, self.key, server]);
+        let by = self.by.map(str::as_bytes);
+        picked(out, [Some(self.pool.as_bytes()), scheduler, self.key, server, by]);
         number(out, "evener.tries", u64::from(self.tries));
         for (key, value) in [("error.type", self.cause), ("error.detail", self.detail)] {
             if let Some(value) = value {
@@ -92,6 +95,7 @@ mod tests {
         scheduler: "evener/maglev",
         key: Some(b"ada"),
         server: Some("a"),
+        by: Some("policy"),
         tries: 2,
         served: true,
         received: 7,
@@ -112,6 +116,7 @@ mod tests {
             "duration": 1.5, "evener.bytes_received": 7, "evener.bytes_sent": 8,
             "evener.listener": "db", "evener.pool": "app",
             "evener.scheduler": "evener/maglev", "evener.key": "ada", "evener.server": "a",
+            "evener.picked_by": "policy",
             "evener.tries": 2
         });
         assert_eq!(read, expected);

@@ -63,7 +63,12 @@ pub fn report(
     }
     let now = shard.now();
     let change = match timing {
-        Some(timing) => pool.group().report_timed(lease, outcome, timing, now),
+        Some(timing) => {
+            if let Some(post) = pool.post() {
+                post.ended(pool.running_pool(), lease.index(), outcome, timing);
+            }
+            pool.group().report_timed(lease, outcome, timing, now)
+        }
         None => pool.group().report(lease, outcome, now),
     };
     if let Some(change) = change {

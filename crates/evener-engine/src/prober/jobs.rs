@@ -331,7 +331,9 @@ mod tests {
 
     fn build(plan: &serde_json::Value, previous: Option<&Running>) -> Running {
         let (secrets, tickets) = (BTreeMap::new(), Arc::default());
-        let shop = Workshop { secrets: &secrets, tickets: &tickets, previous, now: 1, seed: 1 };
+        let host = &crate::policies::NoHost;
+        let (secrets, tickets) = (&secrets, &tickets);
+        let shop = Workshop { secrets, tickets, previous, now: 1, seed: 1, shards: 1, host };
         let plan = evener_plan::Plan::from_json(plan.to_string().as_bytes()).unwrap();
         Running::build(plan, &shop).unwrap_or_else(|why| panic!("{why:?}"))
     }

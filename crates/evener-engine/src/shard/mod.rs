@@ -50,7 +50,7 @@ use crate::io::deadlines::TICK_MS;
 use crate::io::event_loop::give_way;
 use crate::io::parking::Parking;
 use crate::io::poller::{Watched, Way};
-use crate::io::{Deadlines, EventLoop, Poller, buffers};
+use crate::io::{Deadlines, EventLoop, Poller, Timers, buffers};
 use crate::log::{Message, ShardLog};
 use crate::running::Running;
 use crate::steps::may_break;
@@ -97,8 +97,12 @@ pub struct Common {
 
 /// One worker thread's state.
 pub struct Shard {
+    /// Its number, from 0.
+    pub number: usize,
     /// All its waits.
     pub deadlines: Rc<Deadlines>,
+    /// Waits that must be exact.
+    pub timers: Rc<Timers>,
     /// Its counters.
     pub counters: Counters,
     /// Counters of the shard itself.
@@ -290,7 +294,9 @@ impl Shard {
         let deadlines = Rc::new(Deadlines::default());
         deadlines.set_now(clock::millis());
         Ok(Shard {
+            number: id as usize,
             deadlines,
+            timers: events.timers.clone(),
             worker,
             log: ShardLog::new(common.log.clone(), worker, common.seed ^ u64::from(id)),
             ids: Ids::new(common.seed, id),
@@ -399,6 +405,12 @@ impl Shard {
             pool.server_counters(self, index).add(ServerCounter::Ejections, 1);
         }
         self.common.events.send(Event::health(pool.spec(), pool.group(), index, Some(change)));
+    }
+
+    /// A word for people.
+    #[cold]
+    pub fn say(&self, level: &'static str, text: String) {
+        self.common.events.send(Event::Log { level, text });
     }
 
     /// A word about a server, for people; at most a few a second.

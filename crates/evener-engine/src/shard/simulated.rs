@@ -29,6 +29,7 @@ impl Shard {
     /// A tick, and what is done every second.
     pub fn simulated_tick(self: &Rc<Self>, now: u64) {
         self.move_time(now);
+        self.timers.fire(now * 1000);
         if now.is_multiple_of(1000) {
             self.every_second(now);
         }

@@ -20,6 +20,7 @@ use super::Shard;
 use crate::counters::{ListenerCounters, PoolCounters, RouteBlock, ServerCounters, ServerGauge};
 use crate::http::template::Template;
 use crate::io::Stream;
+use crate::policies::Post;
 use crate::pool::idle::Idle;
 use crate::pool::target::Target;
 use crate::running::{Running, RunningListener, RunningPool};
@@ -202,6 +203,17 @@ impl PoolView {
     #[inline]
     pub fn accept(&self) -> Violations {
         self.pool.accept
+    }
+
+    /// The pool as all shards share it.
+    pub fn running_pool(&self) -> &Arc<RunningPool> {
+        &self.pool
+    }
+
+    /// What it needs to ask a policy, if its scheduler is one.
+    #[inline]
+    pub fn post(&self) -> Option<&Post> {
+        self.pool.post.as_ref()
     }
 
     /// Name of its scheduler, as it is shown.

@@ -14,6 +14,7 @@ use evener_stats::{Kind, family};
 use super::executor::Executor;
 use super::network::{Manner, Network};
 use super::peer::{Peer, Server};
+use super::policy;
 use super::stream::{self, Pipe};
 use super::wire::Wire;
 use crate::clock;
@@ -78,6 +79,7 @@ impl Sim {
         change(&mut plan);
         clock::set_virtual(Some(BEGIN * 1000));
         OUTCOMES.take();
+        policy::forget();
         steps::passed();
         let network = Rc::<Network>::default();
         Network::install(Some(network.clone()));
@@ -163,6 +165,11 @@ impl Sim {
         others
     }
 
+    /// Runs everything until it rests.
+    pub fn settle(&self) {
+        self.world.settle();
+    }
+
     /// Swaps in a generation with changes.
     pub fn reload(&self, change: impl FnOnce(&mut Plan)) {
         let before = self.world.generation.borrow().clone();
@@ -177,10 +184,19 @@ impl Sim {
 
     /// Somebody says that a server is to take nothing new.
     pub fn drain_server(&self, name: &str) {
+        self.say(name, Admin::Drain);
+    }
+
+    /// Somebody takes that back.
+    pub fn ready_server(&self, name: &str) {
+        self.say(name, Admin::Ready);
+    }
+
+    fn say(&self, name: &str, word: Admin) {
         let running = self.world.generation.borrow();
         let group = &running.pools[0].group;
         let index = group.index_of(name).expect("a server of the plan");
-        let _ = group.on_admin(index, Admin::Drain, self.world.now.get());
+        let _ = group.on_admin(index, word, self.world.now.get());
     }
 
     /// Begins to drain.
@@ -344,7 +360,8 @@ pub fn common(plan: &Plan) -> (Common, Heard, Receiver<Message>) {
 pub fn build(plan: Plan, previous: Option<&Running>) -> Arc<Running> {
     let secrets = BTreeMap::new();
     let (tickets, now) = (Arc::default(), clock::millis());
-    let shop = Workshop { secrets: &secrets, tickets: &tickets, previous, now, seed: 7 };
+    let (secrets, tickets, host) = (&secrets, &tickets, &policy::Scripted);
+    let shop = Workshop { secrets, tickets, previous, now, seed: 7, shards: 1, host };
     match Running::build(plan, &shop) {
         Ok(running) => Arc::new(running),
         Err(why) => panic!("the plan does not build: {why:?}"),

@@ -11,6 +11,7 @@ mod habits;
 mod identity;
 mod interim;
 mod plain;
+mod policies;
 mod removed;
 mod retries;
 mod rules;

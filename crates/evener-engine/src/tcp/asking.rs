@@ -14,9 +14,12 @@ use evener_balance::Request;
 use crate::http::forwarded::write_address;
 use crate::http::template::{Template, Word, Words};
 use crate::io::Stream;
+use crate::policies::{Question, Subject};
 
 /// A session in hand, as its pool's scheduler sees it.
 pub struct Asking<'a> {
+    /// Number of the shard.
+    pub shard: usize,
     /// The client.
     pub client: &'a Stream,
     /// What the client said first.
@@ -26,6 +29,10 @@ pub struct Asking<'a> {
 }
 
 impl Request for Asking<'_> {
+    fn shard(&self) -> usize {
+        self.shard
+    }
+
     fn client(&self) -> Option<SocketAddr> {
         let peer = self.client.peer_address()?;
         Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
@@ -41,6 +48,13 @@ impl Request for Asking<'_> {
 
     fn key(&self) -> Option<&[u8]> {
         Some(self.key)
+    }
+}
+
+impl Subject for Asking<'_> {
+    fn question(&self, headers: &[String]) -> Question {
+        let client = self.client().map(|client| client.ip());
+        Question { client, headers: vec![None; headers.len()], ..Question::default() }
     }
 }
 

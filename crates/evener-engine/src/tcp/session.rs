@@ -24,6 +24,7 @@ use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounte
 use crate::http::proxy::{Fault, cause as no_server};
 use crate::io::{Buffer, Stream};
 use crate::log::session::SessionLine;
+use crate::policies::{self, By};
 use crate::pool::dial;
 use crate::running::RunningAnswer;
 use crate::shard::{ListenerView, Open, PoolView, Shard};
@@ -42,6 +43,8 @@ struct Session<'s> {
     key: Vec<u8>,
     /// The server tried last.
     server: Option<usize>,
+    /// Who picked it, where a policy might have.
+    by: Option<By>,
     tries: u8,
     /// Bytes both ways, once a server was connected to.
     carried: Option<End>,
@@ -93,6 +96,7 @@ impl<'s> Session<'s> {
             logged: shard.log.wants().then(client),
             key: Vec::new(),
             server: None,
+            by: None,
             tries: 0,
             carried: None,
             cause: None,
@@ -113,7 +117,8 @@ impl<'s> Session<'s> {
         self.pool.counters.add(PoolCounter::Requests);
         first.release();
         let key = key_of(client, self.pool.key());
-        let asking = Asking { client, first: first.bytes(), key: &key };
+        let shard = self.shard.number;
+        let asking = Asking { shard, client, first: first.bytes(), key: &key };
         let connected = self.connect(&asking).await;
         self.key = key;
         let Some((lease, mut server)) = connected else {
@@ -170,7 +175,15 @@ impl<'s> Session<'s> {
         let mut tried = Tried::new();
         let until = shard.now().saturating_add(pool.spec().timeouts.connect.saturating_mul(2));
         loop {
-            let lease = match pool.group().pick_for(asking, &tried, shard.now()) {
+            let picked = match pool.post() {
+                None => pool.group().pick_for(asking, &tried, shard.now()),
+                Some(post) => {
+                    let picking = Box::pin(policies::pick(shard, pool, post, asking, &tried)).await;
+                    self.by = Some(picking.1);
+                    picking.0
+                }
+            };
+            let lease = match picked {
                 Ok(lease) => lease,
                 Err(why) => return self.give_up(why),
             };
@@ -249,6 +262,7 @@ impl<'s> Session<'s> {
             scheduler: self.pool.scheduler(),
             key: self.pool.key().map(|_| &*self.key),
             server: self.server.and_then(|index| self.pool.server_id(index)),
+            by: self.server.and(self.by).map(By::word),
             tries: self.tries,
             served: self.carried.is_some(),
             received: self.carried.map_or(0, |end| end.up),

@@ -35,7 +35,9 @@ impl Supervisor {
         let file = format!("evener-control-{}-{name}.sock", std::process::id());
         let path = std::env::temp_dir().join(file);
         let at = path.clone();
-        let worker = thread::spawn(move || evener_engine::control::serve(&at));
+        let worker = thread::spawn(move || {
+            evener_engine::control::serve(&at, Box::new(evener_engine::policies::NoHost))
+        });
         let link = connect(&path);
         let mut supervisor = Supervisor {
             path,

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from evener.config.kinds import ListOf, Or, Section
 from evener.config.matching import HEADER_NAME
-from evener.config.model import Fail, RejectError, key, section
+from evener.config.model import Fail, RejectError, ScalarType, key, section
 from evener.config.report import nearest
 from evener.config.scalars import Choice, Duration, Integer, Pattern, Share, Switch
 from evener.config.templates import TCP_WORDS, KeyWords
@@ -109,6 +109,7 @@ SPELLINGS: Final[dict[str, dict[str, Spelling]]] = {
         "bounded_hash": Spelling(
             "hash of the key on a ring, none much above its share", ("key", "points", "excess")
         ),
+        "python": Spelling("what the policy says", ("policy", "timeout", "fallback"), ("policy",)),
     },
 }
 """By program and name: all there are, in the order of the documentation."""
@@ -150,12 +151,41 @@ class SchedulerName(Choice):
         return super().parse(text)
 
 
-@section(main="name", kind_key="name", planned="scope policy timeout fallback")
+_SPARE = tuple(
+    name
+    for program in ("nginx", OWN)
+    for name, spelling in SPELLINGS[program].items()
+    if not spelling.needs and _ALIKE.get(name, program) == program
+)
+"""What can stand in for a policy: whoever needs no more than its name."""
+
+
+class PolicyName(ScalarType):
+    """Where a policy's class is: a module that can be imported, or a file."""
+
+    expected = "`module:Class` or `/path/file.py:Class`"
+    example = "/etc/evener/mine.py:Mine"
+
+    def parse(self, text: str) -> str:
+        place, colon, name = text.rpartition(":")
+        if not colon or not name.isidentifier():
+            raise RejectError("the class stands behind a colon, for example `mine:Mine`")
+        if "/" in place or place.endswith(".py"):
+            if not place.startswith("/"):
+                raise RejectError("begin it with `/`: the worker has no directory of its own")
+            if not place.endswith(".py"):
+                raise RejectError("a file in Python ends in `.py`")
+        elif not all(part.isidentifier() for part in place.split(".")):
+            raise RejectError("modules are names with dots between them")
+        return text
+
+
+@section(main="name", kind_key="name")
 class Scheduler:
     """How a server is chosen."""
 
     name: str = key(
-        SchedulerName(planned="python"),
+        SchedulerName(),
         "Its name; each program's spelling is that program's pick.",
         example="least_conn",
     )
@@ -392,6 +422,36 @@ class Scheduler:
         reason="between evenness and keys that stay (Mirrokni 2016)",
     )
 
+    policy: str | None = key(
+        PolicyName(),
+        "`python`: the class that picks, a subclass of `evener.policies.Policy`.",
+        default=None,
+        unset="it must be written",
+        example="/etc/evener/mine.py:Mine",
+    )
+    timeout: int = key(
+        Duration(1, 1000),
+        "`python`: how long its answer is waited for; then `fallback` picks.",
+        default="5ms",
+        reason="ten times what a short policy takes on a busy machine, and no one sees it",
+    )
+    fallback: str = key(
+        Choice(*_SPARE),
+        "`python`: the scheduler that picks while the policy does not, as it stands without "
+        "parameters.",
+        default="least_conn",
+        reason="it keeps servers evenly loaded whatever the policy had in mind",
+    )
+
+    scope: str = key(
+        Choice("shared", "shard"),
+        "Whose its state is: `shared` by all shards, whose picks are then those of one, or each "
+        "shard's own, which counts what that shard has in hand and waits for no other. For "
+        "schedulers that look at every server for a pick, with very many servers and shards.",
+        default="shared",
+        reason="shares are exact, and a pick takes less than a microsecond",
+    )
+
     def judge(self, fail: Fail, written: Container[str]) -> None:
         """Rules between its keys."""
         spelling = self.spelling
@@ -430,6 +490,11 @@ class Scheduler:
         return f"{self.program}/{self.name}"
 
     @property
+    def spare(self) -> Scheduler:
+        """What stands in for a policy."""
+        return replace(self, name=self.fallback, as_=None, policy=None)
+
+    @property
     def spelling(self) -> Spelling | None:
         """What it takes; None if its program has none of its name."""
         return SPELLINGS[self.program].get(self.name)
@@ -461,7 +526,7 @@ class Scheduler:
     def silent(self) -> tuple[str, ...]:
         """Parameters that others take."""
         spelling = self.spelling
-        takes = ("name", "as", *(spelling.takes if spelling else SCHEDULER.keys))
+        takes = ("name", "as", "scope", *(spelling.takes if spelling else SCHEDULER.keys))
         return tuple(name for name in SCHEDULER.keys if name not in takes)
 
 

@@ -5,6 +5,8 @@
 //! - Who has nothing to hash is spread by round robin over the same map or ring.
 //! - On a map a hash has one server and no other; a retry goes by round robin.
 
+use std::any::Any;
+
 use evener_plan::HaproxyHash;
 
 use super::input::Input;
@@ -75,5 +77,12 @@ impl Schedule for Hashed {
 
     fn set_in_flight(&mut self, place: usize, leases: u32) {
         self.room.set_leases(place, leases);
+    }
+
+    fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
+        let before = before.downcast_ref::<Hashed>().map(|before| &before.servers);
+        if let (Servers::Ring(ring), Some(Servers::Ring(before))) = (&mut self.servers, before) {
+            ring.inherit(before, kept);
+        }
     }
 }

@@ -6,6 +6,8 @@
 //! - HAProxy lets the request wait when the winner is full; here the ring's next one with room
 //!   takes it.
 
+use std::any::Any;
+
 use evener_plan::HaproxyHash;
 
 use super::ring::Ring;
@@ -88,6 +90,12 @@ impl Schedule for Random {
 
     fn stir(&mut self, seed: u64) {
         self.dice = Dice::new(seed);
+    }
+
+    fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
+        if let Some(before) = before.downcast_ref::<Random>() {
+            self.ring.inherit(&before.ring, kept);
+        }
     }
 }
 

@@ -21,13 +21,15 @@ use super::SCALE;
 use super::room::Room;
 use crate::hashes::{avalanche, xxh32};
 use crate::schedule::Crew;
+use crate::structures::Circle;
 
 /// HAProxy's ring.
 pub(super) struct Ring {
-    /// Hash and place, by hash.
-    nodes: Vec<(u32, u32)>,
+    /// Places by hash.
+    nodes: Circle<u32>,
     weights: Vec<u64>,
-    /// By place: the weights before it. As in HAProxy, those of the start.
+    /// By place: the weights before it. As in HAProxy, those of the start, however servers were
+    /// re-weighed since.
     before: Vec<u64>,
     /// Of those that are active.
     total: u64,
@@ -53,13 +55,22 @@ impl Ring {
             Some(before)
         };
         Ring {
-            nodes,
+            nodes: Circle::new(nodes),
             before: weights.iter().scan(0, sum).collect(),
             weights: weights.into_iter().map(u64::from).collect(),
             total: 0,
             factor: hash.balance_factor.into(),
             pass_full: hash.pass_full,
             last: None,
+        }
+    }
+
+    /// Takes over from the ring of the plan before what does not change with a server's weight.
+    pub(super) fn inherit(&mut self, before: &Ring, kept: &[Option<u32>]) {
+        for (place, kept) in kept.iter().enumerate() {
+            if let Some(kept) = kept {
+                self.before[place] = before.before[*kept as usize];
+            }
         }
     }
 
@@ -78,16 +89,16 @@ impl Ring {
         if room.actives() == 0 {
             return None;
         }
-        let from = self.nodes.partition_point(|(node, _)| *node < hash);
+        let from = self.nodes.first(hash);
         let next = self.after(from, room)?;
         let prev = self.before(from, room)?;
         let (down, up) =
-            (hash.wrapping_sub(self.nodes[prev].0), self.nodes[next].0.wrapping_sub(hash));
+            (hash.wrapping_sub(self.node(prev).0), self.node(next).0.wrapping_sub(hash));
         let nearest = if down <= up { prev } else { next };
         let will_do = |place: usize| self.is_eligible(place, room);
         self.walk(nearest, room, tried, will_do).or_else(|| {
             // Nobody will: as in HAProxy, the last node's server, of those that were not tried.
-            let last = self.before(self.nodes.len(), room)?;
+            let last = self.before(self.len(), room)?;
             self.walk(last, room, tried, |_| true)
         })
     }
@@ -100,7 +111,7 @@ impl Ring {
         let start = self.after(self.last.map_or(0, |last| last + 1), room)?;
         let mut at = start;
         loop {
-            let place = self.nodes[at].1;
+            let place = self.node(at).1;
             if room.has_room(place as usize) && !tried.contains(&place) {
                 self.last = Some(at);
                 return Some(place as usize);
@@ -120,6 +131,15 @@ impl Ring {
         self.weights[place]
     }
 
+    fn len(&self) -> usize {
+        self.nodes.points().len()
+    }
+
+    /// Hash and place.
+    fn node(&self, at: usize) -> (u32, u32) {
+        self.nodes.points()[at]
+    }
+
     fn walk(
         &self,
         from: usize,
@@ -127,7 +147,7 @@ impl Ring {
         tried: &[u32],
         will_do: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let round = (from..self.nodes.len()).chain(0..from).map(|node| self.nodes[node].1);
+        let round = (from..self.len()).chain(0..from).map(|node| self.node(node).1);
         let mut active = round.filter(|place| room.is_active(*place as usize));
         let found = active.find(|place| !tried.contains(place) && will_do(*place as usize));
         found.map(|place| place as usize)
@@ -149,20 +169,20 @@ impl Ring {
 
     /// The first active node from here on, around.
     fn after(&self, from: usize, room: &Room) -> Option<usize> {
-        let from = from.min(self.nodes.len());
-        let mut round = (from..self.nodes.len()).chain(0..from);
-        round.find(|node| room.is_active(self.nodes[*node].1 as usize))
+        let from = from.min(self.len());
+        let mut round = (from..self.len()).chain(0..from);
+        round.find(|node| room.is_active(self.node(*node).1 as usize))
     }
 
     /// The last active node before this, around.
     fn before(&self, from: usize, room: &Room) -> Option<usize> {
-        let mut round = (0..from).rev().chain((from..self.nodes.len()).rev());
-        round.find(|node| room.is_active(self.nodes[*node].1 as usize))
+        let mut round = (0..from).rev().chain((from..self.len()).rev());
+        round.find(|node| room.is_active(self.node(*node).1 as usize))
     }
 
     /// Round robin goes on after the next node of another server.
     fn move_off(&mut self, place: usize, room: &Room) {
-        let Some(last) = self.last.filter(|last| self.nodes[*last].1 as usize == place) else {
+        let Some(last) = self.last.filter(|last| self.node(*last).1 as usize == place) else {
             return;
         };
         self.last = self.after(last + 1, room);

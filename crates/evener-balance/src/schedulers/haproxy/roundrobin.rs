@@ -189,6 +189,10 @@ impl Roundrobin {
 
 impl Schedule for Roundrobin {
     fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        // HAProxy does not ask where nobody is: the round stays where it is.
+        if self.room.actives() == 0 {
+            return None;
+        }
         if !std::mem::replace(&mut self.has_begun, true) || self.weight == 0 {
             self.weight = self.next_weight;
             self.position = self.weight;

@@ -305,6 +305,25 @@ proptest! {
     }
 }
 
+/// HAProxy sums the weights before a server when it starts, and leaves the sums when one is
+/// re-weighed: they say who has the slots that are left over.
+#[test]
+fn slots_that_are_left_over_go_by_the_weights_of_the_start() {
+    let scheduler = Scheduler::HaproxyHash { hash: ring(101) };
+    let mut troop = Troop::new(&[2, 1, 1]);
+    let before = troop.make(&scheduler);
+    troop.servers[0].weight = 1;
+    let picks = |mut schedule: Box<dyn Schedule>| {
+        (0..3).for_each(|place| schedule.set_active(place, true));
+        (1..3).for_each(|place| schedule.set_in_flight(place, 1));
+        // ⌈3 × 1.01⌉ = 4 slots for three equal servers.
+        let picked = (0..500).filter_map(|hash| schedule.pick(&hashed(avalanche(hash))));
+        picked.collect::<std::collections::BTreeSet<usize>>()
+    };
+    assert_eq!(picks(make(&scheduler, &troop.crew())), [0, 2].into());
+    assert_eq!(picks(reweighed(&troop, &*before, &scheduler)), [0, 1].into());
+}
+
 #[test]
 fn first_goes_to_the_next_number_when_one_is_full() {
     let mut troop = Troop::new(&[1, 1, 1]);
@@ -358,4 +377,20 @@ fn without_a_key_the_ring_is_gone_through() {
     assert_eq!(picks.iter().filter(|place| **place == 0).count(), 16, "each node once");
     schedule.set_active(picks[31], false);
     assert!((0..9).all(|_| schedule.pick(&Ask::default()) == Some(1 - picks[31])));
+}
+
+#[test]
+fn a_request_that_finds_nobody_leaves_the_round_where_it_is() {
+    let troop = Troop::new(&[4, 5, 2, 7, 8]);
+    let play = |asks_nobody: bool| {
+        let mut schedule = troop.make(&Scheduler::HaproxyRoundrobin {});
+        assert!((0..9).all(|_| schedule.pick(&Ask::default()).is_some()));
+        (0..5).for_each(|place| schedule.set_active(place, false));
+        if asks_nobody {
+            assert_eq!(schedule.pick(&Ask::default()), None);
+        }
+        (0..5).for_each(|place| schedule.set_active(place, true));
+        (0..30).map(|_| schedule.pick(&Ask::default()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(play(true), play(false));
 }

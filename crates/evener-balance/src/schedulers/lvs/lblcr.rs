@@ -10,13 +10,14 @@
 //! Source: Linux `net/netfilter/ipvs/ip_vs_lblcr.c`.
 
 use super::lblc::Spare;
-use super::least::{Least, Share};
+use super::least::Least;
 use super::locality::Locality;
 use super::roll::Roll;
 use super::wlc::Wlc;
 use super::{Heirs, Rule};
 use crate::key::Key;
 use crate::schedule::Crew;
+use crate::structures::Ratio;
 
 /// A set of servers per address asked for.
 pub(crate) struct Lblcr {
@@ -105,6 +106,6 @@ impl Set {
     }
 }
 
-fn share(roll: &Roll, place: usize) -> Share {
-    Share { load: roll.overhead(place), weight: roll.weight(place) }
+fn share(roll: &Roll, place: usize) -> Ratio {
+    Ratio { load: roll.overhead(place), weight: roll.weight(place) }
 }

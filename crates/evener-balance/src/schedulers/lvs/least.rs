@@ -1,6 +1,5 @@
 //! The least of a score, ties by list order: what seven of the kernel's schedulers are.
 
-use std::cmp::Ordering;
 use std::marker::PhantomData;
 
 use super::roll::Roll;
@@ -47,36 +46,3 @@ impl<S: Score> Rule for Least<S> {
 
     fn inherit(&mut self, _before: &Self, _heirs: &Heirs<'_>) {}
 }
-
-/// `load / weight`, compared without dividing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Share {
-    pub(super) load: u64,
-    pub(super) weight: u32,
-}
-
-impl Share {
-    fn cross(&self, other: &Share) -> u128 {
-        u128::from(self.load) * u128::from(other.weight)
-    }
-}
-
-impl Ord for Share {
-    fn cmp(&self, other: &Share) -> Ordering {
-        self.cross(other).cmp(&other.cross(self))
-    }
-}
-
-impl PartialOrd for Share {
-    fn partial_cmp(&self, other: &Share) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Share {
-    fn eq(&self, other: &Share) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Share {}

@@ -2,16 +2,17 @@
 //!
 //! Source: Linux `net/netfilter/ipvs/ip_vs_sed.c`.
 
-use super::least::{Score, Share};
+use super::least::Score;
 use super::roll::Roll;
+use crate::structures::Ratio;
 
 /// Shortest expected delay.
 pub(crate) struct Sed;
 
 impl Score for Sed {
-    type Value = Share;
+    type Value = Ratio;
 
-    fn of(roll: &Roll, place: usize) -> Option<Share> {
-        Some(Share { load: u64::from(roll.active(place)) + 1, weight: roll.weight(place) })
+    fn of(roll: &Roll, place: usize) -> Option<Ratio> {
+        Some(Ratio { load: u64::from(roll.active(place)) + 1, weight: roll.weight(place) })
     }
 }

@@ -9,7 +9,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use evener_plan::Persistence;
 
@@ -20,7 +20,7 @@ pub(super) struct Templates {
     prefix_v6: u32,
     expire_quiescent: bool,
     inactive: u64,
-    by_client: BTreeMap<IpAddr, u32>,
+    by_client: BTreeMap<Client, u32>,
     slots: Vec<Template>,
     free: Vec<u32>,
     /// When to look at a slot; the earliest first.
@@ -29,14 +29,20 @@ pub(super) struct Templates {
 
 #[derive(Debug, Clone)]
 struct Template {
-    client: IpAddr,
+    client: Client,
     place: u32,
     until: u64,
+    /// When it is looked at next: not after `until`.
+    due: u64,
     /// Leases that have not ended, and when the last one that has stops to count.
     open: u32,
     counts_until: u64,
     is_live: bool,
 }
+
+/// An address cut to the mask, IPv4 as IPv6 maps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Client(u128);
 
 const MORE: u64 = 60_000;
 const MOST: usize = 1 << 20;
@@ -59,51 +65,56 @@ impl Templates {
     }
 
     /// The client an address belongs to.
-    pub(super) fn masked(&self, address: IpAddr) -> IpAddr {
+    pub(super) fn client(&self, address: IpAddr) -> Client {
         match address.to_canonical() {
             IpAddr::V4(four) => {
-                let mask = u32::MAX.checked_shl(32 - self.prefix_v4).unwrap_or(0);
-                IpAddr::V4((four.to_bits() & mask).into())
+                let mask = u128::MAX.checked_shl(32 - self.prefix_v4).unwrap_or(0);
+                Client(four.to_ipv6_mapped().to_bits() & mask)
             }
             IpAddr::V6(six) => {
                 let mask = u128::MAX.checked_shl(128 - self.prefix_v6).unwrap_or(0);
-                IpAddr::V6((six.to_bits() & mask).into())
+                Client(six.to_bits() & mask)
             }
         }
     }
 
-    /// The client's server, if it may keep it: `keeps` is told whether weight 0 may.
-    pub(super) fn kept(
-        &self,
-        client: IpAddr,
-        keeps: impl Fn(usize, bool) -> bool,
-    ) -> Option<usize> {
-        let slot = *self.by_client.get(&client)?;
-        let place = self.slots[slot as usize].place as usize;
-        keeps(place, !self.expire_quiescent).then_some(place)
+    /// The client's template, by slot.
+    pub(super) fn of(&self, client: Client) -> Option<u32> {
+        self.by_client.get(&client).copied()
     }
 
-    /// The client gets a connection at a server. Gives the mark of its lease and the server that
-    /// lost a template for it.
-    pub(super) fn take(&mut self, client: IpAddr, place: usize, now: u64) -> (u32, Option<usize>) {
+    /// The server of a template, and whether it may be kept with weight 0.
+    pub(super) fn kept(&self, slot: u32) -> (usize, bool) {
+        (self.slots[slot as usize].place as usize, !self.expire_quiescent)
+    }
+
+    /// The client, who has this template or none, gets a connection at a server. Gives the mark of
+    /// its lease and the server that lost a template for it.
+    pub(super) fn take(
+        &mut self,
+        client: Client,
+        known: Option<u32>,
+        place: usize,
+        now: u64,
+    ) -> (u32, Option<usize>) {
         let mut lost = None;
-        let slot = match self.by_client.get(&client) {
-            Some(&slot) if self.slots[slot as usize].place as usize == place => slot,
+        let until = now + self.timeout;
+        let slot = match known {
+            Some(slot) if self.slots[slot as usize].place as usize == place => slot,
             known => {
-                if let Some(&slot) = known {
+                if let Some(slot) = known {
                     lost = Some(self.slots[slot as usize].place as usize);
                     self.remove(slot);
                 }
                 if self.by_client.len() >= MOST {
                     return (0, lost);
                 }
-                self.add(client, place)
+                self.add(client, place, until)
             }
         };
         let template = &mut self.slots[slot as usize];
         template.open += 1;
-        template.until = now + self.timeout;
-        self.due.push(Reverse((template.until, slot)));
+        template.until = until;
         (slot + 1, lost)
     }
 
@@ -129,16 +140,20 @@ impl Templates {
             };
             self.due.pop();
             let template = &mut self.slots[slot as usize];
-            if !template.is_live || template.until != due {
+            if !template.is_live || template.due != due {
                 continue;
             }
-            if template.open > 0 || now < template.counts_until {
-                template.until = due + MORE;
-                self.due.push(Reverse((template.until, slot)));
-            } else {
+            let is_held = template.open > 0 || now < template.counts_until;
+            if template.until == due && !is_held {
                 servers.push(template.place as usize);
                 self.remove(slot);
+                continue;
             }
+            if template.until == due {
+                template.until = due + MORE;
+            }
+            template.due = template.until;
+            self.due.push(Reverse((template.due, slot)));
         }
         servers
     }
@@ -152,22 +167,23 @@ impl Templates {
         let mut counts: BTreeMap<usize, i32> = BTreeMap::new();
         for old in before.slots.iter().filter(|old| old.is_live) {
             if let Some(place) = moves[old.place as usize] {
-                let slot = self.add(self.masked(old.client), place as usize);
+                let client = self.client(Ipv6Addr::from_bits(old.client.0).into());
+                let slot = self.add(client, place as usize, old.until);
                 let template = &mut self.slots[slot as usize];
                 // Leases of the plan before end there.
-                *template = Template { open: 0, place, client: template.client, ..old.clone() };
-                self.due.push(Reverse((old.until, slot)));
+                *template = Template { open: 0, place, client, due: old.until, ..old.clone() };
                 *counts.entry(place as usize).or_default() += 1;
             }
         }
         counts.into_iter().collect()
     }
 
-    fn add(&mut self, client: IpAddr, place: usize) -> u32 {
+    fn add(&mut self, client: Client, place: usize, until: u64) -> u32 {
         let template = Template {
             client,
             place: place as u32,
-            until: 0,
+            until,
+            due: until,
             open: 0,
             counts_until: 0,
             is_live: true,
@@ -183,6 +199,7 @@ impl Templates {
             }
         };
         self.by_client.insert(client, slot);
+        self.due.push(Reverse((until, slot)));
         slot
     }
 

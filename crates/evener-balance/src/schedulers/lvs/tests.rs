@@ -369,6 +369,25 @@ fn a_template_holds_its_client_for_the_time_out_and_while_it_is_connected() {
 }
 
 #[test]
+fn a_template_that_is_renewed_lasts_from_then_on() {
+    let persistence =
+        Persistence { timeout: 1_000, prefix_v4: 32, prefix_v6: 128, expire_quiescent: false };
+    let service = LvsService { inactive: 0, persistence: Some(persistence) };
+    let mut schedule = Troop::new(&[1, 1, 1]).make(&Scheduler::LvsRr(service));
+    let mut pick = |now| {
+        let key = Key { client: "10.0.0.1:1".parse().ok(), ..Key::default() };
+        let place = schedule.pick(&Ask { key, now, tried: &[] }).unwrap();
+        let mark = schedule.mark();
+        schedule.ended(place, mark);
+        place
+    };
+    // Every 600 ms, so that each comes after what the one before the last began is over.
+    let places: Vec<usize> = (0..9).map(|at| pick(at * 600)).collect();
+    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+    assert_ne!(pick(7_000), places[0], "nobody renewed it for its time");
+}
+
+#[test]
 fn weight_0_keeps_its_clients_and_takes_no_others() {
     let persistence =
         Persistence { timeout: 1_000, prefix_v4: 32, prefix_v6: 128, expire_quiescent: false };

@@ -7,12 +7,11 @@
 //! Source: Linux `net/netfilter/ipvs/ip_vs_twos.c`.
 
 use super::Rule;
-use super::least::Share;
 use super::roll::Roll;
 use crate::dice::Dice;
 use crate::key::Key;
 use crate::schedule::Crew;
-use crate::structures::Shares;
+use crate::structures::{Ratio, Shares};
 
 /// The better of two weighted draws.
 pub(crate) struct Twos {
@@ -35,7 +34,7 @@ impl Twos {
 impl Rule for Twos {
     fn pick(&mut self, roll: &Roll, _key: &Key<'_>, _now: u64) -> Option<usize> {
         let (one, other) = (self.draw(roll)?, self.draw(roll)?);
-        let share = |place: usize| Share { load: roll.overhead(place), weight: roll.weight(place) };
+        let share = |place: usize| Ratio { load: roll.overhead(place), weight: roll.weight(place) };
         Some(if share(other) < share(one) { other } else { one })
     }
 

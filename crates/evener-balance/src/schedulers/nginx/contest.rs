@@ -54,7 +54,7 @@ struct Heat {
     members: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Match {
     winner: u32,
     /// The first step of the winner's heat at which this match or one below must be played again.
@@ -231,7 +231,12 @@ impl Contest {
     fn replay_path(&mut self, place: usize) {
         let mut at = (self.matches.len() + place) / 2;
         while at > 0 {
+            let before = self.matches[at];
             self.matches[at] = self.play(at);
+            // Won by the same other place as before: nothing above hangs on this one.
+            if before.winner != place as u32 && before == self.matches[at] {
+                break;
+            }
             at /= 2;
         }
     }

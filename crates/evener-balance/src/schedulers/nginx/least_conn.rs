@@ -170,4 +170,18 @@ mod tests {
             prop_assert!(least.ranks.heats() <= active, "empty heats are given up");
         }
     }
+
+    #[test]
+    fn a_pick_during_which_another_request_ended_is_played_on() {
+        let mut least = LeastConn::new(&Troop::new(&[1, 1, 1]).crew());
+        (0..3).for_each(|place| least.set_active(place, true));
+        (0..3).for_each(|place| least.set_in_flight(place, 1));
+        // The number after each pick is the one before it.
+        let mut pick = || {
+            let place = least.pick(&Ask::default()).unwrap();
+            least.set_in_flight(place, 1);
+            place
+        };
+        assert_eq!([pick(), pick(), pick(), pick()], [0, 1, 2, 0]);
+    }
 }

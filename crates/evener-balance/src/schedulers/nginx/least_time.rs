@@ -104,8 +104,8 @@ impl Schedule for LeastTime {
     fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
         self.look(ask.now);
         let picked = self.ranks.pick(ask.tried)?;
+        // Seated with its new number of leases, which follows.
         self.times.on_pick(picked, ask.now);
-        self.seat(picked);
         Some(picked)
     }
 
@@ -133,8 +133,10 @@ impl Schedule for LeastTime {
     }
 
     fn on_done(&mut self, place: usize, done: &Done, now: u64) {
+        // Seated when its lease ends, which follows.
+        self.now = now;
         self.times.on_done(place, done, now);
-        self.seat(place);
+        self.note_busy(place);
     }
 
     fn on_failure(&mut self, place: usize, allowed: u32) {
@@ -288,6 +290,19 @@ mod tests {
     fn done(took: u64) -> Done {
         let whole = took * 1_000;
         Done { how: How::Works, head: Some(whole), whole, headed: false, mark: 0 }
+    }
+
+    #[test]
+    fn a_pick_may_come_between_an_answer_and_the_end_of_its_lease() {
+        let troop = Troop::new(&[1, 1, 1]);
+        let mut least = LeastTime::new(&troop.crew(), Measure::Header, true);
+        (0..3).for_each(|place| least.set_active(place, true));
+        for _ in 0..3 {
+            let place = least.pick(&Ask::default()).unwrap();
+            least.set_in_flight(place, 1);
+        }
+        (0..3).for_each(|place| least.on_done(place, &done(10), 10));
+        assert!(least.pick(&Ask { now: 10, ..Ask::default() }).is_some());
     }
 
     #[test]

@@ -6,11 +6,14 @@
 //! - Where several are least, smooth weighted round robin makes a step among them alone; where
 //!   one is, nobody is owed or pays, and what failures took is not given back.
 //! - A place that was tried sits out: two that are least without it count as several.
+//! - A pick is played on when its place is seated with its new load, which follows; one walk through
+//!   the tournament is enough.
 
 use std::collections::BTreeMap;
 
 use super::contest::{Contest, NONE};
 use crate::schedule::Position;
+use crate::structures::Ratio;
 
 /// Places by their load.
 pub(super) struct Ranks {
@@ -20,13 +23,15 @@ pub(super) struct Ranks {
     /// The heat each place is in.
     heat: Vec<u32>,
     heats: Heats,
+    /// The last pick, while its step has not been played on.
+    picked: Option<usize>,
 }
 
-/// Heats by the reduced fraction `load / weight` of their members.
+/// Heats by the `load / weight` of their members.
 #[derive(Default)]
 struct Heats {
-    by_ratio: BTreeMap<(u32, u32), u32>,
-    ratio: Vec<(u32, u32)>,
+    by_ratio: BTreeMap<Ratio, u32>,
+    ratio: Vec<Ratio>,
     free: Vec<u32>,
 }
 
@@ -39,20 +44,25 @@ impl Ranks {
             load: vec![0; weights.len()],
             heat: vec![NONE; weights.len()],
             heats: Heats::default(),
+            picked: None,
         }
     }
 
-    /// The least of those who take part and were not tried.
+    /// The least of those who take part and were not tried. [`Ranks::seat`] of it follows.
     pub(super) fn pick(&mut self, tried: &[u32]) -> Option<usize> {
+        self.play_on();
         let is_in = |place: &usize| self.contest.is_in(*place);
         let out: Vec<usize> = tried.iter().map(|place| *place as usize).filter(is_in).collect();
         out.iter().for_each(|place| self.leave(*place));
         let picked = match self.contest.leader() {
-            Some((_, heat)) if self.contest.members(heat) > 1 => self.contest.step(),
+            Some((_, heat)) if self.contest.members(heat) > 1 => {
+                self.picked = self.contest.step();
+                self.picked
+            }
             leader => leader.map(|(place, _)| place),
         };
-        if let Some(place) = picked {
-            self.contest.settle(place);
+        if !out.is_empty() {
+            self.play_on();
         }
         out.iter().for_each(|place| self.enter(*place));
         picked
@@ -60,11 +70,23 @@ impl Ranks {
 
     /// The place takes part with this load, or not at all.
     pub(super) fn seat(&mut self, place: usize, is_in: bool, load: u32) {
+        let was_in = self.contest.is_in(place);
+        let is_news = was_in != is_in || (is_in && self.load[place] != load);
+        if self.picked != Some(place) || !is_news {
+            self.play_on();
+        }
         self.load[place] = load;
-        match (self.contest.is_in(place), is_in) {
-            (_, true) => self.enter(place),
-            (true, false) => self.leave(place),
-            (false, false) => {}
+        if is_news && is_in {
+            self.enter(place);
+        } else if is_news {
+            self.leave(place);
+        }
+        self.picked = None;
+    }
+
+    fn play_on(&mut self) {
+        if let Some(place) = self.picked.take() {
+            self.contest.settle(place);
         }
     }
 
@@ -87,12 +109,9 @@ impl Ranks {
 
     /// Moves a place to the heat of its load.
     fn enter(&mut self, place: usize) {
-        let (load, weight) = (self.load[place], self.weight[place]);
-        let ratio = reduced(load, weight);
+        let load = self.load[place];
+        let ratio = Ratio { load: load.into(), weight: self.weight[place].max(1) };
         let left = self.heat[place];
-        if left != NONE && self.heats.ratio[left as usize] == ratio {
-            return;
-        }
         let heat = self.heats.of(ratio, &mut self.contest);
         self.contest.place(place, heat, load);
         self.heat[place] = heat;
@@ -113,7 +132,7 @@ impl Ranks {
 }
 
 impl Heats {
-    fn of(&mut self, ratio: (u32, u32), contest: &mut Contest) -> u32 {
+    fn of(&mut self, ratio: Ratio, contest: &mut Contest) -> u32 {
         if let Some(heat) = self.by_ratio.get(&ratio) {
             return *heat;
         }
@@ -131,17 +150,4 @@ impl Heats {
         self.by_ratio.remove(&self.ratio[heat as usize]);
         self.free.push(heat);
     }
-}
-
-/// The fraction in lowest terms; a weight of 0 never takes part and counts as 1.
-fn reduced(load: u32, weight: u32) -> (u32, u32) {
-    let weight = weight.max(1);
-    if load == 0 || weight == 1 {
-        return (load, if load == 0 { 1 } else { weight });
-    }
-    let (mut divisor, mut rest) = (weight, load % weight);
-    while rest != 0 {
-        (divisor, rest) = (rest, divisor % rest);
-    }
-    (load / divisor, weight / divisor)
 }

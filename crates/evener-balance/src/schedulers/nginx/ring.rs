@@ -18,12 +18,13 @@ use super::round_robin::RoundRobin;
 use crate::hashes::Crc32;
 use crate::key::KeyRule;
 use crate::schedule::{Ask, Crew, Schedule};
+use crate::structures::Circle;
 
 /// The pool's key on a ring of points.
 pub(crate) struct Ring {
     robin: RoundRobin,
-    /// Hash and name, by hash.
-    points: Vec<(u32, u32)>,
+    /// Names by hash.
+    circle: Circle<u32>,
     /// By name: its servers.
     names: Vec<Namesakes>,
 }
@@ -56,13 +57,13 @@ impl Ring {
         }
         points.sort_by_key(|(hash, _)| *hash);
         points.dedup_by_key(|(hash, _)| *hash);
-        Ring { robin: RoundRobin::new(crew), points, names }
+        Ring { robin: RoundRobin::new(crew), circle: Circle::new(points), names }
     }
 
     fn hashed(&mut self, hash: u32, tried: &[u32]) -> Option<usize> {
-        let from = self.points.partition_point(|(point, _)| *point < hash);
+        let (points, from) = (self.circle.points(), self.circle.first(hash));
         for miss in 0..=MISSES {
-            let (_, name) = *self.points.get((from + miss) % self.points.len().max(1))?;
+            let (_, name) = *points.get((from + miss) % points.len().max(1))?;
             let gate = self.robin.gate();
             let is_free = |place: u32| gate.is_open(place as usize) && !tried.contains(&place);
             if let Some(place) = self.names[name as usize].pick(is_free) {
@@ -121,7 +122,7 @@ impl Namesakes {
 
 impl Schedule for Ring {
     fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
-        let hash = ask.key.hash.filter(|_| self.names.len() > 1 || self.points.is_empty());
+        let hash = ask.key.hash.filter(|_| self.names.len() > 1 || self.circle.points().is_empty());
         let hashed = hash.and_then(|hash| self.hashed(hash as u32, ask.tried));
         hashed.or_else(|| self.robin.pick_besides(ask.tried))
     }

@@ -71,7 +71,10 @@ impl Times {
     }
 
     fn halvings(&self, time: &Time, now: u64) -> u64 {
-        (now / 1_000).saturating_sub(time.checked) / (self.window + 1)
+        match (now / 1_000).saturating_sub(time.checked) {
+            idle if idle <= self.window => 0,
+            idle => idle / (self.window + 1),
+        }
     }
 
     /// Those under way have taken so long now.

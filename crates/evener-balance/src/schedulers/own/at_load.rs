@@ -15,9 +15,17 @@
 /// How long servers take, by load; microseconds.
 #[derive(Debug, Clone)]
 pub(super) struct AtLoad {
-    servers: Vec<[Mean; STEPS]>,
-    all: [Mean; STEPS],
+    servers: Vec<Means>,
+    all: Means,
     overall: Mean,
+}
+
+/// By step of the load.
+#[derive(Debug, Clone, Copy, Default)]
+struct Means {
+    steps: [Mean; STEPS],
+    /// A bit for each step of which something is known, the lowest for the first.
+    known: u8,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,10 +33,9 @@ struct Mean {
     micros: f64,
     /// When it was made; milliseconds.
     at: u64,
-    is_known: bool,
 }
 
-/// Loads of 0, 1, 2 and 3, 4 to 7 … from 64 on.
+/// Loads of 0, 1, 2 and 3, 4 to 7 … from 64 on; as many as a byte has bits.
 const STEPS: usize = 8;
 /// Time in which a distance from the mean of all falls to a third, in milliseconds.
 const DECAY: f64 = 3_000.0;
@@ -45,8 +52,8 @@ pub(super) fn step_of(load: u32) -> u32 {
 impl AtLoad {
     pub(super) fn new(places: usize) -> AtLoad {
         AtLoad {
-            servers: vec![[Mean::default(); STEPS]; places],
-            all: [Mean::default(); STEPS],
+            servers: vec![Means::default(); places],
+            all: Means::default(),
             overall: Mean::default(),
         }
     }
@@ -54,32 +61,38 @@ impl AtLoad {
     /// What a request takes that begins at this load; `None` if nothing is known of anybody.
     pub(super) fn estimate(&self, place: usize, load: u32, now: u64) -> Option<f64> {
         let step = step_of(load) as usize;
-        let general = nearest(&self.all, step).map(|step| self.all[step].micros)?;
-        let Some(own) = nearest(&self.servers[place], step) else {
-            return Some(general);
+        let general = self.all.nearest(step)?;
+        let Some(own) = self.servers[place].nearest(step) else {
+            return Some(self.all.steps[general].micros);
         };
         Some(self.aged(place, own, now, if load == 0 { IDLE } else { 1.0 }))
     }
 
     /// What a server's mean has become by now, on its way to this part of the mean of all.
     fn aged(&self, place: usize, step: usize, now: u64, part: f64) -> f64 {
-        let mean = &self.servers[place][step];
-        let of_all = &self.all[step];
-        let of_all = if of_all.is_known { of_all.micros } else { self.overall.micros };
+        let mean = &self.servers[place].steps[step];
+        if now <= mean.at {
+            return mean.micros;
+        }
+        let of_all = match self.all.knows(step) {
+            true => self.all.steps[step].micros,
+            false => self.overall.micros,
+        };
         let prior = of_all.min(self.overall.micros) * part;
-        let keeps = (-(now.saturating_sub(mean.at) as f64) / DECAY).exp();
+        let keeps = (-((now - mean.at) as f64) / DECAY).exp();
         prior + (mean.micros - prior) * keeps
     }
 
     /// A request that began at the load of this step took so long.
     pub(super) fn learn(&mut self, place: usize, step: u32, micros: f64, now: u64) {
         let step = (step as usize).min(STEPS - 1);
-        if self.servers[place][step].is_known {
-            self.servers[place][step].micros = self.aged(place, step, now, 1.0);
+        if self.servers[place].knows(step) {
+            self.servers[place].steps[step].micros = self.aged(place, step, now, 1.0);
         }
-        self.servers[place][step].move_to(micros, MOVES.0, now);
-        self.all[step].move_to(micros, MOVES.1, now);
-        self.overall.move_to(micros, MOVES.1, now);
+        let is_first = self.all.known == 0;
+        self.servers[place].learn(step, micros, MOVES.0, now);
+        self.all.learn(step, micros, MOVES.1, now);
+        self.overall.move_to(micros, if is_first { 1.0 } else { MOVES.1 }, now);
     }
 
     /// Takes over what was known of servers that stay.
@@ -94,17 +107,33 @@ impl AtLoad {
     }
 }
 
-impl Mean {
-    fn move_to(&mut self, micros: f64, by: f64, now: u64) {
-        let is_known = std::mem::replace(&mut self.is_known, true);
-        self.micros += if is_known { by * (micros - self.micros) } else { micros };
-        self.at = now;
+impl Means {
+    fn knows(&self, step: usize) -> bool {
+        self.known & (1 << step) != 0
+    }
+
+    /// The step whose mean says it for this one: itself, the next lower or the next higher.
+    fn nearest(&self, step: usize) -> Option<usize> {
+        let upto = self.known & (u8::MAX >> (STEPS - 1 - step));
+        match upto.checked_ilog2() {
+            Some(lower) => Some(lower as usize),
+            None if self.known == 0 => None,
+            None => Some(self.known.trailing_zeros() as usize),
+        }
+    }
+
+    fn learn(&mut self, step: usize, micros: f64, by: f64, now: u64) {
+        let by = if self.knows(step) { by } else { 1.0 };
+        self.known |= 1 << step;
+        self.steps[step].move_to(micros, by, now);
     }
 }
 
-fn nearest(means: &[Mean; STEPS], step: usize) -> Option<usize> {
-    let mut order = (0..=step).rev().chain(step + 1..STEPS);
-    order.find(|step| means[*step].is_known)
+impl Mean {
+    fn move_to(&mut self, micros: f64, by: f64, now: u64) {
+        self.micros += by * (micros - self.micros);
+        self.at = now;
+    }
 }
 
 #[cfg(test)]

@@ -35,10 +35,6 @@ impl Field {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.weights.len()
-    }
-
     pub(super) fn weight(&self, place: usize) -> u32 {
         self.weights[place]
     }

@@ -65,7 +65,7 @@ impl Latency {
 
     pub(super) fn on_done(&mut self, done: &Done, now: u64, decay: u64) {
         let keeps = self.keeps(now, decay);
-        let Some(sample) = sample_of(done, self.estimate * keeps) else {
+        let Some(sample) = sample_of(done, || self.estimate * keeps) else {
             return;
         };
         self.estimate = match self.is_known {
@@ -83,18 +83,20 @@ impl Latency {
 
     /// What is left of the estimate after the time that has passed.
     fn keeps(&self, now: u64, decay: u64) -> f64 {
-        let passed = now.saturating_sub(self.at) as f64;
-        (-passed / decay.max(1) as f64).exp()
+        match now.saturating_sub(self.at) {
+            0 => 1.0,
+            passed => (-(passed as f64) / decay.max(1) as f64).exp(),
+        }
     }
 }
 
 /// What an ended exchange counts as, if as anything.
-pub(super) fn sample_of(done: &Done, estimate: f64) -> Option<f64> {
+pub(super) fn sample_of(done: &Done, estimate: impl FnOnce() -> f64) -> Option<f64> {
     let took = done.whole as f64;
     let sample = match done.how {
         How::Nothing => return None,
         How::Works => took,
-        How::Refuses | How::Fails => took.max(2.0 * estimate).max(FAILURE),
+        How::Refuses | How::Fails => took.max(2.0 * estimate()).max(FAILURE),
     };
     Some(sample.min(MOST))
 }

@@ -14,6 +14,7 @@
 //! (NSDI 2024), §4.
 
 use std::any::Any;
+use std::collections::VecDeque;
 
 use super::at_load::{AtLoad, step_of};
 use super::field::Field;
@@ -29,13 +30,12 @@ pub(crate) struct Prequal {
     /// Load and time of the last pick.
     load: u32,
     rule: Rule,
+    /// How often an estimate is used: so that the pool neither empties nor grows stale.
+    uses: u32,
     /// Oldest first.
-    pool: Vec<Estimate>,
-    /// Requests in flight of the last estimates, around.
-    recent: Vec<u32>,
-    recent_at: usize,
-    /// From so many requests in flight on a server is hot.
-    threshold: u32,
+    pool: VecDeque<Estimate>,
+    /// Above their quantile a server is hot.
+    recent: Recent,
     /// Hundredths of estimates owed.
     owed: u32,
     drops_worst: bool,
@@ -62,10 +62,23 @@ struct Estimate {
     uses: u32,
 }
 
+/// Requests in flight of the last estimates, and their quantile.
+#[derive(Debug)]
+struct Recent {
+    /// Around; from `len` on they are nobody's.
+    loads: [u32; RECENT],
+    len: usize,
+    at: usize,
+    /// Hundredths that are below the quantile.
+    hundredths: usize,
+    quantile: u32,
+    /// How many are below it, and how many are equal to it.
+    below: usize,
+    equal: usize,
+}
+
 /// Estimates that the quantile is taken of.
 const RECENT: usize = 64;
-/// After so many it is taken anew.
-const FRESH: usize = 8;
 /// Microseconds, while nothing is known of any server.
 const UNKNOWN: f64 = 1.0;
 
@@ -76,11 +89,10 @@ impl Prequal {
             latencies: vec![Latency::default(); crew.len()],
             at_load: AtLoad::new(crew.len()),
             load: 0,
+            uses: uses(rule, crew.len()),
             rule: Rule { pool: rule.pool.max(2), ..rule },
-            pool: Vec::new(),
-            recent: Vec::new(),
-            recent_at: 0,
-            threshold: 0,
+            pool: VecDeque::new(),
+            recent: Recent::new(rule.hot),
             owed: 0,
             drops_worst: false,
             now: 0,
@@ -103,17 +115,10 @@ impl Prequal {
         let load = self.field.leases(place).saturating_mul(256) / self.field.weight(place).max(1);
         let latency = self.latency(place, self.field.leases(place), now);
         if self.pool.len() >= self.rule.pool as usize {
-            self.pool.remove(0);
+            self.pool.pop_front();
         }
-        self.pool.push(Estimate { place: place as u32, load, latency, at: now, uses: 0 });
-        match self.recent.get_mut(self.recent_at) {
-            Some(slot) => *slot = load,
-            None => self.recent.push(load),
-        }
-        self.recent_at = (self.recent_at + 1) % RECENT;
-        if self.recent.len() < RECENT || self.recent_at.is_multiple_of(FRESH) {
-            self.threshold = self.quantile();
-        }
+        self.pool.push_back(Estimate { place: place as u32, load, latency, at: now, uses: 0 });
+        self.recent.note(load);
     }
 
     fn latency(&self, place: usize, leases: u32, now: u64) -> f64 {
@@ -121,36 +126,15 @@ impl Prequal {
         known.unwrap_or(UNKNOWN).max(self.latencies[place].age(now))
     }
 
-    fn quantile(&self) -> u32 {
-        let mut loads = [0; RECENT];
-        let loads = &mut loads[..self.recent.len()];
-        loads.copy_from_slice(&self.recent);
-        let at = loads.len() * self.rule.hot as usize / 100;
-        match loads.len() {
-            0 => 0,
-            len => *loads.select_nth_unstable(at.min(len - 1)).1,
-        }
-    }
-
-    /// How often an estimate is used: so that the pool neither empties nor grows stale.
-    fn uses(&self) -> u32 {
-        let share = f64::from(self.rule.pool) / self.field.len().max(1) as f64;
-        let gained = (1.0 - share).max(0.0) * f64::from(self.rule.probes) / 100.0 - 1.0;
-        match gained > 0.0 {
-            true => (2.0 / gained).ceil() as u32,
-            false => u32::MAX,
-        }
-    }
-
     /// The estimates of a server that was picked know it.
     fn note_one_more(&mut self, place: usize) {
         let latency = self.latency(place, self.load + 1, self.now);
         let load = 256 / self.field.weight(place).max(1);
-        let same = self.pool.iter_mut().filter(|estimate| estimate.place as usize == place);
-        same.for_each(|estimate| {
-            estimate.load += load;
-            estimate.latency = latency;
-        });
+        for estimate in &mut self.pool {
+            let is_same = estimate.place as usize == place;
+            estimate.load += if is_same { load } else { 0 };
+            estimate.latency = if is_same { latency } else { estimate.latency };
+        }
     }
 
     fn drop_one(&mut self) {
@@ -158,47 +142,105 @@ impl Prequal {
         if self.pool.len() <= self.rule.pool as usize / 2 {
             return;
         }
-        let mut worst = 0;
-        if self.drops_worst {
-            for at in 1..self.pool.len() {
-                if self.rank(&self.pool[at]) > self.rank(&self.pool[worst]) {
-                    worst = at;
-                }
-            }
+        if !self.drops_worst {
+            self.pool.pop_front();
+            return;
         }
-        self.pool.remove(worst);
+        if let Some(worst) = first_of(self.pool.iter().map(|estimate| !self.rank(estimate))) {
+            self.pool.remove(worst);
+        }
     }
 
     /// Cold before hot, the fast before the slow, and of the hot the idle before the busy.
-    fn rank(&self, estimate: &Estimate) -> (bool, f64) {
-        let is_hot = estimate.load > self.threshold;
-        (is_hot, if is_hot { f64::from(estimate.load) } else { estimate.latency })
+    fn rank(&self, estimate: &Estimate) -> u64 {
+        const HOT: u64 = 1 << 63;
+        match estimate.load > self.recent.quantile {
+            true => HOT | u64::from(estimate.load),
+            // The bits of numbers that are not negative are in the order of the numbers.
+            false => estimate.latency.to_bits(),
+        }
     }
 
     /// The best estimate of a server that can be picked.
     fn best(&self, ask: &Ask<'_>) -> Option<usize> {
-        let mut best: Option<((bool, f64), usize)> = None;
-        for (at, estimate) in self.pool.iter().enumerate() {
-            let rank = self.rank(estimate);
-            let is_better = best.is_none_or(|(least, _)| rank < least);
-            if is_better && self.field.takes(estimate.place as usize, ask) {
-                best = Some((rank, at));
-            }
+        let takes = |estimate: &Estimate| self.field.takes(estimate.place as usize, ask);
+        let best = first_of(self.pool.iter().map(|estimate| self.rank(estimate)))?;
+        if takes(&self.pool[best]) {
+            return Some(best);
         }
-        best.map(|(_, at)| at)
+        let open = self.pool.iter().enumerate().filter(|(_, estimate)| takes(estimate));
+        open.min_by_key(|(_, estimate)| self.rank(estimate)).map(|(at, _)| at)
+    }
+}
+
+/// Where the least stands, the first of equals; without a branch that nobody could foretell.
+fn first_of(ranks: impl Iterator<Item = u64>) -> Option<usize> {
+    let least = |(least, first): (u64, Option<usize>), (at, rank): (usize, u64)| {
+        let is_less = rank < least || first.is_none();
+        (if is_less { rank } else { least }, if is_less { Some(at) } else { first })
+    };
+    ranks.enumerate().fold((u64::MAX, None), least).1
+}
+
+impl Recent {
+    fn new(hundredths: u32) -> Recent {
+        let loads = [0; RECENT];
+        let hundredths = hundredths as usize;
+        Recent { loads, len: 0, at: 0, hundredths, quantile: 0, below: 0, equal: 0 }
+    }
+
+    /// One more; the oldest goes when there are enough. The quantile is looked for only when its
+    /// rank is another's.
+    fn note(&mut self, load: u32) {
+        if self.len == RECENT {
+            let oldest = self.loads[self.at];
+            self.below -= usize::from(oldest < self.quantile);
+            self.equal -= usize::from(oldest == self.quantile);
+        } else {
+            self.len += 1;
+        }
+        self.loads[self.at] = load;
+        self.at = (self.at + 1) % RECENT;
+        self.below += usize::from(load < self.quantile);
+        self.equal += usize::from(load == self.quantile);
+        let rank = (self.len * self.hundredths / 100).min(self.len - 1);
+        if rank < self.below || rank >= self.below + self.equal {
+            self.look(rank);
+        }
+    }
+
+    fn look(&mut self, rank: usize) {
+        let mut loads = self.loads;
+        let loads = &mut loads[..self.len];
+        let quantile = *loads.select_nth_unstable(rank).1;
+        self.quantile = quantile;
+        self.below = loads.iter().filter(|load| **load < quantile).count();
+        self.equal = loads.iter().filter(|load| **load == quantile).count();
+    }
+}
+
+/// How often an estimate is used, in a tier of so many servers.
+fn uses(rule: Rule, servers: usize) -> u32 {
+    let share = f64::from(rule.pool.max(2)) / servers.max(1) as f64;
+    let gained = (1.0 - share).max(0.0) * f64::from(rule.probes) / 100.0 - 1.0;
+    match gained > 0.0 {
+        true => (2.0 / gained).ceil() as u32,
+        false => u32::MAX,
     }
 }
 
 impl Schedule for Prequal {
     fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
-        let age = self.rule.age;
-        self.pool.retain(|estimate| ask.now.saturating_sub(estimate.at) < age);
+        let is_old = |estimate: &Estimate| ask.now.saturating_sub(estimate.at) >= self.rule.age;
+        while self.pool.front().is_some_and(is_old) {
+            self.pool.pop_front();
+        }
         self.probe(ask);
         let picked = match self.best(ask) {
             Some(at) => {
                 self.pool[at].uses += 1;
                 let estimate = self.pool[at];
-                if estimate.uses >= self.uses() {
+                if estimate.uses >= self.uses {
                     self.pool.remove(at);
                 }
                 estimate.place as usize
@@ -244,7 +286,7 @@ impl Schedule for Prequal {
         else {
             return;
         };
-        let before = self.at_load.estimate(place, leases, now).unwrap_or(0.0);
+        let before = || self.at_load.estimate(place, leases, now).unwrap_or(0.0);
         if let Some(sample) = latency::sample_of(done, before) {
             self.at_load.learn(place, began_at, sample, now);
         }
@@ -258,6 +300,29 @@ impl Schedule for Prequal {
         if let Some(before) = before.downcast_ref::<Prequal>() {
             self.now = before.now;
             self.at_load.inherit(&before.at_load, kept);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_quantile_is_that_of_the_last_ones_sorted(
+            hundredths in 0u32..=100,
+            loads in prop::collection::vec(prop_oneof![0u32..4, 0u32..1_000], 1..300),
+        ) {
+            let mut recent = Recent::new(hundredths);
+            for (at, load) in loads.iter().enumerate() {
+                recent.note(*load);
+                let mut last = loads[(at + 1).saturating_sub(RECENT)..=at].to_vec();
+                last.sort_unstable();
+                let rank = (last.len() * hundredths as usize / 100).min(last.len() - 1);
+                prop_assert_eq!(recent.quantile, last[rank]);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::field::Field;
 use crate::hashes::xxh64;
 use crate::key::KeyRule;
 use crate::schedule::{Ask, Crew, Schedule};
+use crate::structures::Circle;
 
 /// The pool's key on a ring of points.
 pub(crate) struct Ring {
@@ -21,11 +22,11 @@ pub(crate) struct Ring {
 
 /// Points of all servers.
 pub(super) struct Points {
-    /// Hash and place, by hash.
-    points: Vec<(u64, u32)>,
+    /// Places by hash.
+    circle: Circle<u64>,
 }
 
-/// 64 MiB of them.
+/// 68 MiB of them.
 const MOST: u64 = 1 << 22;
 
 impl Points {
@@ -43,13 +44,13 @@ impl Points {
             all.extend((0..count).map(|point| (xxh64(server.id.as_bytes(), point), place)));
         }
         all.sort_unstable();
-        Points { points: all }
+        Points { circle: Circle::new(all) }
     }
 
     /// The first server that will do, from a hash on.
     pub(super) fn first(&self, hash: u64, will_do: impl Fn(usize) -> bool) -> Option<usize> {
-        let from = self.points.partition_point(|(point, _)| *point < hash);
-        let mut round = self.points[from..].iter().chain(&self.points[..from]);
+        let (before, from) = self.circle.points().split_at(self.circle.first(hash));
+        let mut round = from.iter().chain(before);
         round.find(|(_, place)| will_do(*place as usize)).map(|(_, place)| *place as usize)
     }
 }
@@ -94,7 +95,7 @@ mod tests {
     fn shares_are_by_weight_also_where_points_are_cut() {
         for weights in [[1, 3], [20_000, 60_000]] {
             let mut ring = Ring::new(&Troop::new(&weights).crew(), 160);
-            assert!(ring.points.points.len() as u64 <= MOST);
+            assert!(ring.points.circle.points().len() as u64 <= MOST);
             let shares = shares(&mut ring, 2);
             assert!((shares[1] - 0.75).abs() < 0.05, "{shares:?}");
         }
