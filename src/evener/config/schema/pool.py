@@ -325,9 +325,9 @@ class Buffer:
     response: int = key(
         Or("off", Size(1, 1 << 30), value=0),
         "Bytes of an answer that are taken in while its client is slow; a server whose answer is "
-        "there to the end is free. What one read brings, up to 72KiB, is taken in anyway, while all "
-        "slow clients of a shard hold less than 64MiB together; beyond, answers pass as clients take "
-        "them. Who is the only one may hold all of this.",
+        "there to the end is free. What one read brings, up to 72KiB, is taken in anyway, while "
+        "all slow clients of a shard hold less than 64MiB together; beyond, answers pass as "
+        "clients take them. Who is the only one may hold all of this.",
         default="64KiB",
         reason="most answers are smaller, and a slow client costs no more than that",
         example="1MiB",
