@@ -46,7 +46,6 @@ mod random;
 mod ranks;
 mod ring;
 mod round_robin;
-#[cfg(test)]
 mod smooth;
 mod times;
 

@@ -136,8 +136,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_contest_equals_the_scan_pick_for_pick((weights, events) in story()) {
+        fn both_ways_equal_the_scan_pick_for_pick((weights, events) in story(), many in any::<bool>()) {
             let (mut least, mut scan) = (LeastConn::new(&Troop::new(&weights).crew()), Scan::new(&weights));
+            if many {
+                least.ranks = Ranks::many(&weights);
+            }
             (0..weights.len()).for_each(|place| least.set_active(place, true));
             for event in events {
                 match event {
@@ -173,15 +176,26 @@ mod tests {
 
     #[test]
     fn a_pick_during_which_another_request_ended_is_played_on() {
-        let mut least = LeastConn::new(&Troop::new(&[1, 1, 1]).crew());
-        (0..3).for_each(|place| least.set_active(place, true));
-        (0..3).for_each(|place| least.set_in_flight(place, 1));
-        // The number after each pick is the one before it.
-        let mut pick = || {
-            let place = least.pick(&Ask::default()).unwrap();
-            least.set_in_flight(place, 1);
-            place
-        };
-        assert_eq!([pick(), pick(), pick(), pick()], [0, 1, 2, 0]);
+        for many in [false, true] {
+            let mut least = LeastConn::new(&Troop::new(&[1, 1, 1]).crew());
+            if many {
+                least.ranks = Ranks::many(&[1, 1, 1]);
+            }
+            (0..3).for_each(|place| least.set_active(place, true));
+            (0..3).for_each(|place| least.set_in_flight(place, 1));
+            // The number after each pick is the one before it.
+            let mut pick = || {
+                let place = least.pick(&Ask::default()).unwrap();
+                least.set_in_flight(place, 1);
+                place
+            };
+            assert_eq!([pick(), pick(), pick(), pick()], [0, 1, 2, 0]);
+        }
+    }
+
+    #[test]
+    fn beyond_a_few_the_same_pool_is_picked_from_another_way() {
+        let at = |places: usize| LeastConn::new(&Troop::new(&vec![1; places]).crew()).ranks;
+        assert!(matches!((at(16), at(17)), (Ranks::Few(_), Ranks::Many(_))));
     }
 }

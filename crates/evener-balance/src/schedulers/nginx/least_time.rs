@@ -240,10 +240,14 @@ mod tests {
             (weights, events) in story(),
             inflight in any::<bool>(),
             by_head in any::<bool>(),
+            many in any::<bool>(),
         ) {
             let troop = Troop::new(&weights);
             let measure = if by_head { Measure::Header } else { Measure::LastByte };
             let mut least = LeastTime::new(&troop.crew(), measure, inflight);
+            if many {
+                least.ranks = Ranks::many(&weights);
+            }
             (0..weights.len()).for_each(|place| least.set_active(place, true));
             let mut scan = Scan {
                 times: Times::new(&troop.crew(), measure, inflight),

@@ -1,153 +1,87 @@
 //! The least by `load / weight`, ties by smooth weighted round robin.
 //!
 //! Rules kept here (nginx, `ngx_http_upstream_get_least_conn_peer`, `…_least_time_peer`):
-//! - `load / weight` is compared exactly. Places that are equal in it stand in one heat of a
-//!   `contest`, so nothing is scanned.
+//! - `load / weight` is compared exactly.
 //! - Where several are least, smooth weighted round robin makes a step among them alone; where
 //!   one is, nobody is owed or pays, and what failures took is not given back.
 //! - A place that was tried sits out: two that are least without it count as several.
-//! - A pick is played on when its place is seated with its new load, which follows; one walk through
-//!   the tournament is enough.
+//! - Up to [`FEW`] places are looked at one by one, which is what nginx does: that costs less than
+//!   keeping an order. More are not.
 
-use std::collections::BTreeMap;
+mod few;
+mod many;
 
-use super::contest::{Contest, NONE};
+use few::Few;
+use many::Many;
+
 use crate::schedule::Position;
-use crate::structures::Ratio;
 
 /// Places by their load.
-pub(super) struct Ranks {
-    contest: Contest,
-    weight: Vec<u32>,
-    load: Vec<u32>,
-    /// The heat each place is in.
-    heat: Vec<u32>,
-    heats: Heats,
-    /// The last pick, while its step has not been played on.
-    picked: Option<usize>,
+pub(super) enum Ranks {
+    /// As many as are looked at.
+    Few(Few),
+    /// More.
+    Many(Many),
 }
 
-/// Heats by the `load / weight` of their members.
-#[derive(Default)]
-struct Heats {
-    by_ratio: BTreeMap<Ratio, u32>,
-    ratio: Vec<Ratio>,
-    free: Vec<u32>,
+/// Most places that are looked at one by one.
+const FEW: usize = 16;
+
+/// Calls the same verb of whichever this is.
+macro_rules! on_ranks {
+    ($ranks:expr, $inner:ident => $call:expr) => {
+        match $ranks {
+            Ranks::Few($inner) => $call,
+            Ranks::Many($inner) => $call,
+        }
+    };
 }
 
 impl Ranks {
     /// Nobody takes part yet; loads are 0.
     pub(super) fn new(weights: &[u32]) -> Ranks {
-        Ranks {
-            contest: Contest::new(weights),
-            weight: weights.to_vec(),
-            load: vec![0; weights.len()],
-            heat: vec![NONE; weights.len()],
-            heats: Heats::default(),
-            picked: None,
+        match weights.len() <= FEW {
+            true => Ranks::Few(Few::new(weights)),
+            false => Ranks::Many(Many::new(weights)),
         }
+    }
+
+    /// However few there are, as where they are many.
+    #[cfg(test)]
+    pub(super) fn many(weights: &[u32]) -> Ranks {
+        Ranks::Many(Many::new(weights))
     }
 
     /// The least of those who take part and were not tried. [`Ranks::seat`] of it follows.
     pub(super) fn pick(&mut self, tried: &[u32]) -> Option<usize> {
-        self.play_on();
-        let is_in = |place: &usize| self.contest.is_in(*place);
-        let out: Vec<usize> = tried.iter().map(|place| *place as usize).filter(is_in).collect();
-        out.iter().for_each(|place| self.leave(*place));
-        let picked = match self.contest.leader() {
-            Some((_, heat)) if self.contest.members(heat) > 1 => {
-                self.picked = self.contest.step();
-                self.picked
-            }
-            leader => leader.map(|(place, _)| place),
-        };
-        if !out.is_empty() {
-            self.play_on();
-        }
-        out.iter().for_each(|place| self.enter(*place));
-        picked
+        on_ranks!(self, ranks => ranks.pick(tried))
     }
 
     /// The place takes part with this load, or not at all.
     pub(super) fn seat(&mut self, place: usize, is_in: bool, load: u32) {
-        let was_in = self.contest.is_in(place);
-        let is_news = was_in != is_in || (is_in && self.load[place] != load);
-        if self.picked != Some(place) || !is_news {
-            self.play_on();
-        }
-        self.load[place] = load;
-        if is_news && is_in {
-            self.enter(place);
-        } else if is_news {
-            self.leave(place);
-        }
-        self.picked = None;
+        on_ranks!(self, ranks => ranks.seat(place, is_in, load));
     }
 
-    fn play_on(&mut self) {
-        if let Some(place) = self.picked.take() {
-            self.contest.settle(place);
-        }
-    }
-
+    /// A failure takes its part of what the place is owed at each step.
     pub(super) fn fail(&mut self, place: usize, allowed: u32) {
-        self.contest.fail(place, allowed);
+        on_ranks!(self, ranks => ranks.fail(place, allowed));
     }
 
+    /// Where the place stands in the round among equals.
     pub(super) fn position(&self, place: usize) -> Position {
-        self.contest.position(place)
+        on_ranks!(self, ranks => ranks.position(place))
     }
 
+    /// Takes over a position; before the place takes part.
     pub(super) fn resume(&mut self, place: usize, position: Position) {
-        self.contest.resume(place, position);
+        on_ranks!(self, ranks => ranks.resume(place, position));
     }
 
     #[cfg(test)]
     pub(super) fn heats(&self) -> usize {
-        self.heats.by_ratio.len()
-    }
-
-    /// Moves a place to the heat of its load.
-    fn enter(&mut self, place: usize) {
-        let load = self.load[place];
-        let ratio = Ratio { load: load.into(), weight: self.weight[place].max(1) };
-        let left = self.heat[place];
-        let heat = self.heats.of(ratio, &mut self.contest);
-        self.contest.place(place, heat, load);
-        self.heat[place] = heat;
-        self.give_up(left);
-    }
-
-    fn leave(&mut self, place: usize) {
-        self.contest.place(place, NONE, 0);
-        let left = std::mem::replace(&mut self.heat[place], NONE);
-        self.give_up(left);
-    }
-
-    fn give_up(&mut self, heat: u32) {
-        if heat != NONE && self.contest.members(heat) == 0 {
-            self.heats.remove(heat);
+        match self {
+            Ranks::Few(_) => 0,
+            Ranks::Many(many) => many.heats(),
         }
-    }
-}
-
-impl Heats {
-    fn of(&mut self, ratio: Ratio, contest: &mut Contest) -> u32 {
-        if let Some(heat) = self.by_ratio.get(&ratio) {
-            return *heat;
-        }
-        let heat = self.free.pop().unwrap_or_else(|| {
-            self.ratio.push(ratio);
-            self.ratio.len() as u32 - 1
-        });
-        contest.clear_heat(heat);
-        self.ratio[heat as usize] = ratio;
-        self.by_ratio.insert(ratio, heat);
-        heat
-    }
-
-    fn remove(&mut self, heat: u32) {
-        self.by_ratio.remove(&self.ratio[heat as usize]);
-        self.free.push(heat);
     }
 }

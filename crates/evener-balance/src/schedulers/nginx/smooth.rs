@@ -1,4 +1,5 @@
-//! Smooth weighted round robin by scan: the rule itself, which tests hold the schedulers to.
+//! Smooth weighted round robin by scan: the rule itself, for a few places, and for tests to hold the
+//! contest to.
 //!
 //! Rules kept here (nginx, `ngx_http_upstream_get_peer`):
 //! - Each place that takes part is owed its effective weight; the one that is owed most is picked,
@@ -24,15 +25,17 @@ impl Smooth {
 
     /// Picks among the places given, in list order.
     pub(crate) fn pick(&mut self, places: impl Iterator<Item = usize>) -> Option<usize> {
-        let (mut best, mut total) = (None, 0);
+        // Who of two is owed more is even odds, so it is no branch.
+        let (mut best, mut most, mut total) = (None, i64::MIN, 0);
         for place in places {
             let effective = self.effective[place];
-            self.owed[place] += effective;
+            let owed = self.owed[place] + effective;
+            self.owed[place] = owed;
             total += effective;
             self.effective[place] += i64::from(effective < self.weight[place]);
-            if best.is_none_or(|best: usize| self.owed[place] > self.owed[best]) {
-                best = Some(place);
-            }
+            let more = owed > most;
+            best = if more { Some(place) } else { best };
+            most = if more { owed } else { most };
         }
         self.owed[best?] -= total;
         best
@@ -48,5 +51,11 @@ impl Smooth {
             owed: self.owed[place],
             lost: (self.weight[place] - self.effective[place]) as u32,
         }
+    }
+
+    /// Takes over a position.
+    pub(crate) fn resume(&mut self, place: usize, position: Position) {
+        self.owed[place] = position.owed;
+        self.effective[place] = (self.weight[place] - i64::from(position.lost)).max(0);
     }
 }
