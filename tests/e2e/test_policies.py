@@ -105,7 +105,7 @@ def test_a_policy_picks_by_what_it_is_shown_and_everything_tells_so(pool: Pool) 
     line = evener.until_logged(lambda line: line["evener.server"] == "b")
     assert (line["evener.scheduler"], line["evener.picked_by"]) == ("evener/python", "policy")
     evener.until_logged(lambda line: line["evener.picked_by"] == "fallback: declined")
-    shown = evener.tell("show", "status")
+    shown = " ".join(evener.tell("show", "status").split())
     assert "policy.py:P" in shown and "4 picks" in shown and "6 declined" in shown, shown
     said = evener.tell("why", "app/a")
     assert "evener/python picks by: what the policy says" in said

@@ -10,7 +10,11 @@ import evener
 from evener import Config, ConfigError, EvenerError, _engine, run
 
 #: What never leaves the folder it is raised in: caught there, and said as a Problem.
-WITHIN = {"RejectError": "evener.config", "UnknownVariableError": "evener.config"}
+WITHIN = {
+    "RejectError": "evener.config",
+    "StuckError": "evener.policies",
+    "UnknownVariableError": "evener.config",
+}
 
 
 def errors() -> dict[str, type[Exception]]:
