@@ -43,7 +43,7 @@ SCANS = {
 }
 """Schedulers that look at more than a few servers, each with what forces it."""
 
-AGAIN, PAUSE = 4, 2.0
+AGAIN, PAUSE = 12, 2.0
 """Times that rows above their bounds are measured again, and seconds before each."""
 
 WEIGHTED = " 1-9"
