@@ -79,8 +79,20 @@ pub fn from_unix(at: u64) -> u64 {
 /// 1970's distance from our own zero. Two clocks that are read one after the other differ by a
 /// millisecond now and then: what is known stands until the wall clock was visibly set.
 fn offset() -> u64 {
-    let now = unix_millis().saturating_sub(millis());
     let known = OFFSET.load(Ordering::Relaxed);
+    let apart = || unix_millis().saturating_sub(millis());
+    // Whoever is put aside between the two reads sees a difference that is none.
+    let undisturbed = || loop {
+        let began = millis();
+        let now = apart();
+        if millis() <= began + 1 {
+            return now;
+        }
+    };
+    if apart().abs_diff(known) <= SET {
+        return known;
+    }
+    let now = undisturbed();
     if now.abs_diff(known) <= SET {
         return known;
     }
