@@ -102,8 +102,8 @@ def test_a_policy_picks_by_what_it_is_shown_and_everything_tells_so(pool: Pool) 
     evener = pool.evener
     evener.until_counts(4, PICKS, by="policy")
     evener.until_counts(6, PICKS, by="fallback", why="declined")
-    line = evener.until_logged(lambda line: line["evener.server"] == "b")
-    assert (line["evener.scheduler"], line["evener.picked_by"]) == ("evener/python", "policy")
+    line = evener.until_logged(lambda line: line["evener.picked_by"] == "policy")
+    assert (line["evener.scheduler"], line["evener.server"]) == ("evener/python", "b")
     evener.until_logged(lambda line: line["evener.picked_by"] == "fallback: declined")
     shown = " ".join(evener.tell("show", "status").split())
     assert "policy.py:P" in shown and "4 picks" in shown and "6 declined" in shown, shown
