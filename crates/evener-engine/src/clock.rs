@@ -80,24 +80,18 @@ pub fn from_unix(at: u64) -> u64 {
 /// millisecond now and then: what is known stands until the wall clock was visibly set.
 fn offset() -> u64 {
     let known = OFFSET.load(Ordering::Relaxed);
-    let apart = || unix_millis().saturating_sub(millis());
-    // Whoever is put aside between the two reads sees a difference that is none.
-    let undisturbed = || loop {
+    loop {
         let began = millis();
-        let now = apart();
+        let now = unix_millis().saturating_sub(began);
+        if now.abs_diff(known) <= SET {
+            return known;
+        }
+        // Whoever was put aside between the two reads sees a difference that is none.
         if millis() <= began + 1 {
+            OFFSET.store(now, Ordering::Relaxed);
             return now;
         }
-    };
-    if apart().abs_diff(known) <= SET {
-        return known;
     }
-    let now = undisturbed();
-    if now.abs_diff(known) <= SET {
-        return known;
-    }
-    OFFSET.store(now, Ordering::Relaxed);
-    now
 }
 
 static OFFSET: AtomicU64 = AtomicU64::new(0);

@@ -8,11 +8,10 @@
 //! Not known here: the policy's language.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
 use std::thread;
-
-use std::sync::atomic::Ordering;
 
 use evener_balance::{State, Tried};
 
