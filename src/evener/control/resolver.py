@@ -59,9 +59,7 @@ class Resolver:
         self._answers = {name: self._answers[name] for name in wanted & set(self._answers)}
         self.failures = {name: self.failures[name] for name in wanted & set(self.failures)}
         for name in wanted - set(self._asking):
-            task = asyncio.create_task(self._one(name), name=f"resolve {name}")
-            self._asking[name] = task
-            task.add_done_callback(functools.partial(self._answered, name))
+            self._asking[name] = asyncio.create_task(self._one(name), name=f"resolve {name}")
         if under_way := [self._asking[name] for name in wanted]:
             await asyncio.wait(under_way, timeout=patience)
         for name in wanted & set(self._asking):
@@ -72,21 +70,20 @@ class Resolver:
         for task in self._asking.values():
             task.cancel()
 
-    def _answered(self, name: str, _task: asyncio.Task[None]) -> None:
-        self._asking.pop(name, None)
-
     async def _one(self, name: str) -> None:
-        async with self._turn:
-            try:
+        try:
+            async with self._turn:
                 found = await in_thread(lambda: self._ask(name))
-            except OSError as error:
-                self.failures[name] = error.strerror or str(error)
-                return
-            except UnicodeError:
-                self.failures[name] = "not a host name"
-                return
-        self._answers[name] = tuple(sorted(set(found)))
-        self.failures.pop(name, None)
+        except OSError as error:
+            self.failures[name] = error.strerror or str(error)
+        except UnicodeError:
+            self.failures[name] = "not a host name"
+        else:
+            self._answers[name] = tuple(sorted(set(found)))
+            self.failures.pop(name, None)
+        finally:
+            # In the same step as the answer: who looks meanwhile sees both or neither.
+            self._asking.pop(name, None)
 
 
 _T = TypeVar("_T")
