@@ -346,7 +346,8 @@ class Keeper:
         self._wake.clear()
         if seconds and not self._stopping:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
         self.record.paused = 0.0
 
     def _fall_back(self, serving: Serving) -> Serving:

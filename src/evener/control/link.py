@@ -116,7 +116,8 @@ class Link:
     async def _greet(self, hello: Message, patience: float, any_build: bool) -> None:
         self._outgoing.put_nowait((encode({"hello": hello}), ()))
         try:
-            theirs = await asyncio.wait_for(self._hello, patience)
+            async with asyncio.timeout(patience):
+                theirs = await self._hello
         except TimeoutError:
             raise LinkLostError(f"the worker said no hello within {patience:g} s") from None
         if theirs != hello and not any_build:
@@ -180,7 +181,9 @@ class Link:
 async def answer_of(future: asyncio.Future[Message], do: str, patience: float = ANSWER) -> Message:
     """Waits for the answer of a command that was started."""
     try:
-        return await asyncio.wait_for(future, patience)
+        # Not `wait_for`: cancelled in the turn in which the answer comes, it forgets that it was.
+        async with asyncio.timeout(patience):
+            return await future
     except TimeoutError:
         raise LinkLostError(f"the worker did not answer {do!r} within {patience:g} s") from None
 

@@ -1,5 +1,6 @@
 """The supervisor's end of the control socket, against a scripted worker."""
 
+import asyncio
 import os
 import socket
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from evener.control.errors import HelloMismatchError, LinkLostError, RefusedError
 from evener.control.frames import Message
-from evener.control.link import Link
+from evener.control.link import Link, answer_of
 
 from .fake_worker import HELLO, Script
 
@@ -29,6 +30,16 @@ async def test_answers_come_to_their_calls(tmp_path: Path) -> None:
     assert [message["do"] for message in script.worker.heard[1:]] == ["tickets", "status"]
     await link.close()
     script.worker.kill()
+
+
+async def test_who_waits_for_an_answer_can_be_cancelled_in_the_turn_in_which_it_comes() -> None:
+    answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(answer_of(answer, "drain"))
+    await asyncio.sleep(0)
+    answer.set_result({})
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_errors_are_raised_line_by_line(tmp_path: Path) -> None:
