@@ -3,20 +3,10 @@
 //! All threads count from the same moment, so that health, deadlines and counters agree; so do
 //! successive workers, so that a new one knows since when a server is as the last one found it.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
-
-/// A moment, and its microseconds since the machine started.
-fn start() -> &'static (Instant, u64) {
-    static START: OnceLock<(Instant, u64)> = OnceLock::new();
-    START.get_or_init(|| {
-        let uptime = clock_gettime(ClockId::Monotonic);
-        (Instant::now(), uptime.tv_sec as u64 * 1_000_000 + uptime.tv_nsec as u64 / 1000)
-    })
-}
 
 /// Monotonic microseconds. Begins at one second, so that 0 can mean never.
 #[inline]
@@ -25,8 +15,8 @@ pub fn micros() -> u64 {
     if let Some(now) = VIRTUAL.get() {
         return now;
     }
-    let (start, uptime) = start();
-    start.elapsed().as_micros() as u64 + uptime + 1_000_000
+    let uptime = clock_gettime(ClockId::Monotonic);
+    uptime.tv_sec as u64 * 1_000_000 + uptime.tv_nsec as u64 / 1000 + 1_000_000
 }
 
 #[cfg(any(test, feature = "simulation"))]

@@ -251,7 +251,7 @@ fn serve(
 ) {
     match view.spec().protocol {
         ListenerProtocol::Tcp => {
-            tokio::task::spawn_local(session::serve(shard, view, stream, open));
+            tokio::task::spawn_local(session::serve(shard, view, stream, peer, open));
         }
         ListenerProtocol::Http => {
             let client = client_of(&shard, stream, peer, open);

@@ -57,7 +57,7 @@ impl Scene {
             (self.shard.clone(), Open::new(Place::beyond(self.shard.slot("web").unwrap()), None));
         let stream = Stream::plain(Socket::new(&shard.clients, near.into()));
         if open.view().spec().protocol == evener_plan::ListenerProtocol::Tcp {
-            tokio::task::spawn_local(session::serve(shard, open.view(), stream, open));
+            tokio::task::spawn_local(session::serve(shard, open.view(), stream, None, open));
         } else {
             let (inbox, wait) = (Buffer::empty(), shard.deadlines.slot());
             let owned = Default::default();

@@ -117,7 +117,7 @@ impl Sim {
         let peer: SocketAddr = "192.0.2.200:50000".parse().expect("an address");
         let wait = shard.deadlines.slot();
         if view.spec().protocol == evener_plan::ListenerProtocol::Tcp {
-            self.world.tasks.spawn(session::serve(shard, view, stream, open));
+            self.world.tasks.spawn(session::serve(shard, view, stream, Some(peer), open));
         } else {
             let inbox = Buffer::empty();
             let (peer, owned) = (Some(peer), Owned::default());

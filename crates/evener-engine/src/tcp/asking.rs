@@ -1,7 +1,8 @@
 //! A session as a scheduler may ask about it.
 //!
 //! Rules kept here:
-//! - Addresses are asked of the socket when a scheduler asks; the pool's key is written down before.
+//! - Our end's address is asked of the socket when a scheduler asks; the pool's key is written down
+//!   before.
 //! - A remote desktop's first packet says how long it is (TPKT, RFC 1006 §6): it is whole then, or
 //!   when it is none.
 //!
@@ -20,8 +21,10 @@ use crate::policies::{Question, Subject};
 pub struct Asking<'a> {
     /// Number of the shard.
     pub shard: usize,
-    /// The client.
-    pub client: &'a Stream,
+    /// Who connected; `None` on a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// The client's connection.
+    pub stream: &'a Stream,
     /// What the client said first.
     pub first: &'a [u8],
     /// What the pool's hash is of.
@@ -34,12 +37,11 @@ impl Request for Asking<'_> {
     }
 
     fn client(&self) -> Option<SocketAddr> {
-        let peer = self.client.peer_address()?;
-        Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+        self.peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()))
     }
 
     fn local(&self) -> Option<IpAddr> {
-        self.client.local_address().map(|address| address.ip())
+        self.stream.local_address().map(|address| address.ip())
     }
 
     fn payload(&self) -> Option<&[u8]> {
@@ -59,10 +61,10 @@ impl Subject for Asking<'_> {
 }
 
 /// What the pool's hash is of.
-pub fn key_of(client: &Stream, key: Option<&Template>) -> Vec<u8> {
+pub fn key_of(peer: Option<SocketAddr>, key: Option<&Template>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(key) = key {
-        key.expand(&SessionWords(client), &mut bytes);
+        key.expand(&SessionWords(peer), &mut bytes);
     }
     bytes
 }
@@ -77,11 +79,11 @@ pub fn is_whole(first: &[u8]) -> bool {
     }
 }
 
-struct SessionWords<'a>(&'a Stream);
+struct SessionWords(Option<SocketAddr>);
 
-impl Words for SessionWords<'_> {
+impl Words for SessionWords {
     fn append(&self, word: &Word, out: &mut Vec<u8>) {
-        let peer = self.0.peer_address();
+        let peer = self.0;
         match word {
             Word::ClientIp | Word::PeerIp => write_address(peer.map(|peer| peer.ip()), out),
             Word::ClientPort => {

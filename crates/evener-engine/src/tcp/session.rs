@@ -35,10 +35,10 @@ struct Session<'s> {
     shard: &'s Rc<Shard>,
     view: &'s ListenerView,
     pool: &'s Rc<PoolView>,
+    /// Who connected; `None` on a unix socket.
+    client: Option<SocketAddr>,
     /// Microseconds on the shard's clock.
     started: u64,
-    /// Whether there will be a line; then who connected, since that is not known of who has left.
-    logged: Option<Option<SocketAddr>>,
     /// What the pool's hash is of.
     key: Vec<u8>,
     /// The server tried last.
@@ -58,11 +58,17 @@ struct Session<'s> {
 const HOLD_MS: u64 = 50;
 
 /// Carries a session to its end.
-pub async fn serve(shard: Rc<Shard>, view: Rc<ListenerView>, mut client: Stream, open: Open) {
+pub async fn serve(
+    shard: Rc<Shard>,
+    view: Rc<ListenerView>,
+    mut stream: Stream,
+    client: Option<SocketAddr>,
+    open: Open,
+) {
     let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
     let Some(pool) = view.pool(*index) else { return };
-    let mut session = Session::begin(&shard, &view, &pool, || client.peer_address());
-    session.carry(&mut client, &open).await;
+    let mut session = Session::begin(&shard, &view, &pool, client);
+    session.carry(&mut stream, &open).await;
     session.end();
 }
 
@@ -77,7 +83,7 @@ pub fn turn_away(
     view.counters.add(ListenerCounter::SessionsRefused);
     let RunningAnswer::Pool(index) = view.running().answer(None) else { return };
     let Some(pool) = view.pool(*index) else { return };
-    let session = Session::begin(shard, view, &pool, || client);
+    let session = Session::begin(shard, view, &pool, client);
     Session { cause: Some(cause), ..session }.end();
 }
 
@@ -86,14 +92,14 @@ impl<'s> Session<'s> {
         shard: &'s Rc<Shard>,
         view: &'s ListenerView,
         pool: &'s Rc<PoolView>,
-        client: impl FnOnce() -> Option<SocketAddr>,
+        client: Option<SocketAddr>,
     ) -> Session<'s> {
         Session {
             shard,
             view,
             pool,
+            client,
             started: shard.micros(),
-            logged: shard.log.wants().then(client),
             key: Vec::new(),
             server: None,
             by: None,
@@ -116,9 +122,9 @@ impl<'s> Session<'s> {
         }
         self.pool.counters.add(PoolCounter::Requests);
         first.release();
-        let key = key_of(client, self.pool.key());
-        let shard = self.shard.number;
-        let asking = Asking { shard, client, first: first.bytes(), key: &key };
+        let key = key_of(self.client, self.pool.key());
+        let (shard, peer) = (self.shard.number, self.client);
+        let asking = Asking { shard, peer, stream: client, first: first.bytes(), key: &key };
         let connected = self.connect(&asking).await;
         self.key = key;
         let Some((lease, mut server)) = connected else {
@@ -248,15 +254,15 @@ impl<'s> Session<'s> {
         if self.carried.is_some() {
             self.view.route_counters(self.shard, None).record(RouteHistogram::Duration, took);
         }
-        if let Some(client) = self.logged {
-            self.log(client, took);
+        if self.shard.log.wants() {
+            self.log(took);
         }
     }
 
     #[cold]
-    fn log(&self, client: Option<SocketAddr>, took: u64) {
+    fn log(&self, took: u64) {
         self.shard.log.write(&SessionLine {
-            client,
+            client: self.client,
             listener: &self.view.spec().name,
             pool: &self.pool.spec().name,
             scheduler: self.pool.scheduler(),
