@@ -238,6 +238,11 @@ impl Group {
         }
     }
 
+    /// Whether a further try could have another server, as far as can be told now.
+    pub fn has_untried(&self, tried: &Tried) -> bool {
+        self.roster.has_untried(tried)
+    }
+
     /// Whether its scheduler goes by time, so that [`Group::on_head`] and
     /// [`Group::report_timed`] have a use.
     pub fn times(&self) -> bool {
@@ -351,6 +356,10 @@ impl Group {
 
     /// Lets a request through to each ejected server whose time has come.
     fn open_trials(&self, now: u64) {
+        // A pinned older plan with other rules must not forget what the newer one waits for.
+        if !self.rules.tries_by_request() {
+            return;
+        }
         // Forgotten first: an ejection meanwhile is either seen below or notes itself.
         let next_trial = &self.roster.house().next_trial;
         next_trial.store(u64::MAX, Ordering::SeqCst);

@@ -59,6 +59,17 @@ pub struct Rules {
     pub passive: Option<Passive>,
 }
 
+impl Rules {
+    /// Whether a request decides about an ejected server, not a check.
+    pub fn tries_by_request(&self) -> bool {
+        self.passive.as_ref().is_some_and(|passive| passive.readmit == Readmit::Request)
+    }
+
+    fn tries_by_tcp(&self) -> bool {
+        self.passive.as_ref().is_some_and(|passive| passive.readmit == Readmit::Tcp)
+    }
+}
+
 /// Results in a row that change a check's verdict, once it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Streaks {
@@ -218,9 +229,10 @@ impl Health {
         trial && self.state() == State::Ejected
     }
 
-    /// Whether picks and successes matter just now.
+    /// Whether picks and successes matter just now. An ejection may be an earlier worker's, of whose
+    /// failures nothing is known.
     pub fn is_watched(&self) -> bool {
-        self.failures > 0
+        self.failures > 0 || self.ejection.is_some()
     }
 
     /// Takes what an earlier worker knew. Not an input that makes a transition: it comes before
@@ -323,7 +335,7 @@ impl Health {
         if !self.retried {
             return None;
         }
-        let by_request = readmit_of(rules) == Some(Readmit::Request);
+        let by_request = rules.tries_by_request();
         self.step(now, |health| {
             health.failures = 0;
             if by_request && health.ejection.take().is_some() {
@@ -353,7 +365,7 @@ impl Health {
     /// Time passed: an ejection by `readmit: request` whose `until` is reached lets one pick
     /// through. True if it does so now.
     pub fn on_time(&mut self, rules: &Rules, now: u64) -> bool {
-        if readmit_of(rules) != Some(Readmit::Request) {
+        if !rules.tries_by_request() {
             return false;
         }
         match &mut self.ejection {
@@ -392,13 +404,13 @@ impl Health {
 
     /// When the TCP check of an ejected server is due.
     pub fn readmit_at(&self, rules: &Rules) -> Option<u64> {
-        let by_tcp = readmit_of(rules) == Some(Readmit::Tcp) && self.admin != Admin::Maint;
+        let by_tcp = rules.tries_by_tcp() && self.admin != Admin::Maint;
         self.ejection.as_ref().filter(|_| by_tcp).map(|ejection| ejection.until)
     }
 
     /// When a request may try an ejected server (`readmit: request`), unless one may already.
     pub fn trial_at(&self, rules: &Rules) -> Option<u64> {
-        let by_request = readmit_of(rules) == Some(Readmit::Request);
+        let by_request = rules.tries_by_request();
         self.ejection
             .as_ref()
             .filter(|ejection| by_request && !ejection.trial)
@@ -493,8 +505,4 @@ impl CheckRun {
     fn spent(&mut self) -> u32 {
         std::mem::take(&mut self.against)
     }
-}
-
-fn readmit_of(rules: &Rules) -> Option<Readmit> {
-    rules.passive.as_ref().map(|passive| passive.readmit)
 }

@@ -4,7 +4,7 @@
 //! - A server's standing and leases are facts of its [`ServerState`]; the copy a scheduler has is
 //!   refreshed under its tier's lock from the state itself, so the last refresh is always right.
 //! - Every living roster of a pool hears of a change, since exchanges pin the plan they began
-//!   with. While only one lives, that costs nothing.
+//!   with; of leases, if one of them goes by these. While only one lives, that costs nothing.
 //! - Where the scope is a shard, each shard has a scheduler in each tier that counts that shard's
 //!   leases alone; whoever tells of a server tells all of them.
 //! - A pick holds one tier's lock and no other; whoever holds the lock of a server's health may
@@ -48,6 +48,8 @@ pub(crate) struct Roster {
 /// What is shared by all rosters of a pool, from plan to plan.
 pub(crate) struct House {
     living: AtomicUsize,
+    /// Those of the living whose schedulers go by leases.
+    counting: AtomicUsize,
     rosters: Mutex<Vec<Weak<Roster>>>,
     /// Held while it is decided who is ejected, so that two failures never eject the last two.
     deciding: Mutex<()>,
@@ -95,6 +97,7 @@ impl House {
     pub(crate) fn new(seed: u64) -> Arc<House> {
         Arc::new(House {
             living: AtomicUsize::new(0),
+            counting: AtomicUsize::new(0),
             rosters: Mutex::new(Vec::new()),
             deciding: Mutex::new(()),
             next_trial: AtomicU64::new(u64::MAX),
@@ -118,6 +121,12 @@ impl House {
 
     fn is_shared(&self) -> bool {
         self.living.load(Ordering::Acquire) > 1
+    }
+
+    /// Whether leases of this roster matter to another one.
+    fn counts_besides(&self, roster: &Roster) -> bool {
+        self.is_shared()
+            && self.counting.load(Ordering::Acquire) > usize::from(roster.counts_leases)
     }
 }
 
@@ -159,6 +168,7 @@ impl Roster {
         let roster = Arc::new(roster);
         // Registered before the states are read: what changes meanwhile is heard or read.
         house.rosters().push(Arc::downgrade(&roster));
+        house.counting.fetch_add(usize::from(roster.counts_leases), Ordering::AcqRel);
         house.living.fetch_add(1, Ordering::AcqRel);
         (0..roster.seats.len()).for_each(|index| roster.tell(index));
         roster
@@ -238,16 +248,21 @@ impl Roster {
 
     fn pick_besides(&self, tier: &Tier, shard: usize, ask: &Ask<'_>) -> Option<Picked> {
         let mut line = tier.line(shard);
-        let place = line.schedule.pick(ask)?;
-        let mark = line.schedule.mark();
-        let index = tier.seats[place] as usize;
-        let state = &self.seats[index].state;
-        let leases = self.begin(state, shard);
-        let was_trial = line.standing[place] == Standing::Trial && state.take_trial();
-        if was_trial {
+        let (place, mark, was_trial) = loop {
+            let place = line.schedule.pick(ask)?;
+            let mark = line.schedule.mark();
+            if line.standing[place] != Standing::Trial {
+                break (place, mark, false);
+            }
             line.put(place, Standing::Out);
             line.schedule.set_alive(place, false);
-        }
+            // Another shard or plan may have had it already: then somebody else is picked.
+            if self.seats[tier.seats[place] as usize].state.take_trial() {
+                break (place, mark, true);
+            }
+        };
+        let index = tier.seats[place] as usize;
+        let leases = self.begin(&self.seats[index].state, shard);
         if self.counts_leases {
             line.schedule.set_in_flight(place, leases);
         }
@@ -270,10 +285,12 @@ impl Roster {
     /// A pick was made: who else must know of it hears of it. That a trial is used up concerns the
     /// schedulers of all shards.
     fn tell_of_pick(&self, index: usize, was_trial: bool) {
-        if was_trial && self.shards > 1 {
-            self.refresh(index);
-        }
-        if self.house.is_shared() {
+        if was_trial {
+            if self.shards > 1 {
+                self.refresh(index);
+            }
+            self.tell_others(index, Roster::refresh);
+        } else if self.house.counts_besides(self) {
             self.tell_others(index, Roster::refresh);
         }
     }
@@ -311,6 +328,16 @@ impl Roster {
         Vec::new()
     }
 
+    /// Whether a server that was not tried takes traffic and has room.
+    pub(crate) fn has_untried(&self, tried: &Tried) -> bool {
+        self.seats.iter().enumerate().any(|(index, seat)| {
+            seat.weight > 0
+                && seat.state.standing() == Standing::In
+                && !tried.contains(index)
+                && seat.has_room()
+        })
+    }
+
     /// Raises the in-flight count of this very server, if it takes traffic and has room.
     pub(crate) fn choose(&self, index: usize, shard: usize) -> bool {
         self.seats.get(index).is_some_and(Seat::has_room) && self.pin(index, shard)
@@ -342,7 +369,7 @@ impl Roster {
             state.end_of(shard);
         }
         self.count_end(index, mark, shard);
-        if self.house.is_shared() {
+        if self.house.counts_besides(self) {
             self.tell_others(index, |other, there| other.count_end(there, 0, other.own(shard)));
         }
     }
@@ -375,9 +402,7 @@ impl Roster {
     /// The server's standing changed: tells all schedulers that know it.
     pub(crate) fn spread(&self, index: usize) {
         self.refresh(index);
-        if self.house.is_shared() {
-            self.tell_others(index, Roster::refresh);
-        }
+        self.tell_others(index, Roster::refresh);
     }
 
     pub(crate) fn on_failure(&self, index: usize, shard: usize, allowed: u32) {
@@ -442,6 +467,9 @@ impl Roster {
 
     /// Does the same to the other living rosters, where they have this very server.
     fn tell_others(&self, index: usize, what: impl Fn(&Roster, usize)) {
+        if !self.house.is_shared() {
+            return;
+        }
         let state = &self.seats[index].state;
         let living: Vec<Arc<Roster>> =
             self.house.rosters().iter().filter_map(Weak::upgrade).collect();
@@ -509,6 +537,7 @@ impl Seat {
 impl Drop for Roster {
     fn drop(&mut self) {
         self.house.living.fetch_sub(1, Ordering::AcqRel);
+        self.house.counting.fetch_sub(usize::from(self.counts_leases), Ordering::AcqRel);
         let mut rosters = self.house.rosters();
         rosters.retain(|roster| roster.strong_count() > 0);
     }

@@ -362,6 +362,44 @@ fn a_new_worker_takes_the_health_of_the_last() {
 }
 
 #[test]
+fn a_server_that_the_last_worker_ejected_comes_back_by_a_request_too() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Request);
+    let group = group(&plan);
+    let (health, changed, reason) = (HealthState::Up, 3, "said before".into());
+    group.seed(0, &Seed { health, ejected_until: 500, changed, reason });
+    assert!(!letters(&group, 4, 499).contains('a'));
+    let trial = pick_of(&group, 0, 500);
+    assert_eq!(words(group.report(&trial, OK, 501)), (State::Ejected, State::Up));
+    assert!(letters(&group, 4, 502).contains('a'));
+}
+
+#[test]
+fn a_request_of_an_older_plan_does_not_use_up_the_trial_of_the_newer() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Tcp);
+    let old = group(&plan);
+    old.report(&pick_of(&old, 0, 0), REFUSED, 0);
+    plan.passive = passive(Readmit::Request);
+    let new = Group::new(&plan, Some(&old), Birth::Reload, 1);
+    new.adopt(&plan, 1);
+    drop(pick_of(&old, 1, 10_000));
+    assert!(letters(&new, 4, 10_000).contains('a'));
+}
+
+#[test]
+fn what_is_left_to_try_takes_traffic_and_was_not_tried() {
+    let mut plan = pool(&[1, 1, 0]);
+    plan.passive = passive(Readmit::Tcp);
+    let group = group(&plan);
+    let mut tried = Tried::new();
+    tried.insert(1);
+    assert!(group.has_untried(&tried));
+    group.on_admin(0, Admin::Drain, 0);
+    assert!(!group.has_untried(&tried) && group.has_untried(&Tried::new()));
+}
+
+#[test]
 fn nginx_leaves_failures_their_mark_on_the_weight() {
     let mut plan = pool(&[4, 4]);
     plan.passive =

@@ -8,8 +8,6 @@
 
 use std::sync::atomic::Ordering;
 
-use evener_plan::Readmit;
-
 use super::Group;
 use crate::health::State;
 use crate::lease::Lease;
@@ -43,8 +41,7 @@ impl Group {
     /// A server whose time out is over, for the one request that decides about it
     /// (`passive.readmit: request`).
     pub fn trial(&self, tried: &Tried, shard: usize, now: u64) -> Option<Lease> {
-        let passive = self.rules.passive.as_ref()?;
-        if passive.readmit != Readmit::Request {
+        if !self.rules.tries_by_request() {
             return None;
         }
         if now >= self.roster.house().next_trial.load(Ordering::Relaxed) {
