@@ -24,6 +24,7 @@ pub use evener_stats::{
 };
 
 use crate::http::proxy::Fault;
+use crate::pool::connect::Blame;
 use crate::running::Running;
 use crate::sys::memory::SharedMemory;
 
@@ -238,15 +239,15 @@ impl ServerCounters {
         }
     }
 
-    /// A connection could not be made; `None`: the fault is ours.
-    pub fn connect_failed(&self, cause: Option<Cause>) {
+    /// A connection could not be made.
+    pub fn connect_failed(&self, blame: Blame) {
         self.add(
-            match cause {
-                Some(Cause::ConnectRefused) => ServerCounter::ConnectRefused,
-                Some(Cause::ConnectUnreachable) => ServerCounter::ConnectUnreachable,
-                Some(Cause::ConnectTimeout) => ServerCounter::ConnectTimeout,
-                Some(Cause::TlsFailed) => ServerCounter::TlsFailed,
-                _ => ServerCounter::ConnectFailed,
+            match blame {
+                Blame::Server(Cause::ConnectRefused) => ServerCounter::ConnectRefused,
+                Blame::Server(Cause::ConnectUnreachable) => ServerCounter::ConnectUnreachable,
+                Blame::Server(Cause::ConnectTimeout) => ServerCounter::ConnectTimeout,
+                Blame::Server(Cause::TlsFailed) => ServerCounter::TlsFailed,
+                Blame::Server(_) | Blame::Ours | Blame::Time => ServerCounter::ConnectFailed,
             },
             1,
         );

@@ -109,7 +109,7 @@ pub async fn refuse(
     work.down.clear();
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
     let date = shard.date.line();
-    work.down.own(&[], |out| write(&whole, &date, None, Some("close"), head_only, out));
+    work.down.own(|out| write(&whole, &date, None, Some("close"), head_only, out));
     let send = view.spec().timeouts.send;
     let sent = write_out(shard, client, work, send, true).await;
     if !sent && client.open.is_cut(shard.now()) {
@@ -217,7 +217,7 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
     let Work { down, edited, .. } = &mut *exchange.work;
     let edits = edits.filter(|_| expanded).map(|edits| (edits, edited.as_slice()));
     down.clear();
-    down.own(&[], |out| write(whole, &date, edits, connection, head_only, out));
+    down.own(|out| write(whole, &date, edits, connection, head_only, out));
     exchange.record.status = whole.status;
     exchange.record.head_sent = true;
     exchange.record.sent = if head_only { 0 } else { whole.body.len() as u64 };

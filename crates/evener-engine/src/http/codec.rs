@@ -110,14 +110,8 @@ impl Codec {
 
     /// Names the pieces of a run of payload, and of the end behind it when it is the `last`.
     #[inline]
-    pub fn request_body(
-        &mut self,
-        data: std::ops::Range<usize>,
-        last: bool,
-        up: &mut Outgoing,
-        read: &[u8],
-    ) {
-        on_codec!(self, codec => codec.request_body(data, last, up, read));
+    pub fn request_body(&mut self, data: std::ops::Range<usize>, last: bool, up: &mut Outgoing) {
+        on_codec!(self, codec => codec.request_body(data, last, up));
     }
 
     /// Reads the answer's head once it is whole.

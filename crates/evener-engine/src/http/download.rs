@@ -56,18 +56,6 @@ pub enum Then {
     Done,
 }
 
-/// What a server did while it was read from ahead of a slow client, and nothing follows on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ahead {
-    /// It ended the connection, in order or not: sockets tell an error once.
-    Ended {
-        /// Whether in order.
-        clean: bool,
-    },
-    /// It sent what is no body.
-    Junk,
-}
-
 /// Progress of a download with what bounds it.
 pub struct DownloadState {
     /// Where it stands.
@@ -77,8 +65,9 @@ pub struct DownloadState {
     pub(super) waited: u64,
     /// What is known of a client that did not take all at once.
     pub(super) slow: Option<Box<Slow>>,
-    /// What ended the reading ahead for a slow client: judged when all before it has gone.
-    pub(super) ahead: Option<Ahead>,
+    /// What was read ahead of a slow client ends in the middle, or in what is no body: told when all
+    /// before it has gone.
+    pub(super) spoilt: bool,
     /// An interim answer has come.
     hinted: bool,
     begun: bool,
@@ -99,7 +88,7 @@ impl DownloadState {
             wait,
             waited: 0,
             slow: None,
-            ahead: None,
+            spoilt: false,
             hinted: false,
             begun: false,
             tunnel: false,
@@ -157,9 +146,7 @@ impl Exchange<'_> {
                     ready!(self.poll_room(attempt, cx))?;
                     attempt.down.at = Download::Body;
                 }
-                Download::Body if attempt.down.ahead == Some(Ahead::Junk) => {
-                    return Poll::Ready(Err(Fault::Cut));
-                }
+                Download::Body if attempt.down.spoilt => return Poll::Ready(Err(Fault::Cut)),
                 Download::Body => {
                     if attempt.server.inbox.is_empty() {
                         ready!(self.poll_read_down(attempt, cx))?;
@@ -178,9 +165,6 @@ impl Exchange<'_> {
         attempt: &mut Attempt,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
-        if let Some(Ahead::Ended { clean }) = attempt.down.ahead {
-            return Poll::Ready(self.on_server_end(attempt, clean));
-        }
         let server = &mut attempt.server;
         if server.inbox.is_full() {
             server.inbox.reserve((server.inbox.len() * 4).min(MAX_HEAD + 1));
@@ -191,7 +175,10 @@ impl Exchange<'_> {
         };
         match result {
             Poll::Ready(Ok(count)) if count > 0 => {
-                attempt.down.wait.disarm();
+                // Before the answer's head only an interim answer stops the clock, not half of one.
+                if attempt.down.begun {
+                    attempt.down.wait.disarm();
+                }
                 self.record.from_server += count as u64;
                 Poll::Ready(Ok(()))
             }
@@ -222,7 +209,8 @@ impl Exchange<'_> {
                 false => Fault::Server(Cause::Reset),
             });
         }
-        if clean && attempt.codec.on_end() { Ok(()) } else { Err(Fault::Cut) }
+        let whole = clean && !attempt.up.reset && attempt.codec.on_end();
+        if whole { Ok(()) } else { Err(Fault::Cut) }
     }
 
     fn read_head(&mut self, attempt: &mut Attempt) -> Result<Option<AnswerHead>, Fault> {
@@ -248,6 +236,7 @@ impl Exchange<'_> {
     #[inline]
     fn on_head(&mut self, attempt: &mut Attempt, head: AnswerHead) -> Result<(), Fault> {
         step("exchange::on_head");
+        attempt.down.wait.disarm();
         if !head.borne.is_empty() {
             self.let_in(head.borne);
         }
@@ -297,7 +286,7 @@ impl Exchange<'_> {
         let rules = &pool.spec().retry;
         status >= 400
             && rules.on.contains(&RetryOn::Status(status))
-            && u32::from(self.record.tries) < rules.attempts
+            && !attempt.last
             && attempt.up.is_over()
             && !self.body.streamed
             && (self.asked.method.is_idempotent() || rules.on.contains(&RetryOn::NonIdempotent))
@@ -312,7 +301,7 @@ impl Exchange<'_> {
             let policy = HeadPolicy { reframed: false, http10: false, tunnel: false, edited: None };
             let via = self.via();
             attempt.codec.write_head(policy, self.work, read);
-            self.work.down.own(read, |out| {
+            self.work.down.own(|out| {
                 if let Some(version) = via {
                     forwarded::via(version, out);
                 }
@@ -349,7 +338,7 @@ impl Exchange<'_> {
         let dates = edited.is_some_and(|names| names.has(b"Date"));
         // An interim answer, and a 101 is one, has none.
         let date = (!head.dated && !tunnel && !dates).then(|| self.shard.date.line());
-        self.work.down.own(read, |out| {
+        self.work.down.own(|out| {
             if let Some(date) = date {
                 out.extend_from_slice(&date);
             }
@@ -385,9 +374,8 @@ impl Exchange<'_> {
         let done = attempt.codec.is_done();
         self.record.sent += progress.data.len() as u64;
         let data = skip + progress.data.start..skip + progress.data.end;
-        let read = attempt.server.inbox.bytes();
         let chunked = attempt.down.chunked;
-        super::codec::body_pieces(chunked, data, done, &mut self.work.down, read);
+        super::codec::body_pieces(chunked, data, done, &mut self.work.down);
         let then = if done { Then::Done } else { Then::Body };
         self.record.at_once &= done;
         attempt.down.at = Download::Write(skip + progress.consumed, then);

@@ -3,7 +3,8 @@
 //! Rules kept here:
 //! - A pick gives a lease, and the lease ends with the try. One outcome is made per try, here.
 //! - A connection that could not be made tries every eligible server once, within twice
-//!   `timeouts.connect` in all; requests sent are counted against `retry.attempts`.
+//!   `timeouts.connect` in all; requests sent are counted against `retry.attempts`. What a server
+//!   that was sent one took is no time of the next one's.
 //! - A request is sent again only if nothing of an answer went to the client, its body lies whole
 //!   in memory, and it is idempotent (or the configuration says otherwise).
 //! - A kept connection that turns out to be closed says nothing against its server: the same
@@ -33,6 +34,7 @@ use crate::counters::{ListenerCounter, PoolCounter, ServerCounter, WorkerCounter
 use crate::io::buffers::Size;
 use crate::io::{Buffer, Stream};
 use crate::policies::{self, Post};
+use crate::pool::connect::Blame;
 use crate::pool::dial;
 use crate::shard::PoolView;
 use crate::steps::step;
@@ -65,6 +67,8 @@ pub struct Attempt {
     pub timeouts: PoolTimeouts,
     /// Bytes of the answer that are taken in for a slow client.
     pub take_in: u64,
+    /// No further try can follow: the answer stands, whatever its status.
+    pub last: bool,
 }
 
 /// Why a try did not come to a whole answer.
@@ -74,8 +78,8 @@ pub enum Fault {
     Server(Cause),
     /// Something of our own: no descriptor, no port, no memory.
     Local,
-    /// It did not take the request in time.
-    SendTimeout,
+    /// Time for connections was over before this one had had its own.
+    OutOfTime,
     /// A kept connection ended before anything came.
     Stale,
     /// The answer has a status that the configuration retries.
@@ -175,9 +179,16 @@ enum Verdict {
 
 impl<'p> Tries<'p> {
     fn new(exchange: &Exchange<'_>, pool: &'p Rc<PoolView>, take_in: u64) -> Tries<'p> {
-        let within = pool.spec().timeouts.connect.saturating_mul(2);
-        let connect_until = exchange.shard.now().saturating_add(within);
-        Tries { pool, tried: Tried::new(), sent: 0, connect_until, take_in, last: None }
+        let mut tries =
+            Tries { pool, tried: Tried::new(), sent: 0, connect_until: 0, take_in, last: None };
+        tries.begin_to_connect(exchange.shard.now());
+        tries
+    }
+
+    /// From now on time for connections runs.
+    fn begin_to_connect(&mut self, now: u64) {
+        let within = self.pool.spec().timeouts.connect.saturating_mul(2);
+        self.connect_until = now.saturating_add(within);
     }
 
     /// The server that the client belongs to, else one that the scheduler picks.
@@ -243,7 +254,11 @@ impl<'p> Tries<'p> {
             };
             self.sent += 1;
             exchange.record.tries = exchange.record.tries.saturating_add(1);
-            match exchange.attempt(self.pool, &lease, connection, self.take_in).await {
+            let ended = exchange.attempt(self, &lease, connection).await;
+            if matches!(ended, Ended::Failed(_)) {
+                self.begin_to_connect(exchange.shard.now());
+            }
+            match ended {
                 Ended::Done => {
                     let outcome = Outcome::Answered { status: exchange.record.status };
                     self.report(exchange, &lease, outcome);
@@ -308,7 +323,7 @@ impl<'p> Tries<'p> {
         });
         let stream = dialed.await?.map_err(|why| {
             exchange.record.detail = Some(why.words.into());
-            why.cause.map_or(Fault::Local, Fault::Server)
+            Fault::from(why.blame)
         })?;
         exchange.record.asked = exchange.shard.micros();
         Ok(ServerConnection { stream, inbox, born: now, reused: false, owned: false })
@@ -334,6 +349,15 @@ impl<'p> Tries<'p> {
         }
         self.pool.counters.retry(fault);
         Verdict::Next
+    }
+
+    /// Whether no try can follow on an answer of the one in hand. Asked only where the status of
+    /// an answer could make one follow.
+    #[inline]
+    fn is_last(&self) -> bool {
+        let retry = &self.pool.spec().retry;
+        retry.on.iter().any(|key| matches!(key, RetryOn::Status(_)))
+            && (self.sent >= retry.attempts || !self.pool.group().has_untried(&self.tried))
     }
 
     fn allows(&self, key: RetryOn) -> bool {
@@ -364,12 +388,12 @@ impl Exchange<'_> {
     /// One try on a connection.
     async fn attempt(
         &mut self,
-        pool: &Rc<PoolView>,
+        tries: &Tries<'_>,
         lease: &Lease,
         server: ServerConnection,
-        take_in: u64,
     ) -> Ended {
         step("exchange::attempt");
+        let pool = tries.pool;
         let index = lease.index();
         let Some(target) = pool.target(index) else {
             return Ended::Failed(Fault::Server(Cause::ConnectFailed));
@@ -385,7 +409,8 @@ impl Exchange<'_> {
             up: UploadState::new(deadlines.slot()),
             down: DownloadState::new(deadlines.slot()),
             timeouts: pool.spec().timeouts.clone(),
-            take_in,
+            take_in: tries.take_in,
+            last: tries.is_last(),
         };
         self.work.answer.clear();
         self.work.down.clear();
@@ -398,7 +423,7 @@ impl Exchange<'_> {
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
         let whole = self.body.decoder.is_done() && self.body.stored.is_empty();
-        attempt.codec.request_body(data, whole, &mut self.work.up, read);
+        attempt.codec.request_body(data, whole, &mut self.work.up);
         let mut awaits_head = pool.group().times();
         let result = poll_fn(|cx| {
             let polled = self.poll_attempt(&mut attempt, cx);
@@ -446,6 +471,7 @@ impl Exchange<'_> {
                     return Poll::Ready(Err(fault));
                 }
                 attempt.up.at = Upload::Broken;
+                attempt.up.wait.disarm();
             }
             attempt.up.at_once &= attempt.up.is_over();
         }
@@ -542,6 +568,16 @@ impl Exchange<'_> {
     }
 }
 
+impl From<Blame> for Fault {
+    fn from(blame: Blame) -> Fault {
+        match blame {
+            Blame::Server(cause) => Fault::Server(cause),
+            Blame::Ours => Fault::Local,
+            Blame::Time => Fault::OutOfTime,
+        }
+    }
+}
+
 /// Name in the log of why nobody was picked.
 pub fn cause(why: NoServer) -> &'static str {
     if why == NoServer::NoRoom { "no_room" } else { "no_server" }
@@ -552,12 +588,11 @@ impl Fault {
     pub fn outcome(self) -> Outcome {
         match self {
             Fault::Server(cause) => Outcome::Failed(cause),
-            Fault::SendTimeout => Outcome::Failed(Cause::SendTimeout),
             Fault::Stale => Outcome::StaleReuse,
             Fault::Status(status) => Outcome::Answered { status },
             Fault::Cut => Outcome::AnswerCut,
             Fault::Stalled => Outcome::AnswerStalled,
-            Fault::Local | Fault::Unsafe => Outcome::Local,
+            Fault::Local | Fault::OutOfTime | Fault::Unsafe => Outcome::Local,
             _ => Outcome::ClientGone,
         }
     }
@@ -572,7 +607,6 @@ impl Fault {
                 Cause::SendTimeout => RetryOn::Timeout,
                 _ => RetryOn::Connect,
             }),
-            Fault::SendTimeout => Some(RetryOn::Timeout),
             Fault::Stale => Some(RetryOn::Reset),
             Fault::Status(status) => Some(RetryOn::Status(status)),
             _ => None,
@@ -584,12 +618,12 @@ impl Fault {
         match self {
             Fault::Server(Cause::ConnectRefused) => "connect_refused",
             Fault::Server(Cause::ConnectUnreachable) => "connect_unreachable",
-            Fault::Server(Cause::ConnectTimeout) => "connect_timeout",
+            Fault::Server(Cause::ConnectTimeout) | Fault::OutOfTime => "connect_timeout",
             Fault::Server(Cause::TlsFailed) => "server_tls_failed",
             Fault::Server(Cause::Reset) | Fault::Stale => "server_reset",
             Fault::Server(Cause::Junk) => "server_junk",
             Fault::Server(Cause::ResponseTimeout) => "response_timeout",
-            Fault::Server(Cause::SendTimeout) | Fault::SendTimeout => "server_send_timeout",
+            Fault::Server(Cause::SendTimeout) => "server_send_timeout",
             Fault::Server(_) => "connect_failed",
             Fault::Local => "local_limit",
             Fault::Status(_) => "server_status",
@@ -627,7 +661,7 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
     }
     let status = match fault {
         Fault::Server(Cause::ConnectTimeout | Cause::ResponseTimeout | Cause::SendTimeout)
-        | Fault::SendTimeout => 504,
+        | Fault::OutOfTime => 504,
         // Our limit, not the server's doing: later, or elsewhere, it may be answered.
         Fault::Local | Fault::DrainCut => 503,
         Fault::ClientGone | Fault::ClientStuck => {

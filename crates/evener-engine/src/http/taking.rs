@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use super::answers;
 use super::codec::body_pieces;
-use super::download::{Ahead, Download, DownloadState, Then};
+use super::download::{Download, DownloadState, Then};
 use super::exchange::Exchange;
 use super::proxy::{Attempt, Fault};
 use super::slow::Slow;
@@ -74,7 +74,7 @@ impl Exchange<'_> {
         self.asked.expects = false;
         self.interims.continued();
         self.work.down.clear();
-        self.work.down.own(&[], |out| out.extend_from_slice(CONTINUE));
+        self.work.down.own(|out| out.extend_from_slice(CONTINUE));
         let limit = self.view.spec().timeouts.send;
         match answers::write_out(self.shard, self.client, self.work, limit, true).await {
             true => Ok(()),
@@ -172,23 +172,24 @@ impl Exchange<'_> {
     /// The client is slow: reads on from the server, and names what came behind what is being written,
     /// as long as there is room to hold it.
     pub(super) fn read_ahead(&mut self, attempt: &mut Attempt, cx: &mut Context<'_>) {
+        let apart = self.work.down.held();
         let needed = match attempt.server.inbox.block_bytes() {
             // What was read stands apart, if anything: a buffer would come to it.
-            0 => self.work.down.left() + Size::Large.bytes(),
-            block => block,
+            0 => apart + Size::Large.bytes(),
+            block => apart + block,
         };
         if !attempt.down.asks(needed) {
             return self.hold_back(attempt);
         }
         while let Download::Write(used, Then::Body) = attempt.down.at {
             let server = &mut attempt.server;
-            if server.inbox.len() as u64 >= attempt.take_in || attempt.down.ahead.is_some() {
+            if server.inbox.len() as u64 >= attempt.take_in || attempt.down.spoilt {
                 break;
             }
             if server.inbox.is_full() {
                 let most = usize::try_from(attempt.take_in).unwrap_or(usize::MAX);
                 let more = (server.inbox.len() * 2).min(most);
-                if !attempt.down.asks(more) {
+                if !attempt.down.asks(self.work.down.held() + more) {
                     break;
                 }
                 server.inbox.reserve(more);
@@ -201,8 +202,9 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.record.from_server += count as u64;
                 }
-                Poll::Ready(result) => {
-                    attempt.down.ahead = Some(Ahead::Ended { clean: result.is_ok() });
+                Poll::Ready(Ok(_)) if !attempt.up.reset && attempt.codec.on_end() => {}
+                Poll::Ready(_) => {
+                    attempt.down.spoilt = true;
                     break;
                 }
                 Poll::Pending => break,
@@ -230,7 +232,7 @@ impl Exchange<'_> {
         inbox.release();
         if let Some(slow) = attempt.down.slow.as_mut() {
             slow.left = self.work.down.left();
-            slow.held.set(slow.left + inbox.block_bytes());
+            slow.held.set(self.work.down.held() + inbox.block_bytes());
         }
     }
 
@@ -240,15 +242,14 @@ impl Exchange<'_> {
             Ok(progress) => progress,
             Err(what) => {
                 self.junk(what);
-                attempt.down.ahead = Some(Ahead::Junk);
+                attempt.down.spoilt = true;
                 return;
             }
         };
         let done = attempt.codec.is_done();
         self.record.sent += progress.data.len() as u64;
         let data = used + progress.data.start..used + progress.data.end;
-        let read = attempt.server.inbox.bytes();
-        body_pieces(attempt.down.chunked, data, done, &mut self.work.down, read);
+        body_pieces(attempt.down.chunked, data, done, &mut self.work.down);
         let then = if done { Then::Done } else { Then::Body };
         attempt.down.at = Download::Write(used + progress.consumed, then);
     }
@@ -260,7 +261,7 @@ impl Exchange<'_> {
     pub(super) async fn deliver(&mut self, mut rest: Rest) -> Result<(), Fault> {
         rest.inbox.shrink();
         if let Some(slow) = rest.down.slow.as_mut() {
-            slow.held.set(rest.inbox.block_bytes().max(slow.left));
+            slow.held.set(rest.inbox.block_bytes() + self.work.down.held());
         }
         poll_fn(|cx| match self.poll_write_down(&mut rest.down, rest.inbox.bytes(), cx) {
             Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),

@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use super::proxy::Attempt;
 use crate::counters::{ListenerCounter, RouteCounter, RouteGauge, ServerCounter, WorkerCounter};
+use crate::io::Buffer;
 use crate::tcp::relay::{Bounds, Relay};
 
 /// Carries an upgraded connection to its end.
@@ -10,11 +11,16 @@ pub async fn upgraded(exchange: &mut Exchange<'_>, attempt: Attempt) {
     let route = exchange.view.route_counters(exchange.shard, exchange.asked.route);
     route.add(RouteCounter::Tunnels, 1);
     route.raise(RouteGauge::TunnelsOpen);
-    exchange.client.inbox.consume(exchange.asked.head);
-    exchange.asked.head = 0;
+    let early = exchange.client.inbox.split_off(exchange.asked.head);
+    if exchange.shard.log.wants() {
+        exchange.client.inbox.shrink_to_fit();
+    } else {
+        // Nobody asks what the head said: a tunnel holds no buffer.
+        exchange.client.inbox = Buffer::empty();
+    }
     let bounds = Bounds::of(exchange.view.spec());
     let mut relay = Relay::new(exchange.shard, bounds);
-    relay.client_first(std::mem::take(&mut exchange.client.inbox));
+    relay.client_first(early);
     relay.server_first(attempt.server.inbox);
     let mut server = attempt.server.stream;
     let tunnel = exchange.client.open.tunnel();

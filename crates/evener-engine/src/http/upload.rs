@@ -7,8 +7,10 @@
 //!
 //! Not known here: the answer.
 
+use std::io;
 use std::task::{Context, Poll, ready};
 
+use evener_balance::Cause;
 use evener_proto::{Malformed, Progress};
 
 use super::download::{Download, Then};
@@ -45,12 +47,14 @@ pub struct UploadState {
     pub sent: u64,
     /// Nothing had to be waited for.
     pub at_once: bool,
+    /// The server has reset the connection: sockets tell that once, and afterwards an end like any.
+    pub reset: bool,
 }
 
 impl UploadState {
     /// Before the head.
     pub fn new(wait: Deadline) -> UploadState {
-        UploadState { at: Upload::Head, wait, waited: 0, sent: 0, at_once: true }
+        UploadState { at: Upload::Head, wait, waited: 0, sent: 0, at_once: true, reset: false }
     }
 
     /// Whether nothing more is to be written.
@@ -104,7 +108,7 @@ impl Exchange<'_> {
     fn name_stored(&mut self, attempt: &mut Attempt) -> Upload {
         self.work.up.clear();
         let (all, done) = (0..self.body.stored.len(), self.body.decoder.is_done());
-        attempt.codec.request_body(all, done, &mut self.work.up, &self.body.stored);
+        attempt.codec.request_body(all, done, &mut self.work.up);
         Upload::Stored
     }
 
@@ -124,7 +128,7 @@ impl Exchange<'_> {
             self.asked.expects = false;
             self.interims.continued();
             self.work.down.clear();
-            self.work.down.own(&[], |out| out.extend_from_slice(CONTINUE));
+            self.work.down.own(|out| out.extend_from_slice(CONTINUE));
             attempt.down.at = Download::Write(0, Then::Head);
         }
     }
@@ -150,14 +154,15 @@ impl Exchange<'_> {
         match result {
             Poll::Ready(result) => {
                 attempt.up.wait.disarm();
-                if result.is_ok() {
-                    attempt.up.sent += self.work.up.total() as u64;
+                match &result {
+                    Ok(()) => attempt.up.sent += self.work.up.total() as u64,
+                    Err(why) => attempt.up.reset = why.kind() == io::ErrorKind::ConnectionReset,
                 }
                 Poll::Ready(Ok(result.is_ok()))
             }
             Poll::Pending => {
                 ready!(attempt.up.wait.poll_wait(cx, attempt.timeouts.send));
-                Poll::Ready(Err(Fault::SendTimeout))
+                Poll::Ready(Err(Fault::Server(Cause::SendTimeout)))
             }
         }
     }
@@ -172,8 +177,7 @@ impl Exchange<'_> {
         self.body.streamed = true;
         attempt.up.at = Upload::Piece(progress.consumed);
         self.work.up.clear();
-        let read = self.body.later.bytes();
-        attempt.codec.request_body(progress.data, progress.done, &mut self.work.up, read);
+        attempt.codec.request_body(progress.data, progress.done, &mut self.work.up);
         Poll::Ready(Ok(()))
     }
 

@@ -237,6 +237,33 @@ impl Buffer {
         *self = small;
     }
 
+    /// Takes what lies behind the first `at` unread bytes into a buffer of its own.
+    pub fn split_off(&mut self, at: usize) -> Buffer {
+        let mut rest = Buffer::sized(self.size);
+        let behind = self.bytes().get(at..).unwrap_or(&[]);
+        if !behind.is_empty() {
+            rest.reserve(behind.len());
+            if let Some(space) = rest.space().get_mut(..behind.len()) {
+                space.copy_from_slice(behind);
+                rest.filled(behind.len());
+            }
+        }
+        self.truncate(at);
+        rest
+    }
+
+    /// Moves unread bytes into a block of just their size: they will lie there for long.
+    pub fn shrink_to_fit(&mut self) {
+        let block = Box::<[u8]>::from(self.bytes());
+        let end = block.len() as u32;
+        self.give_back();
+        STORES.with(|all| {
+            let lent = &store(all, self.size).lent;
+            lent.set(lent.get() + 1);
+        });
+        (self.block, self.end) = (Some(block), end);
+    }
+
     /// Gives the block back if nothing is unread.
     #[inline]
     pub fn release(&mut self) {

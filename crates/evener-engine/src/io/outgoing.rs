@@ -17,8 +17,11 @@ use super::Stream;
 /// list of pieces, and TLS on keeping them apart.
 const FEW: usize = 1024;
 const FEW_TLS: usize = 4096;
-/// Most pieces of one message; a head that is cut into more is gathered instead.
+/// Most pieces of one call.
 const PIECES: usize = 16;
+/// What a message that is over leaves behind for the next ones, in bytes and in pieces.
+const KEPT: usize = 16 << 10;
+const KEPT_PIECES: usize = 64;
 
 #[derive(Clone, Copy)]
 enum Piece {
@@ -28,11 +31,18 @@ enum Piece {
     Own(u32, u32),
 }
 
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Read(from, to) | Piece::Own(from, to) => (to - from) as usize,
+        }
+    }
+}
+
 /// A message on its way out.
 #[derive(Default)]
 pub struct Outgoing {
-    pieces: [Option<Piece>; PIECES],
-    count: usize,
+    pieces: Vec<Piece>,
     /// The piece being written, and how much of it is done.
     at: usize,
     done: usize,
@@ -49,12 +59,16 @@ impl Outgoing {
     /// Nothing to write.
     #[inline]
     pub fn clear(&mut self) {
-        self.count = 0;
+        self.pieces.clear();
         self.at = 0;
         self.done = 0;
         self.total = 0;
         self.begun = false;
         self.own.clear();
+        self.pieces.shrink_to(KEPT_PIECES);
+        self.own.shrink_to(KEPT);
+        self.spare.clear();
+        self.spare.shrink_to(KEPT);
     }
 
     /// Bytes of all pieces together.
@@ -65,35 +79,39 @@ impl Outgoing {
 
     /// Bytes that have not been written yet.
     pub fn left(&self) -> usize {
-        let pieces = self.pieces.iter().take(self.count).skip(self.at).flatten();
-        let all = pieces.fold(0, |sum, piece| match piece {
-            Piece::Read(from, to) | Piece::Own(from, to) => sum + (*to - *from) as usize,
-        });
+        let all = self.pieces.iter().skip(self.at).fold(0, |sum, piece| sum + piece.len());
         all - self.done.min(all)
+    }
+
+    /// Bytes of memory that it takes, the read buffer apart.
+    pub fn held(&self) -> usize {
+        let pieces = self.pieces.capacity() * size_of::<Piece>();
+        pieces + self.own.capacity() + self.spare.capacity()
     }
 
     /// Whether some of it is written and some is not.
     pub fn is_cut(&self) -> bool {
-        self.at < self.count && (self.begun || self.at > 0 || self.done > 0)
+        self.at < self.pieces.len() && (self.begun || self.at > 0 || self.done > 0)
     }
 
     /// Bytes of the read buffer come next. `read` is the buffer's unread bytes, the range counts
     /// from their first.
     #[inline]
-    pub fn read(&mut self, range: Range<usize>, read: &[u8]) {
+    pub fn read(&mut self, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
         self.total += range.len();
-        if self.count == PIECES {
-            self.gather(read);
+        let (start, end) = (range.start as u32, range.end as u32);
+        match self.open() {
+            Some(Piece::Read(_, last)) if *last == start => *last = end,
+            _ => self.pieces.push(Piece::Read(start, end)),
         }
-        self.push(Piece::Read(range.start as u32, range.end as u32));
     }
 
     /// Bytes of our own come next: whatever `fill` appends.
     #[inline]
-    pub fn own(&mut self, read: &[u8], fill: impl FnOnce(&mut Vec<u8>)) {
+    pub fn own(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let start = self.own.len() as u32;
         fill(&mut self.own);
         let end = self.own.len() as u32;
@@ -101,21 +119,16 @@ impl Outgoing {
             return;
         }
         self.total += (end - start) as usize;
-        if let Some(Some(Piece::Own(_, last))) =
-            self.count.checked_sub(1).and_then(|last| self.pieces.get_mut(last))
-            && *last == start
-            // What has been written is not looked at again.
-            && self.at < self.count
-        {
-            *last = end;
-            return;
+        match self.open() {
+            Some(Piece::Own(_, last)) if *last == start => *last = end,
+            _ => self.pieces.push(Piece::Own(start, end)),
         }
-        if self.count == PIECES {
-            self.gather(read);
-            // Gathering put everything, these bytes included, into one piece of our own.
-            return;
-        }
-        self.push(Piece::Own(start, end));
+    }
+
+    /// The last piece, if it has not been written whole: then it can still grow.
+    #[inline]
+    fn open(&mut self) -> Option<&mut Piece> {
+        if self.at < self.pieces.len() { self.pieces.last_mut() } else { None }
     }
 
     /// Writes until all pieces have left. `read` must be the same bytes as when they were named.
@@ -130,11 +143,11 @@ impl Outgoing {
         read: &[u8],
     ) -> Poll<io::Result<()>> {
         let few = if stream.is_tls() { FEW_TLS } else { FEW };
-        if self.count - self.at > 1 && self.total <= few {
+        if self.pieces.len() - self.at > 1 && self.total <= few {
             self.gather(read);
         }
-        while self.at < self.count {
-            let taken = if self.count - self.at == 1 {
+        while self.at < self.pieces.len() {
+            let taken = if self.pieces.len() - self.at == 1 {
                 let slice = self.slice(self.at, read);
                 ready!(stream.poll_write(cx, slice.get(self.done..).unwrap_or(&[])))?
             } else {
@@ -159,25 +172,18 @@ impl Outgoing {
         self.spare = Vec::new();
     }
 
-    fn push(&mut self, piece: Piece) {
-        if let Some(slot) = self.pieces.get_mut(self.count) {
-            *slot = Some(piece);
-            self.count += 1;
-        }
-    }
-
     fn slice<'a>(&'a self, index: usize, read: &'a [u8]) -> &'a [u8] {
         match self.pieces.get(index) {
-            Some(Some(Piece::Read(from, to))) => read.get(*from as usize..*to as usize),
-            Some(Some(Piece::Own(from, to))) => self.own.get(*from as usize..*to as usize),
-            _ => None,
+            Some(Piece::Read(from, to)) => read.get(*from as usize..*to as usize),
+            Some(Piece::Own(from, to)) => self.own.get(*from as usize..*to as usize),
+            None => None,
         }
         .unwrap_or(&[])
     }
 
     fn slices<'a>(&'a self, read: &'a [u8], into: &mut [IoSlice<'a>; PIECES]) -> usize {
         let first = self.slice(self.at, read).get(self.done..).unwrap_or(&[]);
-        let rest = (self.at + 1..self.count).map(|index| self.slice(index, read));
+        let rest = (self.at + 1..self.pieces.len()).map(|index| self.slice(index, read));
         let mut count = 0;
         for (slot, piece) in into.iter_mut().zip(std::iter::once(first).chain(rest)) {
             *slot = IoSlice::new(piece);
@@ -188,7 +194,7 @@ impl Outgoing {
 
     fn advance(&mut self, taken: usize, read: &[u8]) {
         let mut left = taken;
-        while self.at < self.count {
+        while self.at < self.pieces.len() {
             let rest = self.slice(self.at, read).len() - self.done;
             if left < rest {
                 self.done += left;
@@ -204,21 +210,15 @@ impl Outgoing {
     fn gather(&mut self, read: &[u8]) {
         let mut all = std::mem::take(&mut self.spare);
         all.clear();
-        for index in self.at..self.count {
+        for index in self.at..self.pieces.len() {
             let from = if index == self.at { self.done } else { 0 };
             all.extend_from_slice(self.slice(index, read).get(from..).unwrap_or(&[]));
         }
-        let covered =
-            self.pieces.iter().take(self.count).flatten().fold(0, |end, piece| match piece {
-                Piece::Own(_, to) => end.max(*to as usize),
-                Piece::Read(..) => end,
-            });
-        all.extend_from_slice(self.own.get(covered..).unwrap_or(&[]));
         self.spare = std::mem::replace(&mut self.own, all);
-        self.count = 0;
+        self.pieces.clear();
         self.at = 0;
         self.done = 0;
-        self.push(Piece::Own(0, self.own.len() as u32));
+        self.pieces.push(Piece::Own(0, self.own.len() as u32));
     }
 }
 
@@ -235,12 +235,12 @@ mod tests {
         for index in 0..count {
             if index % 3 == 2 {
                 let text = format!("<{index}>");
-                out.own(read, |own| own.extend_from_slice(text.as_bytes()));
+                out.own(|own| own.extend_from_slice(text.as_bytes()));
                 expected.extend_from_slice(text.as_bytes());
             } else {
                 // Pieces may lie in any order and overlap.
                 let range = (index * 7) % 20..(index * 7) % 20 + 1 + index % 4;
-                out.read(range.clone(), read);
+                out.read(range.clone());
                 expected.extend_from_slice(&read[range]);
             }
         }
@@ -312,9 +312,9 @@ mod tests {
     fn bytes_of_our_own_one_after_another_are_one_piece() {
         let mut out = Outgoing::default();
         for _ in 0..100 {
-            out.own(READ, |own| own.extend_from_slice(b"x"));
+            out.own(|own| own.extend_from_slice(b"x"));
         }
-        assert_eq!(out.count, 1);
+        assert_eq!(out.pieces.len(), 1);
         assert_eq!(sent(&mut out, READ, Wire::Whole).0, [b'x'; 100]);
     }
 
@@ -323,10 +323,10 @@ mod tests {
         for tail in [&b"end"[..], b""] {
             let mut out = Outgoing::default();
             for index in 0..PIECES {
-                out.read(index..index + 1, READ);
+                out.read(index..index + 1);
             }
-            out.own(READ, |own| own.extend_from_slice(tail));
-            out.read(25..26, READ);
+            out.own(|own| own.extend_from_slice(tail));
+            out.read(25..26);
             let expected = [&READ[..PIECES], tail, b"z"].concat();
             assert_eq!(out.total(), expected.len());
             assert_eq!(sent(&mut out, READ, Wire::Whole).0, expected);
@@ -346,13 +346,32 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_are_one_piece_and_many_pieces_are_not_copied() {
+        let mut out = Outgoing::default();
+        for at in 0..26 {
+            out.read(at..at + 1);
+        }
+        assert_eq!((out.pieces.len(), sent(&mut out, READ, Wire::Whole).0), (1, READ.to_vec()));
+        let mut out = Outgoing::default();
+        for _ in 0..1000 {
+            out.own(|own| own.extend_from_slice(b"1\r\n"));
+            out.read(0..1);
+        }
+        assert!(out.own.len() == 3000 && out.spare.is_empty());
+        assert!(out.held() >= 3000 + 2000 * size_of::<Piece>());
+        assert_eq!(sent(&mut out, READ, Wire::Pieces(7)).0, b"1\r\na".repeat(1000));
+        out.clear();
+        assert!(out.held() <= 2 * KEPT + KEPT_PIECES * size_of::<Piece>());
+    }
+
+    #[test]
     fn what_is_cleared_is_gone_and_an_empty_message_has_left_already() {
         let mut out = Outgoing::default();
         named(20, READ, &mut out);
         out.clear();
         assert_eq!((out.total(), sent(&mut out, READ, Wire::Whole)), (0, (Vec::new(), 0)));
-        out.read(3..3, READ);
-        out.own(READ, |_| {});
-        assert_eq!((out.total(), out.count), (0, 0));
+        out.read(3..3);
+        out.own(|_| {});
+        assert_eq!((out.total(), out.pieces.len()), (0, 0));
     }
 }

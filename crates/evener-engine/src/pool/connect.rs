@@ -22,10 +22,21 @@ use crate::io::{Poller, Stream};
 /// Why there is no connection.
 #[derive(Debug)]
 pub struct ConnectError {
-    /// What it says of the server; `None` when the fault is ours.
-    pub cause: Option<Cause>,
+    /// Whose fault that is.
+    pub blame: Blame,
     /// For people; at most [`MOST_WORDS`] bytes, since some of them are the server's.
     pub words: String,
+}
+
+/// Whose fault it is that there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The server's.
+    Server(Cause),
+    /// Ours: no descriptor, no port, no memory.
+    Ours,
+    /// Nobody's: time for all connections together was over before this one had had its own.
+    Time,
 }
 
 /// Bytes of an error's words: a certificate can name a thousand hosts it is for.
@@ -69,31 +80,37 @@ async fn socket(poller: &Rc<Poller>, place: &Place, speaks: bool) -> io::Result<
 }
 
 impl ConnectError {
-    /// Time is over.
+    /// The server's time is over.
     pub fn late() -> ConnectError {
         let words = "no connection in time".to_owned();
-        ConnectError { cause: Some(Cause::ConnectTimeout), words }
+        ConnectError { blame: Blame::Server(Cause::ConnectTimeout), words }
+    }
+
+    /// Time for all connections together is over.
+    pub fn out_of_time() -> ConnectError {
+        let words = "no time was left for a connection".to_owned();
+        ConnectError { blame: Blame::Time, words }
     }
 
     /// There is no such server.
     pub fn nowhere() -> ConnectError {
-        ConnectError { cause: None, words: "no such server".to_owned() }
+        ConnectError { blame: Blame::Ours, words: "no such server".to_owned() }
     }
 
     fn socket(why: io::Error) -> ConnectError {
         use io::ErrorKind as Kind;
-        let cause = match why.kind() {
-            Kind::ConnectionRefused | Kind::NotFound => Some(Cause::ConnectRefused),
+        let blame = match why.kind() {
+            Kind::ConnectionRefused | Kind::NotFound => Blame::Server(Cause::ConnectRefused),
             Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
-                Some(Cause::ConnectUnreachable)
+                Blame::Server(Cause::ConnectUnreachable)
             }
-            Kind::TimedOut => Some(Cause::ConnectTimeout),
+            Kind::TimedOut => Blame::Server(Cause::ConnectTimeout),
             // EADDRNOTAVAIL: no local port left. EMFILE, ENFILE, ENOBUFS: no descriptor, no memory.
-            Kind::AddrNotAvailable | Kind::OutOfMemory => None,
-            _ if is_ours(&why) => None,
-            _ => Some(Cause::ConnectFailed),
+            Kind::AddrNotAvailable | Kind::OutOfMemory => Blame::Ours,
+            _ if is_ours(&why) => Blame::Ours,
+            _ => Blame::Server(Cause::ConnectFailed),
         };
-        ConnectError { cause, words: bounded(plain(&why)) }
+        ConnectError { blame, words: bounded(plain(&why)) }
     }
 
     fn handshake(why: &io::Error) -> ConnectError {
@@ -101,7 +118,8 @@ impl ConnectError {
             io::ErrorKind::TimedOut => Cause::ConnectTimeout,
             _ => Cause::TlsFailed,
         };
-        ConnectError { cause: Some(cause), words: bounded(format!("TLS: {}", plain(why))) }
+        let words = bounded(format!("TLS: {}", plain(why)));
+        ConnectError { blame: Blame::Server(cause), words }
     }
 }
 

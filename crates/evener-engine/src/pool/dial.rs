@@ -14,8 +14,8 @@ use crate::counters::ServerCounter;
 use crate::io::Stream;
 use crate::shard::{PoolView, Shard};
 
-/// Connects to a server within `timeouts.connect`, and not beyond `until`. `speaks`: bytes for it are
-/// at hand.
+/// Connects to a server within `timeouts.connect`, and not beyond `until`, which says nothing against
+/// the server. `speaks`: bytes for it are at hand.
 ///
 /// # Errors
 /// [`ConnectError`]; counted and told already.
@@ -27,20 +27,23 @@ pub async fn dial(
     speaks: bool,
 ) -> Result<Stream, ConnectError> {
     let target = pool.target(index).ok_or_else(ConnectError::nowhere)?;
+    let own = pool.spec().timeouts.connect;
     let left = until.saturating_sub(shard.now()).max(1);
+    // Who had half of its time at least is late by itself.
+    let late = if left < own / 2 { ConnectError::out_of_time } else { ConnectError::late };
     let wait = shard.deadlines.slot();
-    wait.arm(pool.spec().timeouts.connect.min(left));
+    wait.arm(own.min(left));
     let mut connecting = std::pin::pin!(connect(&shard.servers, target, pool.tls(), speaks));
     let result = poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending => wait.poll(cx).map(|()| Err(ConnectError::late())),
+        Poll::Pending => wait.poll(cx).map(|()| Err(late())),
     })
     .await;
     let counters = pool.server_counters(shard, index);
     match &result {
         Ok(_) => counters.add(ServerCounter::Connects, 1),
         Err(why) => {
-            counters.connect_failed(why.cause);
+            counters.connect_failed(why.blame);
             shard.warn_server(pool, index, &why.words);
         }
     }

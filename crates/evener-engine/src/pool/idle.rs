@@ -27,6 +27,8 @@ pub struct IdleConnection {
 #[derive(Default)]
 pub struct Idle {
     connections: VecDeque<IdleConnection>,
+    /// How many the gauge says there are.
+    shown: usize,
 }
 
 impl Idle {
@@ -69,6 +71,12 @@ impl Idle {
         if self.connections.is_empty() {
             self.connections = VecDeque::new();
         }
+    }
+
+    /// How many there are, if the gauge says something else.
+    pub fn take_news(&mut self) -> Option<u64> {
+        let there = self.connections.len();
+        (std::mem::replace(&mut self.shown, there) != there).then_some(there as u64)
     }
 
     /// How many there are.

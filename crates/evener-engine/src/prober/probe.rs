@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 
 use super::judge::{Ask, Judge};
 use crate::io::{Buffer, Poller, Stream, Timers};
-use crate::pool::connect::connect;
+use crate::pool::connect::{Blame, connect};
 use crate::pool::target::Target;
 
 /// What is checked, and how.
@@ -56,7 +56,7 @@ impl Probe {
         let mut stream =
             match connect(poller, &self.target, self.tls.as_ref(), self.ask.is_some()).await {
                 Ok(stream) => stream,
-                Err(why) if why.cause.is_none() => return Finding::Ours(why.words),
+                Err(why) if why.blame == Blame::Ours => return Finding::Ours(why.words),
                 Err(why) => return Finding::Failed(why.words),
             };
         stream.reset_on_close();

@@ -29,9 +29,7 @@ impl Scene {
     /// The server's threads wait until the test's process ends.
     fn new(events: &EventLoop, protocol: evener_plan::ListenerProtocol) -> Scene {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut plan = plan(&["a"]);
-        plan.listeners[0].protocol = protocol;
-        plan.pools[0].servers[0].address = server.local_addr().unwrap().to_string();
+        let scene = Scene::before(events, protocol, &server);
         std::thread::spawn(move || {
             while let Ok((mut stream, _)) = server.accept() {
                 std::thread::spawn(move || {
@@ -41,6 +39,18 @@ impl Scene {
                 });
             }
         });
+        scene
+    }
+
+    /// In front of a server that the test plays itself.
+    fn before(
+        events: &EventLoop,
+        protocol: evener_plan::ListenerProtocol,
+        server: &TcpListener,
+    ) -> Scene {
+        let mut plan = plan(&["a"]);
+        plan.listeners[0].protocol = protocol;
+        plan.pools[0].servers[0].address = server.local_addr().unwrap().to_string();
         let common = common(&plan).0;
         let shard = Rc::new(Shard::new(0, SharedMemory::of_thread(), common, events).unwrap());
         let running = build(plan, None);
@@ -73,6 +83,18 @@ impl Scene {
 
     fn in_flight(&self) -> u32 {
         self.running.pools[0].group.server(0).unwrap().in_flight()
+    }
+}
+
+/// Looks again after every turn of the shard until there is something.
+async fn soon<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let until = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < until, "it never came");
+        crate::io::event_loop::give_way().await;
     }
 }
 
@@ -138,4 +160,34 @@ fn a_fault_in_what_a_shard_does_for_all_ends_the_shard_and_is_told() {
     break_once("shard::tick");
     let ended = events.run(work(scene.shard.clone(), timer, told)).unwrap();
     assert!(ended.unwrap_err().contains("the tick has ended"));
+}
+
+#[test]
+fn a_reset_that_the_upload_hears_of_is_no_end_of_an_answer() {
+    let events = EventLoop::new(4, 4).unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let scene = Scene::before(&events, evener_plan::ListenerProtocol::Http, &server);
+    let body = async {
+        let mut client = scene.client();
+        client.set_nonblocking(true).unwrap();
+        let head = "POST / HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.write_all(head.as_bytes()).unwrap();
+        server.set_nonblocking(true).unwrap();
+        let mut far = soon(|| server.accept().ok()).await.0;
+        far.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let mut received = String::new();
+        soon(|| {
+            let _ = client.read_to_string(&mut received);
+            received.ends_with("\r\n\r\n").then_some(())
+        })
+        .await;
+        // This thread is the shard's: it sees nothing of what follows before all of it is there.
+        client.write_all(b"1\r\nx\r\n").unwrap();
+        far.write_all(b"half").unwrap();
+        socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(far);
+        soon(|| client.read_to_string(&mut received).ok()).await;
+        assert!(received.contains("200 OK") && !received.contains("0\r\n\r\n"), "{received}");
+    };
+    events.run(body).unwrap();
 }

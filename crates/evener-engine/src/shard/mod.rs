@@ -125,6 +125,8 @@ pub struct Shard {
     works: RefCell<Vec<Box<Work>>>,
     view: RefCell<Option<Rc<View>>>,
     slots: RefCell<HashMap<String, Rc<Slot>>>,
+    /// Listeners that were removed, as long as something of theirs goes on.
+    left: RefCell<Vec<std::rc::Weak<Slot>>>,
     acceptors: RefCell<Vec<Acceptor>>,
     spare_sockets: RefCell<Vec<(String, OwnedFd)>>,
     /// Generations that something may still be pinned to, the oldest first.
@@ -310,6 +312,7 @@ impl Shard {
             works: RefCell::default(),
             view: RefCell::default(),
             slots: RefCell::default(),
+            left: RefCell::default(),
             acceptors: RefCell::default(),
             spare_sockets: RefCell::default(),
             generations: RefCell::default(),
@@ -475,7 +478,10 @@ impl Shard {
         let now = clock::millis();
         let (requests, tunnels) = (now + drain.requests, now + drain.tunnels);
         let mut some = false;
+        let mut left = self.left.borrow_mut();
+        left.retain(|slot| slot.strong_count() > 0);
         for slot in removed {
+            left.push(Rc::downgrade(slot));
             slot.remove();
             slot.cut_requests_at(requests);
             slot.cut_tunnels_at(tunnels);
@@ -542,6 +548,9 @@ impl Shard {
         let (requests, tunnels) = (clock::millis() + requests, clock::millis() + tunnels);
         for slot in self.slots.borrow().values() {
             slot.cut_tunnels_at(tunnels);
+        }
+        for slot in self.left.borrow().iter().filter_map(std::rc::Weak::upgrade) {
+            slot.cut_tunnels_by(tunnels);
         }
         self.deadlines.wake_all();
         let wait = self.deadlines.slot();

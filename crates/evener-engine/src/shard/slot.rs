@@ -94,6 +94,11 @@ impl Slot {
         self.cut_tunnels_at.set(at);
     }
 
+    /// They have until then at most.
+    pub fn cut_tunnels_by(&self, at: u64) {
+        self.cut_tunnels_at.set(self.cut_tunnels_at.get().min(at));
+    }
+
     /// Requests in hand have until then, in milliseconds on the worker's clock. They find out when
     /// they are woken.
     pub fn cut_requests_at(&self, at: u64) {

@@ -4,7 +4,8 @@
 //! Rules kept here:
 //! - Cheap to make, since a shard makes it between two requests: counters of routes and servers are
 //!   found when they are first used.
-//! - Kept server connections move on to the next generation where server and protocol stay.
+//! - Kept server connections move on to the next generation where server and protocol stay; the
+//!   others are closed.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -55,6 +56,10 @@ pub struct PoolView {
     pool: Arc<RunningPool>,
     idle: RefCell<Vec<Idle>>,
     kept: Cell<usize>,
+    /// Some gauge of them is not 0.
+    shown: Cell<bool>,
+    /// A newer generation serves: what ends here is kept for nobody.
+    retired: Cell<bool>,
     /// The shard's counters of it.
     pub counters: PoolCounters,
     servers: RefCell<Vec<Option<ServerCounters>>>,
@@ -85,7 +90,11 @@ impl View {
                 speakers: Speakers::default(),
             })
         });
-        View { listeners: listeners.collect(), pools, running: running.clone() }
+        let view = View { listeners: listeners.collect(), pools, running: running.clone() };
+        if let Some(before) = before {
+            before.pools.iter().for_each(|pool| pool.retire(shard));
+        }
+        view
     }
 
     fn pool(&self, name: &str) -> Option<&Rc<PoolView>> {
@@ -152,6 +161,8 @@ impl PoolView {
             pool: pool.clone(),
             idle: RefCell::new(std::iter::repeat_with(Idle::default).take(count).collect()),
             kept: Cell::new(0),
+            shown: Cell::new(false),
+            retired: Cell::new(false),
             counters: shard.counters.pool(&pool.spec.name, running.plan.generation),
             servers: RefCell::new(vec![None; count]),
         }
@@ -179,6 +190,13 @@ impl PoolView {
             }
         }
         old.kept.set(0);
+    }
+
+    /// A newer generation serves, and has taken over what it has a use for. Tunnels and sessions may
+    /// hold this one for hours: it keeps no connections meanwhile.
+    fn retire(&self, shard: &Shard) {
+        self.retired.set(true);
+        self.sweep(shard, shard.now(), true);
     }
 
     /// The plan's words.
@@ -261,6 +279,9 @@ impl PoolView {
     /// Keeps a connection for later requests.
     #[inline]
     pub fn keep_idle(&self, index: usize, stream: Stream, born: u64, now: u64) {
+        if self.retired.get() {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         let Some(place) = idle.get_mut(index) else { return };
         let before = place.len();
@@ -270,24 +291,21 @@ impl PoolView {
 
     /// Closes kept connections that have ended or stood too long; all of them if `all`.
     pub fn sweep(&self, shard: &Shard, now: u64, all: bool) {
-        if self.kept.get() == 0 {
+        if self.kept.get() == 0 && !self.shown.get() {
             return;
         }
         let mut kept = 0;
         for (index, connections) in self.idle.borrow_mut().iter_mut().enumerate() {
-            if connections.is_empty() {
-                continue;
-            }
-            if all {
-                *connections = Idle::default();
-            } else {
-                connections.sweep(now);
+            if !connections.is_empty() {
+                connections.sweep(if all { u64::MAX } else { now });
             }
             kept += connections.len();
-            let left = connections.len() as u64;
-            self.server_counters(shard, index).set(ServerGauge::Idle, left);
+            if let Some(left) = connections.take_news() {
+                self.server_counters(shard, index).set(ServerGauge::Idle, left);
+            }
         }
         self.kept.set(kept);
+        self.shown.set(kept > 0);
     }
 
     /// Kept connections.

@@ -208,6 +208,11 @@ impl Server {
     /// Takes new connections, and those that it let wait.
     pub fn accepts(&self) -> &Server {
         self.server.manner.set(Manner::Accepts);
+        self.wakes()
+    }
+
+    /// Those that it let wait hear what it says now.
+    pub fn wakes(&self) -> &Server {
         for waiting in self.server.waiting.take() {
             waiting.wake();
         }

@@ -211,10 +211,12 @@ impl<'s> Session<'s> {
                     return Some((lease, stream));
                 }
                 Err(why) => {
-                    let fault = why.cause.map_or(Fault::Local, Fault::Server);
+                    let fault = Fault::from(why.blame);
                     (self.cause, self.detail) = (Some(fault.cause()), Some(why.words));
                     dial::report(shard, pool, &lease, fault.outcome(), timing);
-                    if shard.now() >= until {
+                    let again =
+                        fault.retry_key().is_some_and(|key| pool.spec().retry.on.contains(&key));
+                    if !again || shard.now() >= until {
                         return None;
                     }
                     pool.counters.add(PoolCounter::RetriesConnect);

@@ -13,6 +13,7 @@
 //! Not known here: records' bytes (evener-proto), sockets.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -91,31 +92,25 @@ impl FastCgi {
         &mut self,
         asked: &Asked,
         work: &mut Work,
-        read: &[u8],
+        _read: &[u8],
         _own: &Own<'_>,
     ) -> Result<(), Malformed> {
         takes(asked.length)?;
-        work.up.own(read, |out| out.append(&mut self.request));
+        work.up.own(|out| out.append(&mut self.request));
         Ok(())
     }
 
-    pub(super) fn request_body(
-        &mut self,
-        data: Range<usize>,
-        last: bool,
-        up: &mut Outgoing,
-        read: &[u8],
-    ) {
+    pub(super) fn request_body(&mut self, data: Range<usize>, last: bool, up: &mut Outgoing) {
         let mut from = data.start;
         while from < data.end {
             let count = (data.end - from).min(MAX_RECORD);
             // A record holds less than 64 KiB, so its length fits.
-            up.own(read, |out| out.extend_from_slice(&fastcgi::stdin_header(count as u16)));
-            up.read(from..from + count, read);
+            up.own(|out| out.extend_from_slice(&fastcgi::stdin_header(count as u16)));
+            up.read(from..from + count);
             from += count;
         }
         if last {
-            up.own(read, |out| out.extend_from_slice(&STDIN_END));
+            up.own(|out| out.extend_from_slice(&STDIN_END));
         }
     }
 
@@ -148,7 +143,7 @@ impl FastCgi {
     }
 
     pub(super) fn write_head(&mut self, policy: HeadPolicy<'_>, work: &mut Work, read: &[u8]) {
-        work.down.own(read, |out| self.head.head().write(read, policy.edited, out));
+        work.down.own(|out| self.head.head().write(read, policy.edited, out));
     }
 
     pub(super) fn answer_body(
@@ -253,9 +248,13 @@ struct Line<'a> {
 impl Line<'_> {
     /// Whether a program would see that name: `A-B` is `a_b` to it.
     fn is(&self, name: &[u8]) -> bool {
-        let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        self.name.len() == name.len() && self.name.iter().map(folded).eq(name.iter().map(folded))
+        self.name.len() == name.len() && self.name.iter().map(as_seen).eq(name.iter().map(as_seen))
     }
+}
+
+/// A byte of a name as it decides which parameter the field becomes.
+fn as_seen(byte: &u8) -> u8 {
+    if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 /// The request's fields, identity fields as we know them, and what the route makes of them. What an
@@ -297,22 +296,20 @@ fn lines<'a>(exchange: &'a Exchange<'_>) -> Result<Vec<Line<'a>>, Malformed> {
 /// Fields as HTTP_*, the lines of one name as one (RFC 9110 §5.3; for Cookie RFC 6265 §5.4). A type
 /// has a parameter of its own.
 fn fields(lines: &[Line<'_>], out: &mut Params<'_>) {
-    for (index, line) in lines.iter().enumerate() {
-        let (before, after) = lines.split_at(index);
-        if line.is(b"Content-Type") || before.iter().any(|other| other.is(&line.name)) {
-            continue;
+    // Names are a stranger's, and may be many and long: each is looked at once.
+    let mut known = HashMap::with_capacity(lines.len());
+    let mut fields: Vec<(&Line<'_>, Vec<&[u8]>)> = Vec::with_capacity(lines.len());
+    for line in lines.iter().filter(|line| !line.is(b"Content-Type")) {
+        let name: Vec<u8> = line.name.iter().map(as_seen).collect();
+        let place = *known.entry(name).or_insert(fields.len());
+        match fields.get_mut(place) {
+            Some((_, values)) => values.push(&line.value),
+            None => fields.push((line, vec![&line.value])),
         }
-        let mut same = after.iter().filter(|other| other.is(&line.name)).map(|other| &other.value);
-        match (same.next(), same.next()) {
-            (Some(only), None) => out.add_field(&line.name, only),
-            (Some(first), Some(second)) => {
-                let values: Vec<&[u8]> =
-                    [first, second].into_iter().chain(same).map(|v| &**v).collect();
-                let between: &[u8] = if line.is(b"Cookie") { b"; " } else { b", " };
-                out.add_field(&line.name, &values.join(between));
-            }
-            (None, _) => {}
-        }
+    }
+    for (line, values) in fields {
+        let between: &[u8] = if line.is(b"Cookie") { b"; " } else { b", " };
+        out.add_field(&line.name, &values.join(between));
     }
 }
 

@@ -56,9 +56,9 @@ impl H1 {
         let head = work.request.head();
         self.identifies = names_connection_scheme(&head.fields, SENT, read);
         forward::request_segments(head, read, &policy, &mut work.segments)?;
-        name_pieces(&work.segments, &mut work.up, read);
+        name_pieces(&work.segments, &mut work.up);
         let named = !head.authority.text.is_empty();
-        work.up.own(read, |out| {
+        work.up.own(|out| {
             if !named {
                 own.host(out);
             }
@@ -69,14 +69,8 @@ impl H1 {
     }
 
     #[inline]
-    pub(super) fn request_body(
-        &mut self,
-        data: Range<usize>,
-        last: bool,
-        up: &mut Outgoing,
-        read: &[u8],
-    ) {
-        body_pieces(self.chunked_up, data, last, up, read);
+    pub(super) fn request_body(&mut self, data: Range<usize>, last: bool, up: &mut Outgoing) {
+        body_pieces(self.chunked_up, data, last, up);
     }
 
     #[inline]
@@ -117,7 +111,7 @@ impl H1 {
         let policy =
             ResponsePolicy { tunnel, reframed, edited, version, ..ResponsePolicy::default() };
         forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
-        name_pieces(&work.segments, &mut work.down, read);
+        name_pieces(&work.segments, &mut work.down);
     }
 
     #[inline]
@@ -170,28 +164,28 @@ fn is_one(field: &Field, bytes: &[u8]) -> bool {
 
 /// Names the pieces of a head.
 #[inline]
-fn name_pieces(segments: &Segments, out: &mut Outgoing, read: &[u8]) {
+fn name_pieces(segments: &Segments, out: &mut Outgoing) {
     for segment in segments.as_slice() {
         match segment {
-            Segment::Kept(span) => out.read(span.start as usize..span.end as usize, read),
-            Segment::Text(text) => out.own(read, |own| own.extend_from_slice(text)),
+            Segment::Kept(span) => out.read(span.start as usize..span.end as usize),
+            Segment::Text(text) => out.own(|own| own.extend_from_slice(text)),
         }
     }
 }
 
 /// Names the pieces of a run of payload: as it is, or as one chunk.
 #[inline]
-pub fn body_pieces(chunked: bool, data: Range<usize>, last: bool, out: &mut Outgoing, read: &[u8]) {
+pub fn body_pieces(chunked: bool, data: Range<usize>, last: bool, out: &mut Outgoing) {
     if !chunked {
-        return out.read(data, read);
+        return out.read(data);
     }
     if !data.is_empty() {
         let header = ChunkHeader::new(data.len());
-        out.own(read, |own| own.extend_from_slice(header.as_bytes()));
-        out.read(data, read);
-        out.own(read, |own| own.extend_from_slice(b"\r\n"));
+        out.own(|own| own.extend_from_slice(header.as_bytes()));
+        out.read(data);
+        out.own(|own| own.extend_from_slice(b"\r\n"));
     }
     if last {
-        out.own(read, |own| own.extend_from_slice(LAST_CHUNK));
+        out.own(|own| own.extend_from_slice(LAST_CHUNK));
     }
 }

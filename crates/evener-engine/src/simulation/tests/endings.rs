@@ -234,3 +234,17 @@ fn a_killed_server_costs_the_answer_in_hand_and_no_other() {
         assert_eq!(sim.in_flight("a"), 0);
     });
 }
+
+#[test]
+fn a_client_that_ends_in_the_middle_of_its_body_has_a_second_for_an_answer_that_has_begun() {
+    let sim = Sim::new(&["a"]);
+    let client = sim.client();
+    client.sends("POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n\r\nhalf");
+    sim.run_for(5_000);
+    sim.server("a").connection(0).sends("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    client.ends();
+    sim.run_for_less_than(1_000);
+    assert!(!client.is_dropped(), "it may still hear the rest");
+    sim.run_for(200);
+    assert!(client.is_dropped());
+}

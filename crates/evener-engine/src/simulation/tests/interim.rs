@@ -2,6 +2,7 @@
 
 use evener_balance::{Cause, Outcome};
 use evener_plan::LogFormat;
+use evener_stats::Kind;
 
 use super::{GET, OK, OURS, answered};
 use crate::simulation::{Sim, on_every_wire, on_some_wires};
@@ -171,6 +172,42 @@ fn an_upgrade_becomes_a_tunnel_with_the_bytes_behind_both_heads() {
         client.sees_the_end();
         assert_eq!((sim.in_flight("a"), sim.kept(), sim.alive()), (0, 0, 0));
         sim.saw(&[]);
+    });
+}
+
+#[test]
+fn the_line_of_a_tunnel_has_what_was_asked() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], |plan| plan.access_log.format = LogFormat::Json);
+        let client = sim.client();
+        client.sends(UPGRADE).sends("early");
+        let server = sim.server("a").connection(0);
+        server.sends(SWITCHED);
+        client.sends("ping").ends();
+        server.ends();
+        let line = sim.log();
+        for part in ["\"url.path\":\"/ws\"", "\"http.request.method\":\"GET\"", ":101,"] {
+            assert!(line.contains(part), "{line}");
+        }
+        assert!(String::from_utf8(server.received()).unwrap().ends_with("earlyping"));
+        let received = sim.counted(Kind::Listener, "evener_listener_bytes_total", "in");
+        assert_eq!(received as usize, UPGRADE.len() + "earlyping".len());
+    });
+}
+
+#[test]
+fn a_reload_beside_a_tunnel_leaves_no_connection_behind_that_nobody_uses() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let (tunnel, client) = (sim.client(), sim.client());
+        tunnel.sends(UPGRADE);
+        sim.server("a").connection(0).sends(SWITCHED);
+        client.sends(GET);
+        sim.reload(|_| {});
+        sim.server("a").connection(1).sends(OK);
+        client.receives(OK);
+        assert!(sim.server("a").connection(1).is_dropped() && sim.kept() == 0);
+        tunnel.stays_connected();
     });
 }
 

@@ -125,3 +125,20 @@ fn a_tunnel_has_its_own_time() {
     assert!(client.is_dropped());
     assert_eq!(sim.drain_cuts(), 1);
 }
+
+#[test]
+fn a_tunnel_of_a_listener_that_is_gone_ends_with_the_workers_drain() {
+    let sim = Sim::with(&["a"], |plan| plan.listeners[0].timeouts.tunnel_idle = 300_000);
+    let client = sim.client();
+    client.sends("GET / HTTP/1.1\r\nHost: h.test\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    let server = sim.server("a").connection(0);
+    server.sends("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    client.received();
+    sim.reload(|plan| {
+        plan.listeners.clear();
+        plan.drain.tunnels = 3_600_000;
+    });
+    sim.drain();
+    sim.run_for(60_000);
+    assert!(client.is_dropped() && sim.drain_cuts() == 1);
+}

@@ -140,8 +140,27 @@ fn connecting_takes_twice_its_time_at_most_however_many_servers_there_are() {
     sim.run_for(300);
     client.receives_status(504);
     let late = Outcome::Failed(Cause::ConnectTimeout);
-    let outcomes = sim.outcomes();
-    assert!((2..=3).contains(&outcomes.len()) && outcomes.iter().all(|(_, how)| *how == late));
+    sim.saw(&[("a", late), ("b", late)]);
+}
+
+#[test]
+fn who_had_no_time_left_for_a_connection_is_not_blamed() {
+    let sim = Sim::new(&["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
+        sim.server(name).hangs();
+    }
+    let client = sim.client();
+    client.sends(GET);
+    sim.run_for(5_100);
+    sim.run_for(3_000);
+    sim.server("b").refuses().wakes();
+    sim.run_for(2_000);
+    client.receives_status(504);
+    sim.saw(&[
+        ("a", Outcome::Failed(Cause::ConnectTimeout)),
+        ("b", Outcome::Failed(Cause::ConnectRefused)),
+        ("c", Outcome::Local),
+    ]);
 }
 
 #[test]
@@ -228,6 +247,44 @@ fn a_status_that_is_retried_goes_to_the_next_server_and_the_last_one_is_passed_o
         sim.server("c").answers(UNAVAILABLE);
         client.sends(GET).receives(UNAVAILABLE).stays_connected();
         assert_eq!(sim.outcomes().len(), 2, "attempts bound it");
+    });
+}
+
+#[test]
+fn a_status_stands_where_nobody_is_left_to_ask() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a", "b"], |plan| {
+            plan.pools[0].retry.on.push(RetryOn::Status(503));
+            plan.pools[0].retry.attempts = 5;
+        });
+        sim.drain_server("b");
+        sim.server("a").answers(UNAVAILABLE);
+        sim.client().sends(GET).receives(UNAVAILABLE).stays_connected();
+        sim.ready_server("b");
+        sim.server("b").answers(UNAVAILABLE);
+        sim.client().sends(GET).receives(UNAVAILABLE).stays_connected();
+        assert_eq!(sim.outcomes().len(), 3, "both were asked, once");
+    });
+}
+
+#[test]
+fn a_stale_connection_is_no_attempt_at_a_status() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a", "b"], |plan| {
+            plan.pools[0].retry.on.push(RetryOn::Status(503));
+        });
+        sim.server("a").answers(OK);
+        sim.server("b").answers(OK);
+        let client = sim.client();
+        client.sends(GET).receives(OK);
+        client.sends(GET).receives(OK);
+        sim.server("a").falls_silent();
+        client.sends(GET);
+        sim.server("a").answers(UNAVAILABLE).connection(0).closes();
+        client.receives(OK);
+        let outcomes = sim.outcomes().split_off(2);
+        let told: Vec<Outcome> = outcomes.into_iter().map(|(_, how)| how).collect();
+        assert_eq!(told, [Outcome::StaleReuse, answered(503), answered(200)]);
     });
 }
 

@@ -231,6 +231,7 @@ fn an_answer_that_its_connections_end_ends_is_whole_for_a_slow_client() {
         let server = sim.server("a").connection(0);
         server.sends(format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(200)));
         server.ends();
+        assert_eq!(sim.in_flight("a"), 0, "its server is free");
         client.reads_again();
         assert_eq!(client.receives_message().1, [b'a'; 200]);
         client.stays_connected();

@@ -38,6 +38,37 @@ fn with_timeout_in_the_list_the_next_server_is_asked() {
 }
 
 #[test]
+fn what_a_server_took_before_it_failed_is_no_time_of_the_next_ones() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a", "b"], |plan| plan.pools[0].retry.on.push(RetryOn::Timeout));
+        sim.server("b").answers(OK).hangs();
+        let client = sim.client();
+        client.sends(GET);
+        sim.run_for(60_000);
+        sim.run_for(4_000);
+        sim.server("b").accepts();
+        client.receives(OK);
+        sim.saw(&[("a", Outcome::Failed(Cause::ResponseTimeout)), ("b", answered(200))]);
+    });
+}
+
+#[test]
+fn bytes_do_not_lengthen_the_time_of_an_answers_head() {
+    let sim = Sim::new(&["a"]);
+    let client = sim.client();
+    client.sends(GET);
+    let server = sim.server("a").connection(0);
+    server.sends("HTTP/1.1 200 OK\r\nX: ");
+    for _ in 0..5 {
+        sim.run_for(10_000);
+        server.sends("x");
+    }
+    client.receives_nothing();
+    sim.run_for(10_100);
+    client.receives_status(504);
+}
+
+#[test]
 fn half_a_head_does_not_stop_the_clock_for_ever() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);
