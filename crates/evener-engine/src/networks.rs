@@ -40,12 +40,15 @@ impl Networks {
         }
     }
 
-    /// The client as X-Forwarded-For tells it: the last address that is not a believed proxy's.
-    /// `None` when the list is empty or its deciding entry is no address.
-    pub fn client(&self, forwarded_for: &[u8]) -> Option<IpAddr> {
+    /// The client as X-Forwarded-For tells it, whose lines are one list (RFC 9110 §5.3): the last
+    /// address that is not a believed proxy's. `None` when the list is empty or its deciding entry is
+    /// no address. A hop over a unix socket says so, and has none.
+    pub fn client<'l>(&self, lines: impl DoubleEndedIterator<Item = &'l [u8]>) -> Option<IpAddr> {
         let mut furthest = None;
-        for entry in forwarded_for.rsplit(|byte| *byte == b',') {
-            let address = address(entry.trim_ascii())?;
+        let entries = lines.rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
+        let entries = entries.map(<[u8]>::trim_ascii);
+        for entry in entries.filter(|entry| !entry.is_empty() && *entry != b"unix") {
+            let address = address(entry)?;
             furthest = Some(address);
             if !self.contains(address) {
                 break;
@@ -83,11 +86,18 @@ mod tests {
     #[test]
     fn the_client_is_the_last_address_that_is_no_believed_proxy() {
         let own = networks(&["10.0.0.0/8"]);
-        let client = |list: &str| own.client(list.as_bytes()).map(|ip| ip.to_string());
+        let client = |list: &str| {
+            let lines = list.split('|').map(str::as_bytes);
+            own.client(lines).map(|ip| ip.to_string())
+        };
         assert_eq!(client("6.6.6.6, 1.2.3.4, 10.0.0.1").as_deref(), Some("1.2.3.4"));
         assert_eq!(client("10.0.0.9,10.0.0.1").as_deref(), Some("10.0.0.9"));
         assert_eq!(client("[2001:db8::1]:4711").as_deref(), Some("2001:db8::1"));
         assert_eq!(client("unknown, 10.0.0.1"), None);
+        assert_eq!(client("6.6.6.6|1.2.3.4|10.0.0.1").as_deref(), Some("1.2.3.4"));
+        assert_eq!(client("1.2.3.4, 10.0.0.1||, ").as_deref(), Some("1.2.3.4"));
+        assert_eq!(client("1.2.3.4, unix, 10.0.0.1").as_deref(), Some("1.2.3.4"));
+        assert_eq!((client(""), client("unix")), (None, None));
     }
 
     #[test]

@@ -65,7 +65,7 @@ offences! {
     RequestLine 400 "request_line" "the request line is not method, target, version with single spaces"
     BadMethod 400 "bad_method" "the method is not a token"
     MethodTooLong 400 "method_too_long" "the method is longer than 32 bytes"
-    ConnectRefused 405 "connect_refused" "CONNECT is not served"
+    ConnectRefused 405 "connect_method" "CONNECT is not served"
     TraceRefused 405 "trace_refused" "TRACE is not served"
     BadTarget 400 "bad_target" "the target is neither a path, an http URL nor the * of OPTIONS"
     Fragment 400 "fragment" "the target has a fragment"

@@ -98,7 +98,7 @@ family! {
             FormRequestLine [cause = "request_line"],
             FormBadMethod [cause = "bad_method"],
             FormMethodTooLong [cause = "method_too_long"],
-            FormConnectRefused [cause = "connect_refused"],
+            FormConnectRefused [cause = "connect_method"],
             FormTraceRefused [cause = "trace_refused"],
             FormBadTarget [cause = "bad_target"],
             FormFragment [cause = "fragment"],

@@ -7,8 +7,8 @@
 
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, mpsc::SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub struct Crew {
 /// The log's writer.
 pub struct LogWriter {
     /// Its queue.
-    pub queue: SyncSender<log::Message>,
+    pub queue: log::Queue,
     thread: JoinHandle<()>,
 }
 

@@ -234,8 +234,9 @@ impl Worker {
         };
         // The queue is full when the writer hangs in the old destination. Waiting would hang this
         // thread, too.
-        let sent = self.log.queue.try_send(log::Message::To(to));
-        sent.map_err(|_| "the log's writer hangs in its old destination")?;
+        if !self.log.queue.send(log::Message::To(to)) {
+            return Err("the log's writer hangs in its old destination".into());
+        }
         nothing()
     }
 

@@ -153,7 +153,7 @@ mod tests {
             || [
                 "bad_method",
                 "bad_target",
-                "connect_refused",
+                "connect_method",
                 "empty_line",
                 "field_fixed",
                 "length_required",

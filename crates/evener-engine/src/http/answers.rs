@@ -47,6 +47,8 @@ struct Whole<'a> {
     fields: &'a [u8],
 }
 
+/// The cause of a refusal of a head that did not come in time.
+pub const LATE: &str = "head_timeout";
 /// The cause of an end that a drain brought.
 pub const DRAIN_CUT: &str = "drain_cut";
 /// The cause of a refusal to send a value that could break out of its field.
@@ -119,7 +121,9 @@ pub async fn refuse(
     let route = view.route_counters(shard, None);
     route.add_status(local.status);
     if shard.log.wants() {
-        let took = shard.micros().saturating_sub(started);
+        // Of a head that did not come the time that it had counts.
+        let waited = if local.cause == LATE { view.spec().timeouts.head * 1000 } else { 0 };
+        let took = shard.micros().saturating_sub(started) + waited;
         log_refused(shard, client, work, view, local, took);
     }
     if sent { After::Linger } else { After::Gone }
@@ -174,8 +178,16 @@ pub async fn redirect(exchange: &mut Exchange<'_>, to: &Template, status: Option
         Method::Get | Method::Head => 301,
         _ => 308,
     };
+    if exchange.work.request.head().is_of_server() {
+        // It is about us, not about what is to be found elsewhere.
+        return last_hop(exchange).await;
+    }
     let mut location = Vec::new();
     to.expand(&ExchangeWords(exchange), &mut location);
+    if !names_host(&location) {
+        exchange.view.counters.refused(Malformed::HostMissing);
+        return local(exchange, &Local::from(Malformed::HostMissing)).await;
+    }
     let mut fields = Vec::new();
     if answer::field(b"Location", &location, &mut fields).is_err() {
         exchange.view.counters.add(ListenerCounter::UnsafeValue);
@@ -190,6 +202,14 @@ pub async fn redirect(exchange: &mut Exchange<'_>, to: &Template, status: Option
         fields: &fields,
     };
     send(exchange, &whole).await
+}
+
+/// Whether a place that begins with a scheme has a host (RFC 9110 §4.2.2): a client of 1.0 need not
+/// have named one.
+fn names_host(location: &[u8]) -> bool {
+    let behind = location.windows(3).position(|part| part == b"://").map(|at| at + 3);
+    let host = behind.and_then(|at| location.get(at..)).map(<[u8]>::first);
+    !matches!(host, Some(None | Some(b'/' | b'?' | b'#' | b':')))
 }
 
 async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
@@ -374,7 +394,10 @@ fn log_refused(
         client: forwarded::client_address(client, view, work),
         method: head.method_text.of(bytes),
         target: head.target.of(bytes),
-        version: "",
+        version: match local.status {
+            505 => "",
+            _ => head.version.text(),
+        },
         host: head.authority.text.of(bytes),
         status: local.status,
         sent: 0,

@@ -154,9 +154,13 @@ impl Client {
                 shard.worker.add(WorkerCounter::DrainCut, 1);
                 After::Gone
             }
+            // An empty line behind a body is no request that has begun (RFC 9112 §2.2).
+            Err(HeadFault::Late) if self.inbox.bytes().iter().all(|b| b"\r\n".contains(b)) => {
+                After::Close
+            }
             Err(HeadFault::Late) => {
                 view.counters.add(ListenerCounter::HeadTimeout);
-                answers::refuse(shard, self, work, &view, &Local::new(408, "head_timeout")).await
+                answers::refuse(shard, self, work, &view, &Local::new(408, answers::LATE)).await
             }
             Err(HeadFault::Malformed(what)) => {
                 view.counters.refused(what);

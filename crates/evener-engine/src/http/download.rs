@@ -193,8 +193,12 @@ impl Exchange<'_> {
     fn poll_server_late(&self, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Fault> {
         let (after, fault) = match attempt.down.begun {
             true => (attempt.timeouts.receive, Fault::Stalled),
-            // The clock for an answer runs from the request's end.
-            false if !attempt.up.is_over() => return Poll::Pending,
+            // The clock for an answer runs from the request's end, or from its head where the client
+            // waits for a word before it sends the rest.
+            false if !attempt.up.is_over() && !self.awaits_word() => {
+                attempt.down.wait.disarm();
+                return Poll::Pending;
+            }
             false => (attempt.timeouts.response, Fault::Server(Cause::ResponseTimeout)),
         };
         attempt.down.wait.poll_wait(cx, after).map(|()| fault)
@@ -319,10 +323,11 @@ impl Exchange<'_> {
         let http11 = self.asked.version == Version::Http11;
         attempt.down.chunked = !bodiless && http11 && !matches!(head.length, BodyLength::Exact(_));
         // What is left of a request's body may never be read, and then no further request is.
+        self.record.until_close = !tunnel && !delimited && !attempt.down.chunked;
         self.record.close |= !self.asked.keep_alive
             || attempt.up.at != Upload::Done
             || (!tunnel && self.has_early_bytes())
-            || !(delimited || attempt.down.chunked)
+            || self.record.until_close
             || self.shard.is_draining()
             || !self.client.open.is_listening();
         let read = attempt.server.inbox.bytes();
@@ -334,10 +339,11 @@ impl Exchange<'_> {
         let chunked = attempt.down.chunked && !delimited;
         let close = self.record.close;
         let lines = if edits.is_some() { self.work.edited.as_slice() } else { b"" };
-        let via = self.via();
-        let dates = edited.is_some_and(|names| names.has(b"Date"));
+        let is_edited = |name: &[u8]| edited.is_some_and(|names| names.has(name));
+        let via = self.via().filter(|_| !is_edited(b"Via"));
         // An interim answer, and a 101 is one, has none.
-        let date = (!head.dated && !tunnel && !dates).then(|| self.shard.date.line());
+        let dated = head.dated || tunnel || is_edited(b"Date");
+        let date = (!dated).then(|| self.shard.date.line());
         self.work.down.own(|out| {
             if let Some(date) = date {
                 out.extend_from_slice(&date);

@@ -171,6 +171,14 @@ fn route(
     step("exchange::route");
     let (bytes, listener) = (client.inbox.bytes(), view.running());
     let field = |name: &str, found: &mut dyn FnMut(&[u8])| {
+        if name.eq_ignore_ascii_case("host") {
+            // The one that goes on: an absolute target's stands over the field.
+            let authority = head.authority.text.of(bytes);
+            if !authority.is_empty() {
+                found(authority);
+            }
+            return;
+        }
         let trusted = listener.trusted.believe(client.peer_ip());
         for field in head.fields.iter() {
             if field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes())

@@ -158,8 +158,8 @@ pub fn client_address(client: &Client, view: &ListenerView, work: &Work) -> Clie
     let trusted = &view.running().trusted;
     if trusted.believe(peer) {
         let bytes = client.inbox.bytes();
-        let named = work.request.head().fields.all(Name::XForwardedFor).last();
-        if let Some(address) = named.and_then(|field| trusted.client(field.value.of(bytes))) {
+        let lines = work.request.head().fields.all(Name::XForwardedFor);
+        if let Some(address) = trusted.client(lines.map(|field| field.value.of(bytes))) {
             return ClientAddress::Ip(address);
         }
     }

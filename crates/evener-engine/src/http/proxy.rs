@@ -8,7 +8,8 @@
 //! - A request is sent again only if nothing of an answer went to the client, its body lies whole
 //!   in memory, and it is idempotent (or the configuration says otherwise).
 //! - A kept connection that turns out to be closed says nothing against its server: the same
-//!   server is tried once more on a fresh one.
+//!   server is tried once more on a fresh one. After one of those only fresh ones are used: what
+//!   closes them may be the request.
 //!
 //! Not known here: what is written and read (`upload`, `download`).
 
@@ -163,6 +164,8 @@ struct Tries<'p> {
     pool: &'p Rc<PoolView>,
     tried: Tried,
     sent: u32,
+    /// A kept connection has turned out to be closed.
+    stale: bool,
     /// No further connection is tried after this.
     connect_until: u64,
     /// Bytes of the answer that are taken in for a slow client.
@@ -179,8 +182,8 @@ enum Verdict {
 
 impl<'p> Tries<'p> {
     fn new(exchange: &Exchange<'_>, pool: &'p Rc<PoolView>, take_in: u64) -> Tries<'p> {
-        let mut tries =
-            Tries { pool, tried: Tried::new(), sent: 0, connect_until: 0, take_in, last: None };
+        let (tried, connect_until, last) = (Tried::new(), 0, None);
+        let mut tries = Tries { pool, tried, sent: 0, stale: false, connect_until, take_in, last };
         tries.begin_to_connect(exchange.shard.now());
         tries
     }
@@ -246,9 +249,8 @@ impl<'p> Tries<'p> {
         }
         self.tried.insert(index);
         exchange.record.server = Some(index);
-        let mut fresh = false;
         loop {
-            let connection = match self.connection(exchange, &lease, fresh).await {
+            let connection = match self.connection(exchange, &lease).await {
                 Ok(connection) => connection,
                 Err(fault) => return self.judge(exchange, &lease, fault),
             };
@@ -283,7 +285,7 @@ impl<'p> Tries<'p> {
                     self.report(exchange, &lease, Outcome::StaleReuse);
                     self.pool.counters.add(PoolCounter::RetriesStale);
                     self.sent -= 1;
-                    fresh = true;
+                    self.stale = true;
                 }
                 Ended::Failed(fault) => return self.judge(exchange, &lease, fault),
             }
@@ -295,12 +297,11 @@ impl<'p> Tries<'p> {
         &mut self,
         exchange: &mut Exchange<'_>,
         lease: &Lease,
-        fresh: bool,
     ) -> Result<ServerConnection, Fault> {
         step("pool::connection");
         let now = exchange.shard.now();
         let inbox = Buffer::sized(Size::Large);
-        if !fresh {
+        if !self.stale {
             let owned = &mut exchange.client.owned;
             let owns = !owned.is_empty();
             let kept = poll_fn(|cx| {
@@ -463,23 +464,24 @@ impl Exchange<'_> {
         attempt: &mut Attempt,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
-        if !attempt.up.is_over() {
-            let up = self.poll_upload(attempt, cx);
-            if let Poll::Ready(Err(fault)) = up {
-                // Nothing more can be sent, but an answer that is already under way counts.
-                if !attempt.down.has_begun() || fault != Fault::ClientGone {
-                    return Poll::Ready(Err(fault));
-                }
-                attempt.up.at = Upload::Broken;
-                attempt.up.wait.disarm();
+        let mut awaited = self.awaits_word();
+        loop {
+            if !attempt.up.is_over() {
+                self.poll_up(attempt, cx)?;
             }
-            attempt.up.at_once &= attempt.up.is_over();
+            if attempt.down.at == Download::Done {
+                return Poll::Ready(Ok(()));
+            }
+            let down = self.poll_download(attempt, cx);
+            if down.is_ready() {
+                return down;
+            }
+            // The client has got its word: from now on its time runs.
+            if !std::mem::take(&mut awaited) || self.awaits_word() {
+                break;
+            }
         }
-        if attempt.down.at == Download::Done {
-            return Poll::Ready(Ok(()));
-        }
-        let down = self.poll_download(attempt, cx);
-        if down.is_pending() && attempt.up.is_over() {
+        if attempt.up.is_over() {
             if attempt.down.awaits_server() {
                 ready!(self.poll_client_gone(attempt, cx));
                 return Poll::Ready(Err(Fault::ClientGone));
@@ -488,7 +490,21 @@ impl Exchange<'_> {
                 return Poll::Ready(Ok(()));
             }
         }
-        down
+        Poll::Pending
+    }
+
+    /// The request's way. Whatever ends it, an answer that is already under way counts.
+    #[inline]
+    fn poll_up(&mut self, attempt: &mut Attempt, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if let Poll::Ready(Err(fault)) = self.poll_upload(attempt, cx) {
+            if !attempt.down.has_begun() {
+                return Err(fault);
+            }
+            attempt.up.at = Upload::Broken;
+            attempt.up.wait.disarm();
+        }
+        attempt.up.at_once &= attempt.up.is_over();
+        Ok(())
     }
 
     /// A try is over: keep its connection, make a tunnel of it, or let it go.
@@ -549,6 +565,13 @@ impl Exchange<'_> {
             request: request.unwrap_or(of_pool.request),
             response: response.unwrap_or(of_pool.response),
         }
+    }
+
+    /// Whether the client waits for a word before it sends its body, and the server owes it: the
+    /// client's time does not run meanwhile.
+    #[inline]
+    pub(super) fn awaits_word(&self) -> bool {
+        self.asked.expects && self.interims.awaits() && self.body.bytes == 0
     }
 
     /// Whether it must end now, whatever it waits for.
@@ -656,6 +679,10 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
     if exchange.record.head_sent {
         if exchange.record.status == 0 {
             exchange.record.status = 499;
+        }
+        if exchange.record.until_close && !exchange.client.stream.is_tls() {
+            // A clean end would say that the answer is whole; TLS has a word for that.
+            exchange.client.stream.reset_on_close();
         }
         return After::Gone;
     }

@@ -42,6 +42,8 @@ pub struct Record {
     pub at_once: bool,
     /// Whether the client's connection is closed after the answer.
     pub close: bool,
+    /// Whether the answer lasts until the client's connection ends.
+    pub until_close: bool,
     /// Bytes of the answer's payload named for the client.
     pub sent: u64,
     /// Bytes written to the client.
@@ -80,6 +82,7 @@ impl Record {
             head_sent: false,
             at_once: true,
             close: false,
+            until_close: false,
             sent: 0,
             out: 0,
             received: 0,
@@ -174,7 +177,7 @@ impl Record {
             client: forwarded::client_address(exchange.client, &exchange.view, exchange.work),
             method: head.method_text.of(bytes),
             target: head.target.of(bytes),
-            version: asked_version(exchange),
+            version: exchange.asked.version.text(),
             host: head.authority.text.of(bytes),
             status: self.status,
             sent: self.sent,
@@ -194,12 +197,5 @@ impl Record {
             agent: head.fields.value(evener_proto::h1::Name::UserAgent, bytes),
         };
         exchange.shard.log.write(&line);
-    }
-}
-
-fn asked_version(exchange: &Exchange<'_>) -> &'static str {
-    match exchange.asked.version {
-        evener_proto::h1::Version::Http10 => "HTTP/1.0",
-        evener_proto::h1::Version::Http11 => "HTTP/1.1",
     }
 }

@@ -199,6 +199,9 @@ impl Exchange<'_> {
             Poll::Ready(_) => return Poll::Ready(Err(Fault::ClientGone)),
             Poll::Pending => {
                 self.body.later.release();
+                if self.awaits_word() {
+                    return Poll::Pending;
+                }
                 ready!(wait.poll_wait(cx, timeouts.body));
                 return Poll::Ready(Err(Fault::ClientLate));
             }
@@ -210,6 +213,7 @@ impl Exchange<'_> {
         self.record.received += count as u64;
         let fault = match () {
             () if self.is_too_large() => Fault::TooLarge,
+            () if progress.done => return Poll::Ready(Ok(progress)),
             () if is_too_slow(self.body.bytes, *waited, timeouts.min_rate) => Fault::ClientSlow,
             () => return Poll::Ready(Ok(progress)),
         };

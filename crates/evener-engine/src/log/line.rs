@@ -176,7 +176,8 @@ pub(super) fn text(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 pub(super) fn quoted(out: &mut Vec<u8>, value: &[u8]) {
     for byte in value {
         match byte {
-            b'"' | b'\\' | 0..=0x1f | 0x7f => {
+            // Not ASCII may be a terminal's control bytes; nginx writes it so, too.
+            b'"' | b'\\' | 0..=0x1f | 0x7f.. => {
                 let _ = write!(out, "\\x{byte:02X}");
             }
             other => out.push(*other),

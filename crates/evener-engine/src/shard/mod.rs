@@ -27,7 +27,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 
@@ -51,7 +51,7 @@ use crate::io::event_loop::give_way;
 use crate::io::parking::Parking;
 use crate::io::poller::{Watched, Way};
 use crate::io::{Deadlines, EventLoop, Poller, Timers, buffers};
-use crate::log::{Message, ShardLog};
+use crate::log::{Queue, ShardLog};
 use crate::running::Running;
 use crate::steps::may_break;
 use crate::sys::memory::SharedMemory;
@@ -90,7 +90,7 @@ pub struct Common {
     /// What the control thread is told.
     pub events: Events,
     /// The log's writer.
-    pub log: SyncSender<Message>,
+    pub log: Queue,
     /// Makes ids of requests unlike those of other workers.
     pub seed: u64,
 }

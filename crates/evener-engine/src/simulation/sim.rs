@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 
 use evener_balance::{Lease, Outcome};
 use evener_plan::{Admin, Plan};
@@ -344,7 +344,7 @@ impl Drop for Sim {
 /// What the shards of a worker share, and the ends that hear of it.
 pub fn common(plan: &Plan) -> (Common, Heard, Receiver<Message>) {
     let (events, heard) = Events::new().expect("a descriptor for the bell");
-    let (log, lines) = sync_channel(1000);
+    let (log, lines) = crate::log::queue();
     let common = Common {
         parked: Arc::default(),
         connections: Arc::default(),
@@ -353,7 +353,7 @@ pub fn common(plan: &Plan) -> (Common, Heard, Receiver<Message>) {
         log,
         seed: 7,
     };
-    (common, heard, lines)
+    (common, heard, lines.inbox())
 }
 
 /// A plan made ready to run.

@@ -87,7 +87,7 @@ impl Fields {
     }
 
     /// All fields of that name, in order.
-    pub fn all(&self, name: Name) -> impl Iterator<Item = &Field> {
+    pub fn all(&self, name: Name) -> impl DoubleEndedIterator<Item = &Field> {
         let list = if self.has(name) { self.list.as_slice() } else { &[] };
         list.iter().filter(move |f| f.id == name)
     }

@@ -31,7 +31,9 @@ impl Authority {
             _ => all.iter().position(|&b| !is_host(b)).unwrap_or(all.len()),
         };
         let port = match all.get(host_len..).unwrap_or_default() {
-            _ if host_len == 0 => return Err(Malformed::HostInvalid),
+            _ if host_len == 0 || all.get(..host_len) == Some(b".") => {
+                return Err(Malformed::HostInvalid);
+            }
             [] | [b':'] => None,
             [b':', digits @ ..] => Some(port(digits).ok_or(Malformed::HostInvalid)?),
             _ => return Err(Malformed::HostInvalid),
@@ -104,6 +106,8 @@ mod tests {
             ":80",
             "",
             "[::1",
+            ".",
+            ".:80",
             "[::1]x",
             "[]",
             "[g::]",

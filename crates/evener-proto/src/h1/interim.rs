@@ -60,6 +60,11 @@ impl Interims {
         self.awaits = false;
     }
 
+    /// Whether the client still waits for its 100.
+    pub fn awaits(&self) -> bool {
+        self.awaits
+    }
+
     /// What becomes of an answer with this status, which must be below 200.
     ///
     /// # Errors

@@ -52,6 +52,14 @@ pub enum Version {
 }
 
 impl Version {
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        }
+    }
+
     /// Reads exactly `HTTP/` digit `.` digit (RFC 9112 §2.3); its case is part of the name.
     fn read(text: &[u8]) -> Result<Version, crate::Malformed> {
         match text {

@@ -219,11 +219,12 @@ impl RequestParser {
             [b' ', version @ ..] if target_len > 0 => Version::read(version),
             _ => return Err(target_offence(rest)),
         };
-        self.head.version = version.map_err(|offence| version_offence(offence, rest))?;
-        self.head.method = method_of(method)?;
+        // First: who refuses it can still say what was asked.
         let at = line.start + method_len + 1;
         self.head.method_text = Span::new(line.start, line.start + method_len);
         self.head.target = Span::new(at, at + target_len);
+        self.head.version = version.map_err(|offence| version_offence(offence, rest))?;
+        self.head.method = method_of(method)?;
         self.head.line = Span::new(line.start, line.next);
         self.target(buf, path_len)
     }

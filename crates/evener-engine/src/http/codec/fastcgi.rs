@@ -335,10 +335,7 @@ fn meta_variables() -> [(&'static str, Fill); 17] {
             word(words, &Word::Host, out)
                 && (!out.is_empty() || address(exchange, out) || text(out, b"localhost"))
         }),
-        ("SERVER_PROTOCOL", |exchange, _, out| {
-            let http11 = exchange.asked.version == evener_proto::h1::Version::Http11;
-            text(out, if http11 { b"HTTP/1.1" } else { b"HTTP/1.0" })
-        }),
+        ("SERVER_PROTOCOL", |exchange, _, out| text(out, exchange.asked.version.text().as_bytes())),
         ("SERVER_ADDR", |exchange, _, out| address(exchange, out)),
         ("SERVER_PORT", |exchange, _, out| {
             let local = exchange.client.stream.local_address();
@@ -372,7 +369,8 @@ fn word(words: &ExchangeWords<'_, '_>, word: &Word, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// The script's name: the canonical path, decoded; `index.php` in a directory.
+/// The script's name: the canonical path, decoded; `index.php` in a directory. An escaped slash stays
+/// escaped, as it is none to the routes: what they let through is what runs.
 fn script(exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
     let mut path = Vec::new();
     ExchangeWords(exchange).append(&Word::Path, &mut path);
@@ -380,11 +378,11 @@ fn script(exchange: &Exchange<'_>, out: &mut Vec<u8>) -> bool {
     while let Some((first, behind)) = rest.split_first() {
         let escaped = behind.get(..2).filter(|_| *first == b'%').and_then(hex);
         match escaped {
-            Some(byte) => {
+            Some(byte) if byte != b'/' => {
                 out.push(byte);
                 rest = behind.get(2..).unwrap_or(&[]);
             }
-            None => {
+            _ => {
                 out.push(*first);
                 rest = behind;
             }

@@ -14,7 +14,7 @@ fn what_is_refused_is_answered_once_named_and_ends_its_connection() {
         ("OPTIONS / HTTP/1.1", "Max-Forwards: x\r\n", 400, "max_forwards_invalid"),
         ("GET /a/../b HTTP/1.1", "", 400, "path_dots"),
         ("GET /%00 HTTP/1.1", "", 400, "path_nul"),
-        ("CONNECT h.test:443 HTTP/1.1", "", 405, "connect_refused"),
+        ("CONNECT h.test:443 HTTP/1.1", "", 405, "connect_method"),
         ("TRACE / HTTP/1.1", "Max-Forwards: 0\r\n", 405, "trace_refused"),
     ] {
         on_every_wire(|| {

@@ -178,6 +178,24 @@ fn an_answer_of_a_server_gets_what_the_route_says() {
 }
 
 #[test]
+fn what_a_route_says_of_via_stands_over_ours() {
+    for (edits, expected) in
+        [(edits(&[("Via", "mine")], &[], &[]), "Via: mine\r\n"), (edits(&[], &[], &["Via"]), "")]
+    {
+        on_every_wire(|| {
+            let sim = Sim::with(&["a"], |plan| {
+                plan.listeners[0].http.via = true;
+                of_answers(app(), edits.clone())(plan);
+            });
+            sim.server("a").answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            sim.client()
+                .sends(GET)
+                .receives(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{expected}\r\n"));
+        });
+    }
+}
+
+#[test]
 fn interim_answers_are_not_edited() {
     on_every_wire(|| {
         let sim = Sim::with(&["a"], of_answers(app(), edits(&[("X", "1")], &[], &["Link"])));

@@ -25,6 +25,21 @@ fn an_answer_that_comes_before_the_body_has_passed_reaches_the_client() {
 }
 
 #[test]
+fn an_answer_that_has_begun_goes_on_when_the_client_stops_sending() {
+    let sim = Sim::with(&["a"], |plan| plan.listeners[0].timeouts.min_rate = 500);
+    let client = sim.client();
+    client.sends(POST).sends("some of it");
+    let server = sim.server("a").connection(0);
+    server.sends("HTTP/1.1 413 Content Too Large\r\nContent-Length: 50\r\n\r\n");
+    for _ in 0..50 {
+        sim.run_for(1_000);
+        server.sends("x");
+    }
+    client.receives_status(413);
+    sim.saw(&[("a", answered(413))]);
+}
+
+#[test]
 fn a_server_that_answers_early_and_closes_has_answered() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);

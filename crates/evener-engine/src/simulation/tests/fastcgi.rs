@@ -357,6 +357,14 @@ fn meta_variables_say_what_was_asked_and_which_script_runs() {
 }
 
 #[test]
+fn a_slash_that_is_none_to_the_routes_is_none_to_the_program() {
+    let params = params_of("GET /admin%2Fx%2fy%41.php HTTP/1.1\r\nHost: h.test\r\n\r\n");
+    for name in ["SCRIPT_NAME", "DOCUMENT_URI"] {
+        holds(&params, name, Some("/admin%2Fx%2FyA.php"));
+    }
+}
+
+#[test]
 fn parameters_of_the_configuration_stand_over_ours() {
     let sim = Sim::with(&["a"], |plan| {
         fastcgi(plan);

@@ -34,6 +34,43 @@ fn a_continue_that_the_client_waits_for_is_the_servers() {
 }
 
 #[test]
+fn who_waits_for_a_word_is_not_late_while_the_server_owes_it() {
+    let head =
+        "POST / HTTP/1.1\r\nHost: h.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    let sim = Sim::with(&["a"], |plan| plan.listeners[0].timeouts.min_rate = 500);
+    let client = sim.client();
+    client.sends(head);
+    sim.run_for(50_000);
+    sim.server("a").connection(0).sends(CONTINUE);
+    client.receives(CONTINUE);
+    sim.run_for_less_than(30_000);
+    client.receives_nothing();
+    client.sends("body");
+    sim.server("a").connection(0).sends(OK);
+    client.receives(OK).stays_connected();
+    client.sends(head);
+    sim.run_for(50_000);
+    sim.server("a").connection(0).sends(CONTINUE);
+    client.receives(CONTINUE);
+    sim.run_for(30_100);
+    client.receives_status(408);
+}
+
+#[test]
+fn a_server_that_owes_a_word_and_says_nothing_is_late() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        client.sends(
+            "POST / HTTP/1.1\r\nHost: h.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+        );
+        sim.run_for(60_000);
+        client.receives_status(504);
+        sim.saw(&[("a", Outcome::Failed(Cause::ResponseTimeout))]);
+    });
+}
+
+#[test]
 fn a_refusal_in_place_of_a_continue_ends_the_connection_since_its_body_may_still_come() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);

@@ -55,6 +55,63 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
+fn an_empty_line_behind_a_body_is_no_request_that_is_late() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a"]);
+        sim.server("a").answers(OK);
+        let client = sim.client();
+        client.sends("POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2\r\n\r\nhi\r\n");
+        client.receives(OK);
+        sim.run_for(60_000);
+        client.receives_nothing().sees_the_end();
+    });
+}
+
+#[test]
+fn a_rule_on_the_host_field_sees_the_one_that_goes_on() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], |plan| {
+            let route = serde_json::json!({"name": "r",
+                "match": {"host": [], "path": [], "method": [], "not": null,
+                    "header": [{"name": "host", "value": {"any_of": ["b.test"]}}]},
+                "answer": {"respond": {"status": 204, "body": "", "type": "", "needs": null}},
+                "buffer": {"request": null, "response": null}});
+            plan.listeners[0].routes.push(serde_json::from_value(route).unwrap());
+        });
+        sim.server("a").answers(OK);
+        let ask = |target: &str, host: &str| {
+            let client = sim.client();
+            client.sends(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            String::from_utf8(client.received()).unwrap()
+        };
+        assert!(ask("http://a.test/", "b.test").contains(" 200 "));
+        assert!(ask("http://b.test/", "a.test").contains(" 204 "));
+        assert!(ask("/", "b.test").contains(" 204 "));
+    });
+}
+
+#[test]
+fn a_redirect_has_a_host_or_is_refused() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], |plan| {
+            let to = serde_json::json!({"to": "https://{host}{uri}", "status": null});
+            plan.listeners[0].redirect = serde_json::from_value(to).unwrap();
+        });
+        let ask = |request: &str| {
+            let client = sim.client();
+            client.sends(request);
+            String::from_utf8(client.received()).unwrap()
+        };
+        assert!(ask("GET /x?y HTTP/1.0\r\n\r\n").contains(" 400 "));
+        assert!(ask("GET //e.test/ HTTP/1.0\r\n\r\n").contains(" 400 "));
+        let found = ask("GET /x?y HTTP/1.1\r\nHost: h.test:80\r\n\r\n");
+        assert!(found.contains("Location: https://h.test/x?y\r\n"), "{found}");
+        let about_us = ask("OPTIONS * HTTP/1.1\r\nHost: h.test\r\n\r\n");
+        assert!(about_us.contains(" 200 ") && !about_us.contains("Location"), "{about_us}");
+    });
+}
+
+#[test]
 fn answers_without_a_body_end_with_their_head_whatever_they_declare() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);

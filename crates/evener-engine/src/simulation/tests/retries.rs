@@ -251,6 +251,26 @@ fn a_status_that_is_retried_goes_to_the_next_server_and_the_last_one_is_passed_o
 }
 
 #[test]
+fn a_request_that_closes_every_connection_is_sent_once_too_often_at_most() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a", "b", "c"]);
+        for name in ["a", "b", "c"] {
+            sim.server(name).answers(OK);
+        }
+        let client = sim.client();
+        client.sends(GET.repeat(3)).receives(OK.repeat(3));
+        for name in ["a", "b", "c"] {
+            sim.server(name).falls_silent().answers_and_ends("");
+        }
+        client.sends(GET).receives_status(502);
+        let told: Vec<Outcome> =
+            sim.outcomes().split_off(3).into_iter().map(|(_, how)| how).collect();
+        let reset = Outcome::Failed(Cause::Reset);
+        assert_eq!(told, [Outcome::StaleReuse, reset, reset], "retry.attempts is 2");
+    });
+}
+
+#[test]
 fn a_status_stands_where_nobody_is_left_to_ask() {
     on_every_wire(|| {
         let sim = Sim::with(&["a", "b"], |plan| {
