@@ -172,3 +172,23 @@ def test_a_refused_upgrade_leaves_nothing_behind(
     eventually(lambda: len(origin.requests) == 3, what="three requests")
     assert [request.target for request in origin.requests] == ["/ws", "/ws", "/next"]
     assert origin.connections == 1, "the server's connection is as good as before"
+
+
+def test_a_cut_answer_is_no_whole_one_to_a_client_of_1_0(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    def breaks_off(talk: Talk) -> None:
+        target = talk.request().target
+        talk.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        if target == "/whole":
+            talk.send(b"0\r\n\r\n")
+
+    evener.start(
+        f"listeners: {{web: {{bind: '{evener.listen}', pool: app}}}}\n"
+        f"pools: {{app: ['{origins(breaks_off).address}']}}\n"
+    )
+    with Wire(evener.listen) as wire:
+        wire.send("GET /whole HTTP/1.0\r\n\r\n")
+        assert wire.answer().body == b"hello"
+    with Wire(evener.listen) as wire, pytest.raises(ConnectionResetError):
+        wire.send("GET /cut HTTP/1.0\r\n\r\n").rest()
