@@ -11,7 +11,7 @@
 //! Input: the responder's bytes. What is not FastCGI is also read as a bare CGI head.
 
 use evener_proto::Malformed;
-use evener_proto::fastcgi::{CgiParser, Decoder, End};
+use evener_proto::fastcgi::{CgiParser, Decoder, ProtocolStatus};
 use evener_proto::h1::{Limits, ResponseParser};
 
 use crate::naive::readers;
@@ -41,7 +41,7 @@ pub fn fcgi_answer(data: &[u8]) {
 struct Answer {
     payload: Vec<u8>,
     stderr: Vec<u8>,
-    end: Option<End>,
+    end: Option<ProtocolStatus>,
     taken: usize,
 }
 

@@ -10,6 +10,6 @@ mod siphash;
 mod xxh;
 
 pub(crate) use bytes::{Crc32, crc32, djb2, sdbm, wt6};
-pub(crate) use numbers::{avalanche, golden};
+pub(crate) use numbers::{avalanche, folded, golden};
 pub(crate) use siphash::siphash13_word;
 pub(crate) use xxh::{xxh32, xxh64};

@@ -8,6 +8,6 @@ mod tournament;
 
 pub(crate) use circle::Circle;
 pub(crate) use heights::Heights;
-pub(crate) use ratio::Ratio;
+pub(crate) use ratio::{Ratio, common_divisor};
 pub(crate) use shares::Shares;
 pub(crate) use tournament::Tournament;

@@ -1,5 +1,7 @@
-//! Hashes of a number: Jenkins' full avalanche (HAProxy `include/haproxy/intops.h`) and the golden
+//! Hashes of a number, and the number that an address is to them: Jenkins' full avalanche (HAProxy `include/haproxy/intops.h`) and the golden
 //! ratio's (Linux `include/linux/hash.h`).
+
+use std::net::IpAddr;
 
 /// HAProxy's `full_hash`.
 pub(crate) fn avalanche(number: u32) -> u32 {
@@ -15,6 +17,17 @@ pub(crate) fn avalanche(number: u32) -> u32 {
 /// Linux's `hash_32`: the upper `bits` of the product, 1 to 32.
 pub(crate) fn golden(number: u32, bits: u32) -> u32 {
     number.wrapping_mul(0x61c8_8647) >> (32 - bits)
+}
+
+/// An address as one word: of IPv6 the four words, combined by XOR.
+pub(crate) fn folded(address: IpAddr) -> u32 {
+    match address.to_canonical() {
+        IpAddr::V4(four) => four.to_bits(),
+        IpAddr::V6(six) => {
+            let bits = six.to_bits();
+            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
+        }
+    }
 }
 
 #[cfg(test)]

@@ -32,7 +32,6 @@ mod wlc;
 mod wrr;
 
 use std::any::Any;
-use std::net::IpAddr;
 
 use evener_plan::LvsService;
 
@@ -238,16 +237,5 @@ impl<R: Rule> Schedule for Lvs<R> {
             }
         }
         (0..self.roll.len()).for_each(|place| self.rule.on_load(&self.roll, place));
-    }
-}
-
-/// An address as one word: of IPv6 the four words, combined by XOR.
-fn folded(address: IpAddr) -> u32 {
-    match address.to_canonical() {
-        IpAddr::V4(four) => four.to_bits(),
-        IpAddr::V6(six) => {
-            let bits = six.to_bits();
-            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Load by weight, compared without dividing.
+//! Load by weight, compared without dividing; what weights have in common.
 
 use std::cmp::Ordering;
 
@@ -8,6 +8,15 @@ pub(crate) struct Ratio {
     pub(crate) load: u64,
     /// Above 0.
     pub(crate) weight: u32,
+}
+
+/// The greatest common divisor; 0 and a number have that number.
+pub(crate) fn common_divisor(one: u32, other: u32) -> u32 {
+    let (mut one, mut other) = (one, other);
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
 }
 
 impl Ratio {

@@ -11,15 +11,6 @@
 use super::{HEADER_LEN, REQUEST_ID, VERSION, kind};
 use crate::{Malformed, Progress};
 
-/// How the responder ended the request (§5.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
-    /// The program's exit status.
-    pub app_status: u32,
-    /// Whether it was served at all.
-    pub protocol_status: ProtocolStatus,
-}
-
 /// What became of the request (§5.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolStatus {
@@ -51,7 +42,7 @@ pub struct Decoder {
     stderr: Vec<u8>,
     stderr_lost: u64,
     end_body: [u8; 8],
-    end: Option<End>,
+    end: Option<ProtocolStatus>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,15 +66,8 @@ impl Decoder {
         Decoder::default()
     }
 
-    /// Starts over; keeps its storage.
-    pub fn clear(&mut self) {
-        let mut stderr = std::mem::take(&mut self.stderr);
-        stderr.clear();
-        *self = Decoder { stderr, ..Decoder::default() };
-    }
-
     /// How the request ended, once it has.
-    pub fn end(&self) -> Option<End> {
+    pub fn end(&self) -> Option<ProtocolStatus> {
         self.end
     }
 
@@ -201,15 +185,15 @@ impl Decoder {
         if bytes.len() < usize::from(self.content) {
             return Ok(());
         }
-        let [a, b, c, d, protocol, _, _, _] = self.end_body;
-        let protocol_status = match protocol {
+        // Before it stands the program's exit status, which decides nothing.
+        let [_, _, _, _, protocol, _, _, _] = self.end_body;
+        self.end = Some(match protocol {
             0 => ProtocolStatus::Complete,
             1 => ProtocolStatus::CantMultiplex,
             2 => ProtocolStatus::Overloaded,
             3 => ProtocolStatus::UnknownRole,
             _ => return Err(Malformed::FcgiEnd),
-        };
-        self.end = Some(End { app_status: u32::from_be_bytes([a, b, c, d]), protocol_status });
+        });
         Ok(())
     }
 
@@ -269,9 +253,7 @@ mod tests {
             let (payload, decoder, consumed) = decode(&bytes, step).unwrap();
             assert_eq!(payload, b"Status: 200\r\n\r\nhello");
             assert_eq!(decoder.stderr(), b"careful");
-            let end = decoder.end().unwrap();
-            assert_eq!(end.app_status, 0x102);
-            assert_eq!(end.protocol_status, ProtocolStatus::Complete);
+            assert_eq!(decoder.end(), Some(ProtocolStatus::Complete));
             assert_eq!(consumed, whole, "nothing beyond the end is taken");
         }
     }
@@ -281,7 +263,7 @@ mod tests {
         let mut bytes = record(kind::STDOUT, b"x", 0);
         bytes.extend(end(2));
         let (_, decoder, _) = decode(&bytes, 3).unwrap();
-        assert_eq!(decoder.end().unwrap().protocol_status, ProtocolStatus::Overloaded);
+        assert_eq!(decoder.end(), Some(ProtocolStatus::Overloaded));
     }
 
     #[test]

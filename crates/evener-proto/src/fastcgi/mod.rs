@@ -16,7 +16,7 @@ mod decode;
 mod encode;
 
 pub use cgi::{CgiHead, CgiParser};
-pub use decode::{Decoder, End, ProtocolStatus};
+pub use decode::{Decoder, ProtocolStatus};
 pub use encode::{MAX_RECORD, Params, STDIN_END, begin, stdin_header};
 
 /// `FCGI_VERSION_1` (§8).

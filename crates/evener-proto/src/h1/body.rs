@@ -58,23 +58,6 @@ impl BodyDecoder {
         Ok(Progress { consumed: taken, data: 0..taken, done: self.is_done() })
     }
 
-    /// Bytes that may be moved without looking at them (splice), and so past `decode`: all that is
-    /// left of an exact body, no bound for one that ends with its connection, 0 for chunks.
-    pub fn opaque(&self) -> u64 {
-        match &self.0 {
-            State::Exact(left) => *left,
-            State::Chunked(_) | State::UntilClose { ended: true } => 0,
-            State::UntilClose { ended: false } => u64::MAX,
-        }
-    }
-
-    /// Says that `moved` bytes went past `decode`; at most `opaque()` count.
-    pub fn on_moved(&mut self, moved: u64) {
-        if let State::Exact(left) = &mut self.0 {
-            *left = left.saturating_sub(moved);
-        }
-    }
-
     /// The sender has closed. True: the body is whole. False: it was cut, and whoever receives it
     /// must be able to tell.
     #[must_use]
@@ -127,16 +110,5 @@ mod tests {
         assert!(!chunked.on_eof());
         chunked.decode(&mut b"\r\n".to_vec()).unwrap();
         assert!(chunked.on_eof());
-    }
-
-    #[test]
-    fn bytes_that_went_past_are_counted() {
-        let mut body = decoder(BodyLength::Exact(10));
-        assert_eq!(body.opaque(), 10);
-        body.on_moved(7);
-        assert_eq!(body.opaque(), 3);
-        assert_eq!(body.decode(&mut [b'x'; 9]).unwrap().consumed, 3);
-        assert_eq!(decoder(BodyLength::Chunked).opaque(), 0);
-        assert_eq!(decoder(BodyLength::UntilClose).opaque(), u64::MAX);
     }
 }

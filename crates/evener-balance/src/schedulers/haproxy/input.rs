@@ -8,11 +8,9 @@
 //!   without value is hashed, one that is missing is not.
 //! - `hdr` is the first value of a list; with `domain_only` what stands between its last two dots.
 
-use std::net::{IpAddr, SocketAddr};
-
 use evener_plan::{HaproxyHash, HashFunction};
 
-use crate::hashes::{avalanche, crc32, djb2, sdbm, wt6};
+use crate::hashes::{avalanche, crc32, djb2, folded, sdbm, wt6};
 use crate::request::Request;
 
 /// What of a request is hashed, and how.
@@ -57,7 +55,7 @@ impl Input {
     /// The hash, unless the request has nothing to hash.
     pub(crate) fn hash(&self, request: &dyn Request) -> Option<u32> {
         let hash = match &self.part {
-            Part::Source => words(request.client()?),
+            Part::Source => folded(request.client()?.ip()),
             Part::Uri(uri) => self.of(uri.cut(request.target()?)),
             Part::Param { name, check_post } => self.of(param(request, name, *check_post)?),
             Part::Header { name, domain_only } => {
@@ -81,16 +79,6 @@ impl Input {
             HashFunction::Wt6 => wt6(bytes),
             HashFunction::Crc32 => crc32(bytes),
             HashFunction::None => number(bytes),
-        }
-    }
-}
-
-fn words(client: SocketAddr) -> u32 {
-    match client.ip().to_canonical() {
-        IpAddr::V4(four) => four.to_bits(),
-        IpAddr::V6(six) => {
-            let bits = six.to_bits();
-            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
         }
     }
 }

@@ -14,7 +14,7 @@ use std::collections::BinaryHeap;
 
 use super::room::Room;
 use crate::schedule::Crew;
-use crate::structures::Tournament;
+use crate::structures::{Tournament, common_divisor};
 
 /// A fixed order of all picks of a round.
 pub(super) struct Map {
@@ -28,13 +28,7 @@ pub(super) struct Map {
 
 impl Map {
     pub(super) fn new(crew: &Crew<'_>) -> Map {
-        let divisor = crew.weights().into_iter().fold(0, |one, other| {
-            let (mut one, mut other): (u32, u32) = (one, other);
-            while other != 0 {
-                (one, other) = (other, one % other);
-            }
-            one
-        });
+        let divisor = crew.weights().into_iter().fold(0, common_divisor);
         let weights = crew.weights().into_iter().map(|weight| weight / divisor.max(1));
         Map { weights: weights.collect(), steps: Vec::new(), is_current: false, next: 0 }
     }

@@ -6,9 +6,9 @@
 //!
 //! Source: Linux `net/netfilter/ipvs/ip_vs_dh.c`.
 
+use super::Rule;
 use super::roll::Roll;
-use super::{Rule, folded};
-use crate::hashes::golden;
+use crate::hashes::{folded, golden};
 use crate::key::Key;
 
 /// By the address the client asked for.

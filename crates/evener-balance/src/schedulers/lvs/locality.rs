@@ -10,8 +10,7 @@
 
 use std::net::IpAddr;
 
-use super::folded;
-use crate::hashes::golden;
+use crate::hashes::{folded, golden};
 
 /// What is remembered per address.
 pub(super) struct Locality<V> {

@@ -12,11 +12,12 @@ use std::net::SocketAddr;
 
 use evener_plan::LvsHash;
 
+use super::Rule;
 use super::roll::Roll;
-use super::{Rule, folded};
-use crate::hashes::{siphash13_word, xxh32};
+use crate::hashes::{folded, siphash13_word, xxh32};
 use crate::key::Key;
 use crate::schedule::Crew;
+use crate::structures::common_divisor;
 
 /// By the client's address, over a Maglev table.
 pub(crate) struct Mh {
@@ -85,13 +86,7 @@ impl Mh {
     /// The ways of those with a share, in list order.
     fn walks(&self, roll: &Roll) -> Vec<Walk> {
         let weighted = || roll.listed().filter(|place| roll.last_weight(*place) > 0);
-        let divisor = weighted().fold(0, |divisor, place| {
-            let (mut one, mut other) = (divisor, roll.last_weight(place));
-            while other != 0 {
-                (one, other) = (other, one % other);
-            }
-            one
-        });
+        let divisor = weighted().map(|place| roll.last_weight(place)).fold(0, common_divisor);
         let heaviest = weighted().map(|place| roll.last_weight(place) / divisor).max();
         let bits = heaviest.map_or(0, |weight| weight.ilog2() + 1);
         let shift = bits.saturating_sub(TURN_BITS);

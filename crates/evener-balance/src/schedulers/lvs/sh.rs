@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 
 use evener_plan::LvsHash;
 
+use super::Rule;
 use super::roll::Roll;
-use super::{Rule, folded};
-use crate::hashes::golden;
+use crate::hashes::{folded, golden};
 use crate::key::Key;
 
 /// By the client's address.

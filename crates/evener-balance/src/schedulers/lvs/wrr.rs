@@ -12,7 +12,7 @@ use super::roll::Roll;
 use super::{Heirs, Rule};
 use crate::key::Key;
 use crate::schedule::Crew;
-use crate::structures::Heights;
+use crate::structures::{Heights, common_divisor};
 
 /// One after another by weight, in falling passes.
 pub(crate) struct Wrr {
@@ -133,12 +133,4 @@ impl Rule for Wrr {
             self.edit_anew(heirs.roll);
         }
     }
-}
-
-fn common_divisor(one: u32, other: u32) -> u32 {
-    let (mut one, mut other) = (one, other);
-    while other != 0 {
-        (one, other) = (other, one % other);
-    }
-    one
 }

@@ -170,9 +170,7 @@ impl FastCgi {
         self.decoded = from + count;
         inbox.truncate(self.decoded);
         match self.decoder.end() {
-            Some(end) if end.protocol_status != ProtocolStatus::Complete => {
-                Err(Malformed::FcgiRefused)
-            }
+            Some(end) if end != ProtocolStatus::Complete => Err(Malformed::FcgiRefused),
             _ => Ok(()),
         }
     }
@@ -190,8 +188,11 @@ impl FastCgi {
     }
 
     pub(super) fn take_stderr(&mut self) -> Option<Vec<u8>> {
-        let words = self.decoder.stderr();
-        (!words.is_empty()).then(|| words.to_vec())
+        let mut words = self.decoder.stderr().to_vec();
+        if self.decoder.stderr_lost() > 0 {
+            words.extend(format!(" … and {} bytes more", self.decoder.stderr_lost()).bytes());
+        }
+        (!words.is_empty()).then_some(words)
     }
 }
 
