@@ -2,9 +2,9 @@
 
 use super::exchange::Exchange;
 use super::proxy::Attempt;
-use crate::counters::{ListenerCounter, RouteCounter, RouteGauge, ServerCounter, WorkerCounter};
+use crate::counters::{RouteCounter, RouteGauge, ServerCounter};
 use crate::io::Buffer;
-use crate::tcp::relay::{Bounds, Relay};
+use crate::tcp::relay::{Bounds, Cut, Relay};
 
 /// Carries an upgraded connection to its end.
 pub async fn upgraded(exchange: &mut Exchange<'_>, attempt: Attempt) {
@@ -34,11 +34,8 @@ pub async fn upgraded(exchange: &mut Exchange<'_>, attempt: Attempt) {
     if let (Some(pool), Some(index)) = (&exchange.record.pool, exchange.record.server) {
         pool.server_counters(exchange.shard, index).add(ServerCounter::BytesOut, end.up);
     }
-    exchange.record.cause = end.cause;
-    match end.cause {
-        Some("tunnel_idle") => exchange.view.counters.add(ListenerCounter::TunnelIdle),
-        Some("tunnel_max") => exchange.view.counters.add(ListenerCounter::LimitTunnel),
-        Some("drain_cut") => exchange.shard.worker.add(WorkerCounter::DrainCut, 1),
-        _ => {}
+    exchange.record.cause = end.cut.map(Cut::cause);
+    if let Some(cut) = end.cut {
+        cut.count(exchange.shard, &exchange.view);
     }
 }

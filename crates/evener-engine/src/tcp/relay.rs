@@ -13,8 +13,10 @@ use evener_plan::Listener;
 
 use super::pump::Pump;
 use super::speakers::Side;
+use crate::counters::{ListenerCounter, WorkerCounter};
+use crate::http::answers::DRAIN_CUT;
 use crate::io::{Buffer, Deadline, Stream};
-use crate::shard::{Shard, Tunnel};
+use crate::shard::{ListenerView, Shard, Tunnel};
 
 /// How long a relay may last.
 pub struct Bounds {
@@ -46,10 +48,48 @@ pub struct End {
     /// Bytes to the client.
     pub down: u64,
     /// What ended it, where it was not both sides.
-    pub cause: Option<&'static str>,
+    pub cut: Option<Cut>,
     /// Who was heard first.
     pub first: Side,
 }
+
+/// What ends a relay before both sides do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    /// Its time in a drain.
+    Drain,
+    /// `tunnel.max`.
+    Old,
+    /// `tunnel.idle`.
+    Idle,
+    /// Either side.
+    Reset,
+}
+
+impl Cut {
+    /// Its name in the log.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Cut::Drain => DRAIN_CUT,
+            Cut::Old => "tunnel_max",
+            Cut::Idle => "tunnel_idle",
+            Cut::Reset => RESET,
+        }
+    }
+
+    /// Tells the counters.
+    pub fn count(self, shard: &Shard, view: &ListenerView) {
+        match self {
+            Cut::Drain => shard.worker.add(WorkerCounter::DrainCut, 1),
+            Cut::Old => view.counters.add(ListenerCounter::LimitTunnel),
+            Cut::Idle => view.counters.add(ListenerCounter::TunnelIdle),
+            Cut::Reset => view.counters.add(ListenerCounter::Reset),
+        }
+    }
+}
+
+/// The cause of a session that either side has reset.
+pub const RESET: &str = "reset";
 
 impl Bounds {
     /// Those of a listener.
@@ -81,8 +121,8 @@ impl Relay {
 
     /// Carries bytes until it is over.
     pub async fn run(mut self, client: &mut Stream, server: &mut Stream, tunnel: Tunnel) -> End {
-        let cause = poll_fn(|cx| self.poll(cx, client, server, &tunnel)).await;
-        End { up: self.up.moved, down: self.down.moved, cause, first: self.first }
+        let cut = poll_fn(|cx| self.poll(cx, client, server, &tunnel)).await;
+        End { up: self.up.moved, down: self.down.moved, cut, first: self.first }
     }
 
     fn poll(
@@ -91,13 +131,13 @@ impl Relay {
         client: &mut Stream,
         server: &mut Stream,
         tunnel: &Tunnel,
-    ) -> Poll<Option<&'static str>> {
+    ) -> Poll<Option<Cut>> {
         let down = self.down.poll(cx, server, client, self.up.is_over());
         self.hear(Side::Server, self.down.moved);
         let up = self.up.poll(cx, client, server, self.down.is_over());
         self.hear(Side::Client, self.up.moved);
         match (up, down) {
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(Some("reset")),
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(Some(Cut::Reset)),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(None),
             _ => self.poll_bounds(cx, tunnel),
         }
@@ -111,19 +151,16 @@ impl Relay {
         }
     }
 
-    fn poll_bounds(&mut self, cx: &mut Context<'_>, tunnel: &Tunnel) -> Poll<Option<&'static str>> {
+    fn poll_bounds(&mut self, cx: &mut Context<'_>, tunnel: &Tunnel) -> Poll<Option<Cut>> {
         let moved = self.up.moved + self.down.moved;
         if moved != self.seen {
             self.seen = moved;
             self.idle_at = self.wait.after(self.bounds.idle);
         }
-        let ends = [
-            (tunnel.cut_at(), "drain_cut"),
-            (self.old_at, "tunnel_max"),
-            (self.idle_at, "tunnel_idle"),
-        ];
-        let (at, cause) = ends.into_iter().min().unwrap_or((u64::MAX, ""));
+        let ends =
+            [(tunnel.cut_at(), Cut::Drain), (self.old_at, Cut::Old), (self.idle_at, Cut::Idle)];
+        let (at, cut) = ends.into_iter().min().unwrap_or((u64::MAX, Cut::Idle));
         self.wait.arm_at(at);
-        self.wait.poll(cx).map(|()| Some(cause))
+        self.wait.poll(cx).map(|()| Some(cut))
     }
 }

@@ -18,9 +18,9 @@ use evener_balance::{Lease, NoServer, Outcome, Timing, Tried};
 use evener_plan::Scheduler;
 
 use super::asking::{Asking, is_whole, key_of};
-use super::relay::{Bounds, End, Relay};
+use super::relay::{Bounds, Cut, End, RESET, Relay};
 use super::speakers::Side;
-use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter, WorkerCounter};
+use crate::counters::{ListenerCounter, PoolCounter, RouteHistogram, ServerCounter};
 use crate::http::proxy::{Fault, cause as no_server};
 use crate::io::{Buffer, Stream};
 use crate::log::session::SessionLine;
@@ -114,7 +114,7 @@ impl<'s> Session<'s> {
         let counters = &self.view.counters;
         let Ok(mut first) = self.first_bytes(client).await else {
             // Sockets tell an error once.
-            self.cause = Some("reset");
+            self.cause = Some(RESET);
             return counters.add(ListenerCounter::Reset);
         };
         if let Scheduler::HaproxyRdpCookie { wait, .. } = &self.pool.spec().scheduler {
@@ -240,14 +240,10 @@ impl<'s> Session<'s> {
         counters.outcome(Outcome::SessionEnded);
         view.counters.add_n(ListenerCounter::BytesIn, end.up);
         view.counters.add_n(ListenerCounter::BytesOut, end.down);
-        match end.cause {
-            Some("tunnel_idle") => view.counters.add(ListenerCounter::TunnelIdle),
-            Some("tunnel_max") => view.counters.add(ListenerCounter::LimitTunnel),
-            Some("drain_cut") => self.shard.worker.add(WorkerCounter::DrainCut, 1),
-            Some(_) => view.counters.add(ListenerCounter::Reset),
-            None => {}
+        if let Some(cut) = end.cut {
+            cut.count(self.shard, view);
         }
-        self.cause = end.cause;
+        self.cause = end.cut.map(Cut::cause);
         self.carried = Some(end);
     }
 
