@@ -39,6 +39,8 @@ pub struct Running {
     /// In the plan's order.
     pub pools: Vec<Arc<RunningPool>>,
     /// Names that counters of this generation may have, made here so that no shard has to.
+    /// Pools by name.
+    indexes: HashMap<String, usize>,
     counted: BTreeMap<Kind, HashSet<String>>,
 }
 
@@ -130,12 +132,8 @@ impl Running {
     /// A sentence for everything that is wrong, all at once.
     pub fn build(plan: Plan, shop: &Workshop<'_>) -> Result<Running, Vec<String>> {
         let mut errors = Vec::new();
-        let indexes: HashMap<&str, usize> = plan
-            .pools
-            .iter()
-            .enumerate()
-            .map(|(index, pool)| (pool.name.as_str(), index))
-            .collect();
+        let names = plan.pools.iter().map(|pool| pool.name.clone());
+        let indexes: HashMap<String, usize> = names.zip(0..).collect();
         let mut listeners = Vec::new();
         for spec in &plan.listeners {
             match RunningListener::build(spec, &indexes, shop) {
@@ -154,7 +152,7 @@ impl Running {
             return Err(errors);
         }
         let counted = counted(&plan);
-        Ok(Running { plan, listeners, pools, counted })
+        Ok(Running { plan, listeners, pools, indexes, counted })
     }
 
     /// Whether counters of this kind and with these names, joined by NUL, belong to the plan.
@@ -164,7 +162,12 @@ impl Running {
 
     /// The pool of this name.
     pub fn pool(&self, name: &str) -> Option<&Arc<RunningPool>> {
-        self.pools.iter().find(|pool| pool.spec.name == name)
+        self.pools.get(self.pool_index(name)?)
+    }
+
+    /// Index of the pool of this name.
+    pub fn pool_index(&self, name: &str) -> Option<usize> {
+        self.indexes.get(name).copied()
     }
 }
 
@@ -199,7 +202,7 @@ fn counted(plan: &Plan) -> BTreeMap<Kind, HashSet<String>> {
 impl RunningListener {
     fn build(
         spec: &Listener,
-        pools: &HashMap<&str, usize>,
+        pools: &HashMap<String, usize>,
         shop: &Workshop<'_>,
     ) -> Result<RunningListener, String> {
         let before = shop
@@ -239,7 +242,7 @@ impl RunningListener {
 }
 
 impl RunningAnswer {
-    fn build(answer: &Answer, pools: &HashMap<&str, usize>) -> Result<RunningAnswer, String> {
+    fn build(answer: &Answer, pools: &HashMap<String, usize>) -> Result<RunningAnswer, String> {
         match answer {
             Answer::Pool(name) => Ok(RunningAnswer::Pool(index(name, pools)?)),
             Answer::Redirect(redirect) => RunningAnswer::redirect(redirect),
@@ -257,7 +260,7 @@ impl RunningAnswer {
         Ok(RunningAnswer::Redirect(Template::parse(&redirect.to)?, redirect.status))
     }
 
-    fn fallback(spec: &Listener, pools: &HashMap<&str, usize>) -> Result<RunningAnswer, String> {
+    fn fallback(spec: &Listener, pools: &HashMap<String, usize>) -> Result<RunningAnswer, String> {
         match (&spec.redirect, &spec.pool) {
             (Some(redirect), _) => RunningAnswer::redirect(redirect),
             (None, Some(pool)) => Ok(RunningAnswer::Pool(index(pool, pools)?)),
@@ -266,7 +269,7 @@ impl RunningAnswer {
     }
 }
 
-fn index(name: &str, pools: &HashMap<&str, usize>) -> Result<usize, String> {
+fn index(name: &str, pools: &HashMap<String, usize>) -> Result<usize, String> {
     pools.get(name).copied().ok_or_else(|| format!("there is no pool {name}"))
 }
 

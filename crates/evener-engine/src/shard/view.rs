@@ -98,7 +98,7 @@ impl View {
     }
 
     fn pool(&self, name: &str) -> Option<&Rc<PoolView>> {
-        self.pools.iter().find(|pool| pool.spec().name == name)
+        self.pools.get(self.running.pool_index(name)?)
     }
 }
 
