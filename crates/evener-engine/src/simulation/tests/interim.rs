@@ -4,7 +4,7 @@ use evener_balance::{Cause, Outcome};
 use evener_plan::LogFormat;
 use evener_stats::Kind;
 
-use super::{GET, OK, OURS, answered};
+use super::{GET, OK, OURS, answered, forwarded};
 use crate::simulation::{Sim, on_every_wire, on_some_wires};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -286,6 +286,7 @@ fn a_refused_upgrade_is_an_answer_like_any_other() {
         let client = sim.client();
         client.sends(UPGRADE).receives("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
         client.sends(GET).receives(OK);
+        sim.server("a").received(forwarded(GET));
     });
 }
 
