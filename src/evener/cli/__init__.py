@@ -33,6 +33,10 @@ def run(config: "Config") -> int:
         EvenerError: it cannot start; the text says why, `remedy` what to do.
     """
     from evener.cli.serve import serve
+    from evener.config import ConfigError, Problem
+    from evener.config.rules import NO_LISTENER
     from evener.control.source import BuiltSource
 
+    if not config.settings.listeners:
+        raise ConfigError([Problem(config.place("listeners"), "listeners", *NO_LISTENER)])
     return serve(BuiltSource(config))

@@ -53,7 +53,7 @@ class Config:
         """A configuration from a file and what it includes.
 
         Raises:
-            ConfigError: a file can't be read or is not YAML.
+            ConfigError: a file can't be read, is not YAML or has nothing in it.
         """
         from evener.config.files import load
 
@@ -68,13 +68,13 @@ class Config:
         """A configuration from a text; `file` is its name in errors. It includes nothing.
 
         Raises:
-            ConfigError: the text is not YAML.
+            ConfigError: the text is not YAML, or nothing is written in it.
         """
         from evener.config.text import parse
 
         report = Report()
         node = parse(text, file, os.environ if env is None else env, report)
-        return cls._of(MappingNode({}, file, 1, 1) if node is None else node, report)
+        return cls._of(node, report)
 
     @classmethod
     def quick(cls, bind: str | Sequence[str], servers: Sequence[str]) -> Config:

@@ -14,6 +14,7 @@ from pathlib import Path
 from evener.config.errors import ConfigError, Place, Problem
 from evener.config.node import Mapping, Node, Scalar, Sequence
 from evener.config.report import Report
+from evener.config.rules import NO_LISTENER
 from evener.config.schema import ROOT
 from evener.config.text import parse
 
@@ -24,9 +25,11 @@ def load(path: str, env: AbstractMapping[str, str], report: Report) -> Node:
     """The tree of a file and all that it includes.
 
     Raises:
-        ConfigError: a file can't be read or is not YAML.
+        ConfigError: a file can't be read, is not YAML or has nothing in it.
     """
-    return _Pieces(env, report).whole(path)
+    node = _Pieces(env, report).whole(path)
+    _must_listen(node, report)
+    return node
 
 
 class _Pieces:
@@ -57,8 +60,7 @@ class _Pieces:
         except UnicodeDecodeError as error:
             got = f"a byte that is not UTF-8, at offset {error.start}"
             raise ConfigError([Problem(Place(path, 0, 0), "", got, "UTF-8 text")]) from None
-        node = parse(text, path, self._env, self._report)
-        return Mapping({}, path, 1, 1) if node is None else node
+        return parse(text, path, self._env, self._report)
 
     def _matching(self, path: str, patterns: Node) -> list[str]:
         """Files that the patterns name, sorted pattern by pattern."""
@@ -109,6 +111,15 @@ class _Pieces:
 
     def _wrong(self, node: Node, got: str, expected: str) -> None:
         self._report.add(node, (None, "include"), got, expected)
+
+
+def _must_listen(root: Node, report: Report) -> None:
+    """Reports a whole configuration that listens nowhere: a reload of it would close everything."""
+    if not isinstance(root, Mapping):
+        return
+    listeners = root.entries["listeners"][1] if "listeners" in root.entries else root
+    if listeners is root or (isinstance(listeners, Mapping) and not listeners.entries):
+        report.add(listeners, (None, "listeners"), *NO_LISTENER)
 
 
 _MAGIC = {"*", "?", "["}

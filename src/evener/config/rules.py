@@ -18,6 +18,13 @@ from evener.config.templates import TCP_WORDS
 # HAProxy's SRV_UWGHT_MAX.
 _HAPROXY_WEIGHT = 256
 
+NO_LISTENER = (
+    "no listener",
+    "at least one",
+    'for example `listeners: {web: {bind: ":80", pool: app}}`',
+)
+"""What is said of a configuration that listens nowhere, once it is to be served."""
+
 Listeners: TypeAlias = Named[str, Listener]
 
 

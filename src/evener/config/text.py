@@ -21,13 +21,17 @@ from evener.config.report import Path, Report
 _Event: TypeAlias = tuple[int, int, int, int, str]
 _MAPPING, _SEQUENCE, _END, _PLAIN, _QUOTED = range(5)
 _SCALARS = (_PLAIN, _QUOTED)
+_SMALLEST = (
+    'the smallest is `listeners: {web: {bind: ":8080", pool: app}}` and '
+    '`pools: {app: ["10.0.0.1:8000"]}`'
+)
 
 
-def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) -> Node | None:
-    """The tree of a text, or None when nothing is written in it.
+def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) -> Node:
+    """The tree of a text.
 
     Raises:
-        ConfigError: the text is not YAML.
+        ConfigError: the text is not YAML, or nothing is written in it.
     """
     try:
         events = _engine.yaml_events(text)
@@ -37,7 +41,8 @@ def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) 
             [Problem(Place(file, line, column), "", message, "YAML", hint or "")]
         ) from None
     if not events:
-        return None
+        # A file that an editor or a full disk cut to nothing must not take everything down.
+        raise ConfigError([Problem(Place(file, 1, 1), "", "nothing", "a configuration", _SMALLEST)])
     stream = iter(events)
     return _Builder(stream, file, env, report).node(next(stream), None)
 

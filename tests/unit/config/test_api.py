@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import evener
 from evener.compile import Facts, compile
-from evener.config import Config
+from evener.config import Config, ConfigError
 from evener.config.yaml import dump
 
 from .forms import MINIMAL, plan
@@ -64,6 +64,17 @@ pools: {app: {servers: h, check: {tcp, every: 5s}}}
 def test_what_is_no_tree_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         Config({"pools": {"app": object()}})
+
+
+def test_a_text_with_nothing_in_it_is_an_error() -> None:
+    for text in ("", "# nothing\n"):
+        with pytest.raises(ConfigError, match="f:1:1: found nothing, expected a configuration"):
+            Config.parse(text, file="f")
+
+
+def test_what_listens_nowhere_is_not_run() -> None:
+    with pytest.raises(ConfigError, match=r"\(Python\): listeners: found no listener"):
+        evener.run(Config({"pools": {"app": ["10.0.0.1:80"]}}))
 
 
 def test_the_summary_counts() -> None:
@@ -167,7 +178,6 @@ def test_any_tree_of_texts_is_read_back_from_its_yaml(tree: Any) -> None:
     from evener.config.text import parse
 
     node = parse(dump(tree), "f", {}, Report())
-    assert node is not None
     assert _texts(plain(node)) == _texts(tree)
 
 

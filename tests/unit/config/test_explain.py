@@ -72,7 +72,6 @@ def test_each_key_has_a_meaning_and_each_default_a_reason_or_a_word_for_without(
 
 
 def test_each_example_is_right() -> None:
-    from evener.config.node import from_python
     from evener.config.report import Report
     from evener.config.text import parse
 
@@ -82,7 +81,7 @@ def test_each_example_is_right() -> None:
             continue
         report = Report()
         quoted = f"'{text}'" if text[0] not in "[{" else text
-        node = parse(f"k: {quoted}", "f", {}, report) or from_python({})
+        node = parse(f"k: {quoted}", "f", {}, report)
         value = node.entries["k"][1]  # type: ignore[attr-defined]  # a mapping, by its text
         entry.key.type.read(value, None, report)
         assert report.problems() == (), entry.path

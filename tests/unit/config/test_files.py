@@ -8,6 +8,8 @@ import pytest
 
 from evener.config import Config, ConfigError
 
+LISTENS = "\nlisteners: {web: {bind: ':80', redirect: https}}\n"
+
 
 def write(folder: Path, **texts: str) -> Path:
     """Writes NAME.yaml for each name; the path of main.yaml."""
@@ -25,7 +27,7 @@ def errors(path: Path) -> list[str]:
 @pytest.mark.leaf("include")
 def test_pieces_join_in_sorted_order_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
     write(tmp_path / "conf.d", b="pools: {b: 10.0.0.2}", a="pools: {a: 10.0.0.1}")
-    main = write(tmp_path, main="include: conf.d/*.yaml\npools: {main: 10.0.0.3}\n")
+    main = write(tmp_path, main=f"include: conf.d/*.yaml\npools: {{main: 10.0.0.3}}{LISTENS}")
     assert [*Config.load(main).settings.pools] == ["main", "a", "b"]
 
 
@@ -39,20 +41,20 @@ def test_a_piece_may_include_others_and_one_pattern_may_be_many(tmp_path: Path) 
 def test_hidden_files_are_left_to_their_editors(tmp_path: Path) -> None:
     write(tmp_path / "conf.d", a="pools: {a: 10.0.0.1}")
     (tmp_path / "conf.d" / ".a.yaml").write_text("not: [yaml")
-    assert errors(write(tmp_path, main="include: conf.d/*.yaml")) == []
+    assert errors(write(tmp_path, main=f"include: conf.d/*.yaml{LISTENS}")) == []
 
 
 def test_defaults_hold_for_pieces_too(tmp_path: Path) -> None:
     main = write(
         tmp_path,
-        main="include: a.yaml\ndefaults: {pool: {initial: down}}",
+        main=f"include: a.yaml\ndefaults: {{pool: {{initial: down}}}}{LISTENS}",
         a="pools: {a: 10.0.0.1}",
     )
     assert Config.load(main).settings.pools["a"].initial == "down"
 
 
 def test_the_same_name_twice_is_an_error_that_names_both_places(tmp_path: Path) -> None:
-    main = write(tmp_path, main="include: a.yaml\npools: {a: h}", a="pools:\n  a: g\n")
+    main = write(tmp_path, main=f"include: a.yaml\npools: {{a: h}}{LISTENS}", a="pools:\n  a: g\n")
     assert errors(main) == [
         "a.yaml:2:3: pools.a: found the name `a` twice, expected each name once "
         "(it stands first at main.yaml:2:9)"
@@ -60,7 +62,7 @@ def test_the_same_name_twice_is_an_error_that_names_both_places(tmp_path: Path) 
 
 
 def test_only_named_maps_stand_in_a_piece(tmp_path: Path) -> None:
-    main = write(tmp_path, main="include: a.yaml", a="evener: {shards: 1}")
+    main = write(tmp_path, main=f"include: a.yaml{LISTENS}", a="evener: {shards: 1}")
     assert errors(main) == [
         "a.yaml:1:1: evener: found `evener` in a piece, expected only `listeners` and `pools` "
         "(`evener` stands in the file that includes the others)"
@@ -68,21 +70,23 @@ def test_only_named_maps_stand_in_a_piece(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_named_must_exist_and_a_pattern_may_match_nothing(tmp_path: Path) -> None:
-    main = write(tmp_path, main="include: [nothing.yaml, nothing.d/*.yaml]")
+    main = write(tmp_path, main=f"include: [nothing.yaml, nothing.d/*.yaml]{LISTENS}")
     assert errors(main) == [
         "main.yaml:1:11: include: found `nothing.yaml`, expected a file that exists"
     ]
 
 
 def test_a_circle_is_an_error(tmp_path: Path) -> None:
-    main = write(tmp_path, main="include: a.yaml", a="include: main.yaml")
+    main = write(tmp_path, main=f"include: a.yaml{LISTENS}", a="include: main.yaml")
     (only,) = errors(main)
     assert only.startswith("a.yaml:1:10: include: found `")
     assert only.endswith("main.yaml`, which includes this file, expected other files")
 
 
 def test_errors_name_the_file_they_stand_in(tmp_path: Path) -> None:
-    main = write(tmp_path, main="include: a.yaml", a="pools:\n  a: {servers: h, initial: x}\n")
+    main = write(
+        tmp_path, main=f"include: a.yaml{LISTENS}", a="pools:\n  a: {servers: h, initial: x}\n"
+    )
     assert errors(main) == ["a.yaml:2:28: pools.a.initial: found `x`, expected up or down"]
 
 
@@ -104,7 +108,27 @@ def test_a_file_that_cannot_be_read_is_told(
     assert str(caught.value) == f"{path}: found {words}"
 
 
-def test_an_empty_file_is_an_empty_configuration(tmp_path: Path) -> None:
-    assert Config.load(write(tmp_path, main="# nothing\n")).summary() == (
-        "0 listeners, 0 pools, 0 servers"
-    )
+@pytest.mark.parametrize("text", ["", "# listeners: {}\n", "\n\n"])
+def test_a_file_with_nothing_in_it_is_an_error(tmp_path: Path, text: str) -> None:
+    alone, piece = write(tmp_path, main=text), tmp_path / "piece.yaml"
+    with pytest.raises(ConfigError) as caught:
+        Config.load(alone)
+    assert str(caught.value).startswith(f"{alone}:1:1: found nothing, expected a configuration (")
+    piece.write_text(text)
+    with pytest.raises(ConfigError, match=f"{piece}:1:1: found nothing"):
+        Config.load(write(tmp_path, main=f"include: piece.yaml{LISTENS}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("pools: {app: h}", "1:1"), ("pools: {}\nlisteners: {}", "2:12"), ("{}", "1:1")],
+)
+def test_a_file_that_listens_nowhere_is_an_error(tmp_path: Path, text: str, place: str) -> None:
+    assert errors(write(tmp_path, main=text)) == [
+        f"main.yaml:{place}: listeners: found no listener, expected at least one "
+        '(for example `listeners: {web: {bind: ":80", pool: app}}`)'
+    ]
+
+
+def test_listeners_may_all_stand_in_pieces(tmp_path: Path) -> None:
+    assert errors(write(tmp_path, main="include: a.yaml", a=LISTENS)) == []
