@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from evener.compile.routes import redirect_all, routes
 from evener.compile.secrets import Secrets
-from evener.config import Config, ConfigError, Problem
 from evener.config.addresses import ServerAddress
 from evener.config.schema import UNIX_MODE, Bind, Listener
 
@@ -70,33 +70,21 @@ def listener(name: str, listener: Listener, sockets: list[str], secrets: Secrets
     }
 
 
-def sockets(config: Config, *, ipv6: bool) -> dict[str, list[Socket]]:
-    """The sockets of each listener.
+def sockets(listeners: Mapping[str, Listener], *, ipv6: bool) -> dict[str, list[Socket]]:
+    """The sockets of each listener."""
+    return {
+        name: [made for bind in listener.bind for made in _sockets(name, bind, ipv6=ipv6)]
+        for name, listener in listeners.items()
+    }
 
-    Raises:
-        ConfigError: an address is listened on twice; both places are named.
-    """
-    first: dict[str, str] = {}
-    problems: list[Problem] = []
-    made: dict[str, list[Socket]] = {}
-    for name, listener in config.settings.listeners.items():
-        made[name] = []
-        for index, bind in enumerate(listener.bind):
-            path = f"listeners.{name}.bind" + (f"[{index}]" if len(listener.bind) > 1 else "")
-            place = config.place("listeners", name, "bind", index)
-            for address in _addresses(bind, ipv6=ipv6):
-                if address in first:
-                    hint = f"it is listened on first at {first[address]}"
-                    got = f"`{address}` twice"
-                    problems.append(Problem(place, path, got, "each address once", hint))
-                    continue
-                first[address] = f"{place}, {path}"
-                mode = int(bind.mode or UNIX_MODE, 8)
-                optional = bind.address.kind == "all" and address.startswith("[")
-                made[name].append(Socket(address, name, mode, bind.group, optional))
-    if problems:
-        raise ConfigError(problems)
-    return made
+
+def _sockets(listener: str, bind: Bind, *, ipv6: bool) -> list[Socket]:
+    mode = int(bind.mode or UNIX_MODE, 8)
+    every = bind.address.kind == "all"
+    return [
+        Socket(address, listener, mode, bind.group, every and address.startswith("["))
+        for address in _addresses(bind, ipv6=ipv6)
+    ]
 
 
 def _addresses(bind: Bind, *, ipv6: bool) -> list[str]:

@@ -99,7 +99,7 @@ def compile(
         ConfigError: the configuration is wrong; it has all problems.
     """
     root = config.settings
-    bound = sockets(config, ipv6=facts.ipv6)
+    bound = sockets(root.listeners, ipv6=facts.ipv6)
     secrets = Secrets()
     resolution = Resolution(resolve)
     asked = {

@@ -8,7 +8,7 @@ Rules kept here:
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from evener.config.model import RejectError, ScalarType
 
@@ -66,6 +66,42 @@ class BindAddress(NamedTuple):
 
     def __str__(self) -> str:
         return str(ServerAddress(*self)) if self.kind != "all" else f":{self.port}"
+
+
+_Who = TypeVar("_Who")
+_EVERY = {"ip4": "0.0.0.0", "ip6": "::"}
+"""By family, the address that is all of the machine's."""
+
+
+class Bound(Generic[_Who]):
+    """Addresses that are listened on, each with who was there first."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int | None], dict[str, tuple[BindAddress, _Who]]] = {}
+
+    def take(
+        self, address: BindAddress, who: _Who, *, shares: bool
+    ) -> tuple[BindAddress, _Who] | None:
+        """Who listens there already; if nobody does, this one from now on.
+
+        Args:
+            address: where it listens.
+            who: who it is.
+            shares: whether it may be a part of another address, or that of it: a connection is then
+                the narrower one's.
+        """
+        hosts = _EVERY if address.kind == "all" else {address.kind: address.host}
+        for kind, host in hosts.items():
+            there = self._found.setdefault((kind, address.port), {})
+            first = there.get(host)
+            if first is None and not shares:
+                whole = _EVERY.get(kind, "")
+                first = next(iter(there.values()), None) if host == whole else there.get(whole)
+            if first is not None:
+                return first
+        for kind, host in hosts.items():
+            self._found[kind, address.port][host] = (address, who)
+        return None
 
 
 class BindAddressType(ScalarType):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping as Named
 from typing import TypeAlias
 
-from evener.config.addresses import ServerAddress
+from evener.config.addresses import BindAddress, Bound, ServerAddress
 from evener.config.node import Mapping, Node, Sequence
-from evener.config.report import Path, Report, nearest
+from evener.config.report import Path, Report, nearest, show
 from evener.config.schema import HTTP_ONLY, Listener, Pool, Root, Route, Server
 from evener.config.schema.scheduler import Scheduler
 from evener.config.templates import TCP_WORDS
@@ -37,6 +37,7 @@ def judge(root: Root, node: Node, report: Report) -> None:
         report: takes the problems.
     """
     rules = _Rules(node, report)
+    rules.addresses(root)
     for name, listener in root.listeners.items():
         rules.listener(((None, "listeners"), name), listener)
     for name, pool in root.pools.items():
@@ -57,6 +58,18 @@ class _Rules:
         self._report = report
         pools = _child(node, "pools")
         self._pools = list(pools.entries) if isinstance(pools, Mapping) else []
+
+    def addresses(self, root: Root) -> None:
+        """Rules of all that is listened on together."""
+        bound: Bound[Path] = Bound()
+        for name, listener in root.listeners.items():
+            for index, bind in enumerate(listener.bind):
+                here = ((((None, "listeners"), name), "bind"), index)
+                self._once(bound, here, bind.address, shares=True)
+        own = {"metrics": root.evener.metrics.bind, "admin": root.evener.admin.bind}
+        for name, address in own.items():
+            if address is not None:
+                self._once(bound, (((None, "evener"), name), "bind"), address, shares=False)
 
     def listener(self, path: Path, listener: Listener) -> None:
         """Rules of a listener."""
@@ -89,6 +102,11 @@ class _Rules:
             if pool.scheduler.program == "haproxy" and server.weight > _HAPROXY_WEIGHT:
                 got = f"weight {server.weight} with `{pool.scheduler.shown}`"
                 self._wrong((here, "weight"), got, f"a weight from 0 to {_HAPROXY_WEIGHT}")
+        for index, check in enumerate(pool.check):
+            if pool.protocol == "fastcgi" and check.http is not None:
+                asked = (((path, "check"), index), "http")
+                got, hint = "an http check of FastCGI servers", "write `check: tcp`"
+                self._wrong(asked, got, "a check that they can answer", hint)
         if pool.http.accept and self._written((path, "http")) and pool.protocol == "fastcgi":
             got = "`accept` with `protocol: fastcgi`"
             hint = "heads of programs may end their lines with LF anyhow; leave it out"
@@ -120,6 +138,14 @@ class _Rules:
                 got = f"`{scheduler.http_words[0]}` {where}"
                 expected = "words that a session has: " + ", ".join(TCP_WORDS)
                 self._wrong((path, "key"), got, expected)
+
+    def _once(self, bound: Bound[Path], path: Path, address: BindAddress, *, shares: bool) -> None:
+        first = bound.take(address, path, shares=shares)
+        if first is not None:
+            other, where = first
+            got = f"`{address}` " + ("twice" if other == address else f"beside `{other}`")
+            hint = f"it is listened on first at {self._at(where).place}, {show(where)}"
+            self._wrong(path, got, "each address once", hint)
 
     def _room(self, path: Path, server: Server, scheduler: Scheduler) -> None:
         room = server.max_connections

@@ -86,8 +86,8 @@ def test_an_address_listened_on_twice_is_an_error_that_names_both_places() -> No
     with pytest.raises(ConfigError) as caught:
         compiled(text)
     assert str(caught.value) == (
-        "f:3:30: listeners.b.bind[1]: found `0.0.0.0:80` twice, expected each address once "
-        "(it is listened on first at f:2:13, listeners.a.bind)"
+        "f:3:30: listeners.b.bind[1]: found `0.0.0.0:80` beside `:80`, expected each address "
+        "once (it is listened on first at f:2:13, listeners.a.bind[0])"
     )
 
 

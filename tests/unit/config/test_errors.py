@@ -248,6 +248,31 @@ FORMS = {
         "unix:/run/evener/admin.sock (tokens and client certificates, without which TCP is "
         "closed, are not built yet)",
     ),
+    "metrics on a unix socket": (
+        "evener: {metrics: {bind: 'unix:/run/m.sock'}}",
+        "f:1:26: evener.metrics.bind: found `unix:/run/m.sock`, expected a TCP address such as "
+        "127.0.0.1:9901 (on a unix socket the page is at `admin.bind`)",
+    ),
+    "metrics where a listener is": (
+        L % "redirect: https" + "\nevener: {metrics: {bind: '127.0.0.1:80'}}",
+        "f:2:26: evener.metrics.bind: found `127.0.0.1:80` beside `:80`, expected each address "
+        "once (it is listened on first at f:1:25, listeners.web.bind[0])",
+    ),
+    "all addresses and those of IPv6": (
+        "listeners: {a: {bind: '[::]:80', redirect: https}, b: {bind: ':80', redirect: https}}",
+        "f:1:62: listeners.b.bind[0]: found `:80` beside `[::]:80`, expected each address once "
+        "(it is listened on first at f:1:23, listeners.a.bind[0])",
+    ),
+    "the admin socket where a listener is": (
+        "listeners: {a: {bind: 'unix:/a', redirect: https}}\nevener: {admin: {bind: 'unix:/a'}}",
+        "f:2:24: evener.admin.bind: found `unix:/a` twice, expected each address once "
+        "(it is listened on first at f:1:23, listeners.a.bind[0])",
+    ),
+    "http check of a program": (
+        "pools: {app: {protocol: fastcgi, servers: 'unix:/p', check: [tcp, {http: /up}]}}",
+        "f:1:74: pools.app.check[1].http: found an http check of FastCGI servers, expected a check "
+        "that they can answer (write `check: tcp`)",
+    ),
     "permissions of a TCP socket": (
         "listeners: {web: {bind: {address: ':80', mode: 0600}, redirect: https}}",
         "f:1:48: listeners.web.bind[0].mode: found `mode`, expected it on unix sockets only (leave "
@@ -320,6 +345,11 @@ FORMS = {
         "f:1:28: defaults.pool.initial: found `upp`, expected up or down (did you mean `up`?)",
     ),
 }
+
+
+def test_a_listener_may_be_on_a_part_of_anothers_address() -> None:
+    text = "listeners: {a: {bind: ':80', redirect: https}, b: {bind: '[::1]:80', redirect: https}}"
+    assert Config.parse(text).problems() == ()
 
 
 @pytest.mark.parametrize(("text", "words"), FORMS.values(), ids=FORMS.keys())

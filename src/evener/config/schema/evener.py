@@ -76,6 +76,12 @@ class Metrics:
         example="127.0.0.1:9901",
     )
 
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        if self.bind is not None and self.bind.kind == "unix":
+            hint = "on a unix socket the page is at `admin.bind`"
+            fail("bind", f"`{self.bind}`", "a TCP address such as 127.0.0.1:9901", hint)
+
 
 @section(main="format")
 class Access:
