@@ -12,6 +12,9 @@ __all__ = [
     "lab_run",
     "lab_studies",
     "lab_study",
+    "pattern_refusal",
+    "pem_refusal",
+    "plan_refusals",
     "serve",
     "yaml_events",
 ]
@@ -44,6 +47,18 @@ def serve(control_socket: str) -> None:
 
 class EngineFailedError(RuntimeError):
     """The data plane cannot begin, serve on or read its counters; the text says why."""
+
+def plan_refusals(plan: str, secrets: dict[str, str], shards: int) -> list[str]:
+    """What a worker with so many shards would refuse of a plan (JSON), a sentence each.
+
+    Nothing of it is served, and its policies are not begun; `secrets` are PEM texts by id.
+    """
+
+def pattern_refusal(text: str) -> str | None:
+    """What is wrong with a regular expression of a route; None if nothing is."""
+
+def pem_refusal(pem: str, key: bool) -> str | None:
+    """What is wrong with a certificate chain and its key, or without `key` with authorities."""
 
 class LabError(ValueError):
     """A scenario that cannot be run; the text says why."""

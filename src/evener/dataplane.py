@@ -10,7 +10,7 @@ Not known here: what the numbers are for.
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evener.errors import EvenerError
@@ -36,6 +36,22 @@ def _refuse_other_version(found: str) -> None:
             f"evener {__version__} has an extension of version {found}: "
             f"install it anew (`pip install --force-reinstall evener`, in a checkout `make setup`)"
         )
+
+
+def plan_refusals(plan: dict[str, Any], secrets: Mapping[str, str], shards: int) -> list[str]:
+    """What a worker with so many shards would refuse of a plan, a sentence each."""
+    from evener import _engine
+
+    _refuse_other_version(_engine.__version__)
+    return _engine.plan_refusals(json.dumps(plan), dict(secrets), shards)
+
+
+def pem_refusal(pem: str, *, key: bool) -> str | None:
+    """What is wrong with a certificate chain and its key, or without `key` with authorities."""
+    from evener import _engine
+
+    _refuse_other_version(_engine.__version__)
+    return _engine.pem_refusal(pem, key)
 
 
 class Counters:

@@ -23,6 +23,7 @@ mod networks;
 pub mod policies;
 mod pool;
 mod prober;
+pub mod rehearsal;
 mod running;
 pub mod segments;
 mod shard;

@@ -5,6 +5,7 @@
 mod error;
 mod lab;
 mod policy;
+mod rehearsal;
 mod segments;
 mod serve;
 mod text;
@@ -17,6 +18,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::register(module)?;
     lab::register(module)?;
+    rehearsal::register(module)?;
     segments::register(module)?;
     serve::register(module)?;
     text::register(module)?;

@@ -134,6 +134,11 @@ class Regex(Text):
             raise RejectError("look-around is left out: a request could make it take long")
         if re.search(r"(?<!\\)(?:\\\\)*\\[1-9]", text):
             raise RejectError("references are left out: a request could make them take long")
+        # The extension is loaded only where it is needed: a tree may be built without it.
+        from evener.config.text import pattern_refusal
+
+        if refusal := pattern_refusal(text):
+            raise RejectError(refusal)
         return text
 
 

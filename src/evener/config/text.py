@@ -1,4 +1,5 @@
-"""YAML text to nodes: the one place of the configuration that knows the parser.
+"""YAML text to nodes, and what a regular expression is: the one place of the configuration that
+knows the extension.
 
 Rules kept here:
 - Keys are text and stand once in a mapping; `<<` is answered with `defaults`.
@@ -45,6 +46,11 @@ def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) 
         raise ConfigError([Problem(Place(file, 1, 1), "", "nothing", "a configuration", _SMALLEST)])
     stream = iter(events)
     return _Builder(stream, file, env, report).node(next(stream), None)
+
+
+def pattern_refusal(pattern: str) -> str | None:
+    """What is wrong with a regular expression, by the engine that is to match it, if anything."""
+    return _engine.pattern_refusal(pattern)
 
 
 class _Builder:

@@ -307,6 +307,16 @@ FORMS = {
         "f:1:56: listeners.web.routes[0].match.path[0].regex: found `(?=a)`, expected a regular "
         "expression (look-around is left out: a request could make it take long)",
     ),
+    "a regular expression that is none": (
+        L % "routes: [{path: {regex: '('}, respond: 200}]",
+        "f:1:56: listeners.web.routes[0].match.path[0].regex: found `(`, expected a regular "
+        "expression (unclosed group)",
+    ),
+    "a regular expression that is none, of a header": (
+        L % "routes: [{header: {a: {regex: '[z-a]'}}, respond: 200}]",
+        "f:1:62: listeners.web.routes[0].match.header.a.regex: found `[z-a]`, expected a regular "
+        "expression (invalid character class range, the start must be <= the end)",
+    ),
     "port in a host pattern": (
         L % "routes: [{host: 'a.example:80', respond: 200}]",
         "f:1:48: listeners.web.routes[0].match.host[0]: found `a.example:80`, expected a host name "

@@ -15,8 +15,16 @@ pub fn certified_key(pem: &str, provider: &CryptoProvider) -> Result<CertifiedKe
     let chain = chain(pem)?;
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
         .map_err(|why| format!("no usable private key: {why}"))?;
-    CertifiedKey::from_der(chain, key, provider)
-        .map_err(|why| format!("certificate and key do not go together: {why}"))
+    CertifiedKey::from_der(chain, key, provider).map_err(|why| match why {
+        rustls::Error::InconsistentKeys(_) => "the key belongs to another certificate".to_owned(),
+        rustls::Error::InvalidCertificate(why) => {
+            format!("the certificate is not readable: {why}")
+        }
+        why => format!(
+            "the private key cannot be used; RSA of 2048 to 8192 bits, ECDSA (P-256, P-384, P-521) \
+             and Ed25519 can: {why}"
+        ),
+    })
 }
 
 /// The certificates of a PEM text, in order.

@@ -77,7 +77,11 @@ fn verifier(
     Ok(verifier)
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, String> {
+/// The authorities of a PEM text.
+///
+/// # Errors
+/// A sentence when there is none, or one is not readable.
+pub(super) fn roots(pem: &str) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         // One authority of a bundle that this library cannot read must not cost the others.

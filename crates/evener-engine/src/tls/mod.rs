@@ -22,6 +22,23 @@ fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
     }
 }
 
+/// Whether a certificate chain and its key can be used.
+///
+/// # Errors
+/// A sentence saying why not.
+pub fn refuse_key(pem: &str) -> Result<(), String> {
+    let key = certificates::certified_key(pem, &provider())?;
+    certificates::names(&Arc::new(key)).map(drop)
+}
+
+/// Whether authorities can be verified against.
+///
+/// # Errors
+/// A sentence saying why not.
+pub fn refuse_authorities(pem: &str) -> Result<(), String> {
+    client::roots(pem).map(drop)
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
