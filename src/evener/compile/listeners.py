@@ -98,11 +98,11 @@ def _addresses(bind: Bind, *, ipv6: bool) -> list[str]:
 def _tls(name: str, listener: Listener, secrets: Secrets) -> dict[str, Any] | None:
     if listener.tls is None:
         return None
-    where = f"listeners.{name}.tls.certificates"
+    where = ("listeners", name, "tls", "certificates")
     versions = dict.fromkeys(listener.http.versions)
     return {
         "certificates": [
-            secrets.add(certificate.cert, certificate.key_, key=True, where=f"{where}[{index}]")
+            secrets.add(certificate.cert, certificate.key_, key=True, where=(*where, index))
             for index, certificate in enumerate(listener.tls.certificates)
         ],
         "min_version": listener.tls.min_version,

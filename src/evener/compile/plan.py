@@ -100,7 +100,7 @@ def compile(
     """
     root = config.settings
     bound = sockets(root.listeners, ipv6=facts.ipv6)
-    secrets = Secrets()
+    secrets = Secrets(config.place)
     resolution = Resolution(resolve)
     asked = {
         name

@@ -46,7 +46,7 @@ def pool(
     return {
         "name": name,
         "protocol": "fastcgi" if pool.protocol == "fastcgi" else "http",
-        "tls": _tls(path, pool.tls, secrets),
+        "tls": _tls(name, pool.tls, secrets),
         "scheduler": scheduler(pool, http=http, versions=versions),
         **({"scope": "shard"} if pool.scheduler.scope == "shard" else {}),
         "key": pool.scheduler.key_,
@@ -151,16 +151,16 @@ def _cause(word: str) -> Any:
     return {"status": int(word)} if word.isdigit() else word
 
 
-def _tls(path: str, tls: PoolTls | None, secrets: Secrets) -> dict[str, Any] | None:
+def _tls(pool: str, tls: PoolTls | None, secrets: Secrets) -> dict[str, Any] | None:
     if tls is None:
         return None
     client = tls.client
-    where = f"{path}.tls"
+    where = ("pools", pool, "tls")
     return {
         "verify": tls.verify,
-        "ca": tls.ca and secrets.add(tls.ca, key=False, where=f"{where}.ca"),
+        "ca": tls.ca and secrets.add(tls.ca, key=False, where=(*where, "ca")),
         "server_name": tls.server_name,
         "client": client
-        and secrets.add(client.cert, client.key_, key=True, where=f"{where}.client"),
+        and secrets.add(client.cert, client.key_, key=True, where=(*where, "client")),
         "min_version": tls.min_version,
     }

@@ -143,7 +143,7 @@ class Config:
                 if step >= len(node.items):
                     break
                 node = node.items[step]
-            elif step not in ("servers", "routes") and step != 0:
+            elif step not in ("servers", "routes", "certificates") and step != 0:
                 break
         return node.place
 

@@ -2,14 +2,17 @@
 
 Rules kept here:
 - All failures at once, each with the file, the place in the configuration that names it, and why.
+- Whether a chain and its key can be used is for the engine to say, before a worker is told of them.
 - What is read is never logged and never shown.
-Not known here: whether a key fits its certificate; the worker says so when it builds the plan.
+Not known here: what TLS is made of them.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from evener import dataplane
 from evener.compile import Secret
+from evener.config import ConfigError, Place, Problem
 from evener.control.errors import CertificateError
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
@@ -21,35 +24,45 @@ def read_secrets(wanted: Mapping[str, Secret]) -> dict[str, str]:
     """Secret id → PEM text.
 
     Raises:
-        CertificateError: naming each file that cannot be used.
+        CertificateError: naming each file that cannot be used; a ConfigError is its cause.
     """
+    found, problems = try_secrets(wanted)
+    if problems:
+        wrong = ConfigError(problems)
+        raise CertificateError([str(problem) for problem in wrong.problems]) from wrong
+    return found
+
+
+def try_secrets(wanted: Mapping[str, Secret]) -> tuple[dict[str, str], list[Problem]]:
+    """Secret id → PEM text of those that can be used, and what is wrong with the others."""
     found: dict[str, str] = {}
-    failed: list[str] = []
+    problems: list[Problem] = []
     for name, secret in wanted.items():
         try:
             found[name] = _read(secret)
         except _UnusableError as error:
-            failed.append(f"{secret.where}: {error}")
-    if failed:
-        raise CertificateError(failed)
-    return found
+            problems.append(Problem(secret.place, secret.where, *error.args))
+    return found, problems
 
 
 class _UnusableError(Exception):
-    pass
+    """What was found, what was expected, and what to do."""
 
 
 def _read(secret: Secret) -> str:
     text = "\n".join(_text(file) for file in secret.files) + "\n"
-    named = " and ".join(secret.files)
+    named = " and ".join(f"`{file}`" for file in secret.files)
     if _CERTIFICATE not in text:
-        raise _UnusableError(f"{named}: no certificate in it (PEM, {_CERTIFICATE})")
+        raise _UnusableError(f"no certificate in {named}", f"PEM: {_CERTIFICATE} …", "")
     if secret.key and _KEY not in text:
-        raise _UnusableError(f"{named}: no private key in it (PEM); name its file as `key`")
+        hint = "name its file as `key`"
+        raise _UnusableError(f"no private key in {named}", "one beside the certificate", hint)
     if secret.key and "ENCRYPTED PRIVATE KEY-----" in text:
-        raise _UnusableError(
-            f"{named}: the private key is encrypted; Evener asks for no passphrase"
-        )
+        hint = "Evener asks for no passphrase"
+        raise _UnusableError(f"an encrypted private key in {named}", "one in the clear", hint)
+    if refusal := dataplane.pem_refusal(text, key=secret.key):
+        expected = "a certificate and its key" if secret.key else "certificates of authorities"
+        raise _UnusableError(named, expected, refusal)
     return text
 
 
@@ -57,9 +70,10 @@ def _text(file: str) -> str:
     try:
         return Path(file).read_text(encoding="ascii")
     except UnicodeDecodeError:
-        raise _UnusableError(f"{file}: not a PEM text") from None
+        raise _UnusableError(f"`{file}`, which is not a PEM text", "a PEM file", "") from None
     except OSError as error:
-        raise _UnusableError(f"{file}: {error.strerror}") from error
+        got = f"`{file}`, which can't be read: {error.strerror}"
+        raise _UnusableError(got, "a PEM file", "") from error
 
 
 #: Id of the secret that holds the system's authorities.
@@ -75,4 +89,5 @@ _BUNDLES = (
 def system_authorities(bundles: tuple[str, ...] = _BUNDLES) -> Secret:
     """The system's authorities, for pools that verify and name none."""
     present = [bundle for bundle in bundles if Path(bundle).exists()]
-    return Secret("the system's authorities", tuple(present[:1] or bundles[:1]), key=False)
+    files = tuple(present[:1] or bundles[:1])
+    return Secret("tls.ca", files, key=False, place=Place("the system's authorities", 0, 0))
