@@ -7,6 +7,7 @@ Rules kept here:
 Not known here: what TLS is made of them.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from evener.control.errors import CertificateError
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 #: All forms end so: PKCS #8, PKCS #1 (RSA) and SEC1 (EC).
 _KEY = "PRIVATE KEY-----"
+# RFC 7468 section 2: text before and between the blocks is permitted, and left out.
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
 def read_secrets(wanted: Mapping[str, Secret]) -> dict[str, str]:
@@ -67,13 +70,14 @@ def _read(secret: Secret) -> str:
 
 
 def _text(file: str) -> str:
+    """What stands between the markers of a file: whatever surrounds it is for people."""
     try:
-        return Path(file).read_text(encoding="ascii")
-    except UnicodeDecodeError:
-        raise _UnusableError(f"`{file}`, which is not a PEM text", "a PEM file", "") from None
+        # Every byte is a character, so that comments may be in any encoding.
+        text = Path(file).read_text(encoding="latin-1")
     except OSError as error:
         got = f"`{file}`, which can't be read: {error.strerror}"
         raise _UnusableError(got, "a PEM file", "") from error
+    return "\n".join(block.group() for block in _BLOCK.finditer(text))
 
 
 #: Id of the secret that holds the system's authorities.

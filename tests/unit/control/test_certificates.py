@@ -39,16 +39,24 @@ def test_chain_and_key_become_one_text(tmp_path: Path) -> None:
     assert CERTIFICATE in text and KEY in text
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_comments_around_the_blocks_may_be_in_any_language(tmp_path: Path, encoding: str) -> None:
+    text = f"# Schlüssel für Zoë\r\n{KEY}# Aussteller: É\n{CERTIFICATE}Ende ß\n"
+    (tmp_path / "pem").write_bytes(text.encode(encoding))
+    wanted = {"web": Secret(WHERE, (str(tmp_path / "pem"),), key=True)}
+    assert read_secrets(wanted) == {"web": f"{KEY}{CERTIFICATE}"}
+
+
 def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     texts = {
         "gone": (None, "which can't be read: No such file"),
         "keyless": (CERTIFICATE, "found no private key in"),
         "key only": (KEY, "found no certificate in"),
-        "der": ("\xff", "not a PEM"),
+        "der": ("\xff", "found no certificate in"),
         "locked": (CERTIFICATE + KEY.replace("EC PRIVATE", "ENCRYPTED PRIVATE"), "an encrypted"),
         "other": (CERTIFICATE + OTHER, "the key belongs to another certificate"),
         "small": (SMALL.read_text(), "RSA of 2048 to 8192 bits"),
-        "junk": (CERTIFICATE[:60] + CERTIFICATE[90:] + KEY, "the certificate is not readable"),
+        "junk": (CERTIFICATE[:60] + CERTIFICATE[90:] + KEY, "certificate is not readable"),
     }
     wanted = {}
     for line, (name, (text, _)) in enumerate(texts.items(), 1):
