@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from evener.cli.words import FAILED, USAGE, fail, say, told
+from evener.control.errors import LinesError
 
 #: Where a file is looked for when none is named.
 SYSTEM_FILE = "/etc/evener/evener.yaml"
@@ -29,13 +31,13 @@ def run(file: str | None, config: str | None, run: str | None) -> None:
     """
     path = _file(file, config)
     from evener.cli.serve import serve
-    from evener.control.errors import CertificateError, ConfigRefusedError
-    from evener.control.source import FileSource
+    from evener.control.errors import CertificateError, ConfigRefusedError, RefusedError
+    from evener.control.surroundings import SurveyedFile
 
     try:
-        serve(FileSource(path), run=Path(run) if run else None)
-    except (ConfigRefusedError, CertificateError) as error:
-        fail(str(error), error.remedy, USAGE)
+        serve(SurveyedFile(path), run=Path(run) if run else None)
+    except (ConfigRefusedError, CertificateError, RefusedError) as error:
+        _refused(error)
 
 
 @click.command()
@@ -45,8 +47,9 @@ def run(file: str | None, config: str | None, run: str | None) -> None:
 def check(file: str | None, config: str | None) -> None:
     """Say all that is wrong with FILE, or that nothing is.
 
-    Runs what a reload runs, certificates and policies included, except resolving names and the
-    worker's part.
+    Runs what a reload runs: certificates, policies, logs, groups and directories of this machine,
+    and the engine's making of a plan. Names are not resolved, and ports are not tried. Run it as
+    the user who runs the instance.
 
     \b
     Examples:
@@ -55,22 +58,13 @@ def check(file: str | None, config: str | None) -> None:
     """
     path = _file(file, config)
     from evener.config import Config, ConfigError
-    from evener.control.certificates import read_secrets
-    from evener.control.errors import CertificateError
-    from evener.control.serving import wanted_secrets
-    from evener.control.source import LoadedConfig
+    from evener.control.rehearsal import rehearse
 
     try:
         config_ = Config.load(path)
-        config_.check()
-        loaded = LoadedConfig(config_)
-        _ = loaded.policies
-        compiled = loaded.compile({})
-        read_secrets(wanted_secrets(compiled))
+        compiled = rehearse(config_)
     except ConfigError as error:
         fail(error.render(), code=USAGE)
-    except CertificateError as error:
-        fail(str(error), error.remedy, USAGE)
     for warning in compiled.warnings:
         if "does not resolve" not in warning:  # none was asked
             say(f"warning: {warning}")
@@ -108,6 +102,14 @@ def quick(bind: str, servers: tuple[str, ...], save: str | None) -> None:
     from evener.control.source import BuiltSource
 
     serve(BuiltSource(config), quick=True)
+
+
+def _refused(error: LinesError) -> NoReturn:
+    """The words of `check`, where a configuration is what was refused."""
+    from evener.config import ConfigError
+
+    cause = error.__cause__
+    fail(cause.render() if isinstance(cause, ConfigError) else str(error), error.remedy, USAGE)
 
 
 def _save(text: str, path: Path) -> None:

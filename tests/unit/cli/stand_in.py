@@ -28,6 +28,8 @@ assert _spec is not None
 _real = importlib.util.module_from_spec(_spec)
 _loader.exec_module(_real)
 yaml_events, YamlError = _real.yaml_events, _real.YamlError
+pattern_refusal, pem_refusal = _real.pattern_refusal, _real.pem_refusal
+plan_refusals = _real.plan_refusals
 __version__ = evener.__version__
 
 
