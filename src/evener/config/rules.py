@@ -11,7 +11,7 @@ from typing import TypeAlias
 from evener.config.addresses import BindAddress, Bound, ServerAddress
 from evener.config.node import Mapping, Node, Sequence
 from evener.config.report import Path, Report, nearest, show
-from evener.config.schema import HTTP_ONLY, Listener, Pool, Root, Route, Server
+from evener.config.schema import HTTP_ONLY, HTTP_TIMES, Listener, Pool, Root, Route, Server
 from evener.config.schema.scheduler import Scheduler
 from evener.config.templates import TCP_WORDS
 
@@ -36,7 +36,7 @@ def judge(root: Root, node: Node, report: Report) -> None:
         node: the tree as written, for places.
         report: takes the problems.
     """
-    rules = _Rules(node, report)
+    rules = _Rules(root, node, report)
     rules.addresses(root)
     for name, listener in root.listeners.items():
         rules.listener(((None, "listeners"), name), listener)
@@ -53,7 +53,8 @@ def pools_of(listener: Listener) -> set[str | None]:
 
 
 class _Rules:
-    def __init__(self, node: Node, report: Report) -> None:
+    def __init__(self, root: Root, node: Node, report: Report) -> None:
+        self._root = root
         self._node = node
         self._report = report
         pools = _child(node, "pools")
@@ -111,6 +112,9 @@ class _Rules:
             got = "`accept` with `protocol: fastcgi`"
             hint = "heads of programs may end their lines with LF anyhow; leave it out"
             self._wrong(((path, "http"), "accept"), got, "it with servers that speak HTTP", hint)
+        if pool.tls is not None and not pool.tls.verify and self._written(((path, "tls"), "ca")):
+            hint = "nothing is verified without it: take one of them out"
+            self._wrong(((path, "tls"), "ca"), "`ca` with `verify: off`", "`verify: on`", hint)
         if pool.params and self._written((path, "params")) and pool.protocol != "fastcgi":
             self._params((path, "params"), pool)
         if pool.scheduler.scope == "shard":
@@ -179,6 +183,16 @@ class _Rules:
             if self._written((path, key)):
                 hint = "a tcp listener relays bytes to its pool"
                 self._wrong((path, key), f"`{key}` with `protocol: tcp`", "it with http only", hint)
+        for key in HTTP_TIMES:
+            if self._written(((path, "timeouts"), key)):
+                got = f"`{key}` with `protocol: tcp`"
+                hint = "a session has `timeouts.tunnel`, and `timeouts.tls` before it"
+                self._wrong(((path, "timeouts"), key), got, "it with http only", hint)
+        pool = self._root.pools.get(listener.pool or "")
+        if pool is not None and pool.protocol == "fastcgi":
+            got = f"`{listener.pool}`, a pool of FastCGI servers, with `protocol: tcp`"
+            hint = "a tcp listener relays bytes as they come: without FastCGI leave `protocol` out"
+            self._wrong((path, "pool"), got, "a pool whose servers speak as clients do", hint)
         if listener.pool is None:
             self._wrong(path, "no `pool` with `protocol: tcp`", "`pool`: the name of a pool")
 

@@ -96,12 +96,26 @@ def test_off_switches_a_default_off_and_a_mapping_switches_it_on_again() -> None
 
 def test_http_keys_in_defaults_leave_tcp_listeners_alone() -> None:
     text = """
-defaults: {listener: {http: {max_fields: 5}, trusted_proxies: unix}}
+defaults: {listener: {http: {max_fields: 5}, trusted_proxies: unix, timeouts: {idle: 1s}}}
 listeners: {db: {bind: ":5432", protocol: tcp, pool: db}}
 pools: {db: "10.0.0.1:5432"}
 """
     (made,) = plan(text)["listeners"]
     assert (made["http"]["max_fields"], made["trusted_proxies"]) == (100, [])
+    assert made["timeouts"]["idle"] == 75_000
+    written = Config.parse(text).resolved()["listeners"]["db"]
+    assert set(written["timeouts"]) == {"tls", "tunnel"}
+
+
+def test_authorities_in_defaults_leave_pools_alone_that_verify_nothing() -> None:
+    text = """
+defaults: {pool: {tls: {ca: /ca.pem}}}
+pools: {app: {servers: h, tls: {verify: off}}, web: h}
+"""
+    config = Config.parse(text)
+    app, web = plan(config)["pools"]
+    assert (app["tls"]["ca"], web["tls"]["ca"]) == (None, "ca:/ca.pem")
+    assert "ca" not in config.resolved()["pools"]["app"]["tls"]
 
 
 def test_the_answer_of_a_route_replaces_the_default_answer_and_keeps_its_match() -> None:

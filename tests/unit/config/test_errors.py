@@ -201,6 +201,37 @@ FORMS = {
         "f:1:64: listeners.web.http: found `http` with `protocol: tcp`, expected it with http only "
         "(a tcp listener relays bytes to its pool)",
     ),
+    "times of requests on a tcp listener": (
+        L % "protocol: tcp, pool: app, timeouts: {idle: 5s}" + "\n" + S % "10.0.0.1",
+        "f:1:75: listeners.web.timeouts.idle: found `idle` with `protocol: tcp`, expected it with "
+        "http only (a session has `timeouts.tunnel`, and `timeouts.tls` before it)",
+    ),
+    "tcp listener of programs": (
+        L % "protocol: tcp, pool: app" + "\npools: {app: {protocol: fastcgi, servers: 'unix:/p'}}",
+        "f:1:53: listeners.web.pool: found `app`, a pool of FastCGI servers, with `protocol: tcp`, "
+        "expected a pool whose servers speak as clients do (a tcp listener relays bytes as they "
+        "come: without FastCGI leave `protocol` out)",
+    ),
+    "authorities that verify nothing": (
+        P % "tls: {verify: off, ca: /ca.pem}",
+        "f:1:57: pools.app.tls.ca: found `ca` with `verify: off`, expected `verify: on` (nothing "
+        "is verified without it: take one of them out)",
+    ),
+    "a scheduler as it is shown": (
+        P % "scheduler: lvs/wlc",
+        "f:1:45: pools.app.scheduler.name: found `lvs/wlc`, expected the name without its program "
+        "(write `wlc`)",
+    ),
+    "a scheduler of several as it is shown": (
+        P % "scheduler: haproxy/random",
+        "f:1:45: pools.app.scheduler.name: found `haproxy/random`, expected the name without its "
+        "program (write `{name: random, as: haproxy}`)",
+    ),
+    "a scheduler that another program spells otherwise": (
+        P % "scheduler: {name: least_conn, as: haproxy}",
+        "f:1:68: pools.app.scheduler.as: found `haproxy` with `least_conn`, expected `nginx` (did "
+        "you mean `leastconn`?)",
+    ),
     "tcp listener without a pool": (
         L % "protocol: tcp",
         "f:1:18: listeners.web: found no `pool` with `protocol: tcp`, expected `pool`: the name of "

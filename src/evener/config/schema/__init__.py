@@ -7,6 +7,7 @@ from evener.config.schema.affinity import ClientIp
 from evener.config.schema.evener import Access, Admin, Evener, Log
 from evener.config.schema.listener import (
     HTTP_ONLY,
+    HTTP_TIMES,
     UNIX_MODE,
     Bind,
     Certificate,
@@ -20,6 +21,7 @@ from evener.config.schema.scheduler import Scheduler
 
 __all__ = [
     "HTTP_ONLY",
+    "HTTP_TIMES",
     "LISTENER",
     "POOL",
     "ROOT",

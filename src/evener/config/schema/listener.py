@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from dataclasses import replace
+from typing import Any
 
 from evener.config.addresses import BIND_ADDRESS, NETWORK, BindAddress
 from evener.config.kinds import ListOf, Or, Section
@@ -25,6 +27,8 @@ from evener.config.schema.route import Route
 
 UNIX_MODE = "0660"
 HTTP_ONLY = ("http", "trusted_proxies", "redirect", "routes")
+HTTP_TIMES = ("head", "body", "send", "idle", "min_rate")
+"""Times of requests, which a tcp listener has none of."""
 
 
 @section(main="address")
@@ -222,6 +226,9 @@ class ListenerTimeouts:
     )
 
 
+_TIMES = Section(ListenerTimeouts, "times")
+
+
 @section()
 class ListenerLimits:
     """Limits of the listener."""
@@ -286,9 +293,7 @@ class Listener:
         reason="anyone can write these fields",
         example="[10.0.0.0/8, unix]",
     )
-    timeouts: ListenerTimeouts = key(
-        Section(ListenerTimeouts, "times"), "How long each wait on a client may last.", default={}
-    )
+    timeouts: ListenerTimeouts = key(_TIMES, "How long each wait on a client may last.", default={})
     limits: ListenerLimits = key(Section(ListenerLimits, "limits"), "Limits.", default={})
     redirect: str | None = key(
         HTTPS_OR_TEMPLATE,
@@ -315,3 +320,21 @@ class Listener:
     def silent(self) -> tuple[str, ...]:
         """Keys without a meaning for its protocol."""
         return () if self.protocol == "http" else HTTP_ONLY
+
+    def completed(self) -> Listener:
+        """Without what defaults say of times that its protocol does not have."""
+        if self.protocol == "http":
+            return self
+        unset = {name: _TIMES.defaults[name] for name in HTTP_TIMES}
+        return replace(self, timeouts=replace(self.timeouts, **unset))
+
+
+class ListenerSection(Section):
+    """A listener; its long form has no times that its protocol does not have."""
+
+    def write(self, value: Any) -> Any:
+        plain = super().write(value)
+        if value.protocol != "http":
+            for name in HTTP_TIMES:
+                del plain["timeouts"][name]
+        return plain

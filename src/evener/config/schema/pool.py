@@ -417,6 +417,10 @@ class PoolTls:
         reason="older ones are broken (RFC 8996)",
     )
 
+    def silent(self) -> tuple[str, ...]:
+        """Keys without a meaning where nothing is verified."""
+        return () if self.verify else ("ca",)
+
 
 @section()
 class PoolHttp:

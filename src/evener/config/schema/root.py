@@ -8,11 +8,11 @@ from evener.config.kinds import ListOf, MapOf, Partial, Section
 from evener.config.model import Fail, key, section
 from evener.config.scalars import NAME, FilePath
 from evener.config.schema.evener import Evener
-from evener.config.schema.listener import Listener
+from evener.config.schema.listener import Listener, ListenerSection
 from evener.config.schema.pool import Pool
 from evener.config.schema.route import Route
 
-LISTENER = Section(Listener, "a listener")
+LISTENER = ListenerSection(Listener, "a listener")
 POOL = Section(Pool, "a pool: a list of servers, or a mapping")
 ROUTE = Section(Route, "a route")
 

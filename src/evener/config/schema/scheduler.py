@@ -143,12 +143,23 @@ class SchedulerName(Choice):
     def parse(self, text: str) -> str:
         if text == "header":
             raise RejectError(_ROUTE)
+        if written := _as_written(text):
+            raise RejectError(f"write `{written}`", "the name without its program")
         name, open_, rest = text.partition("(")
         if open_ and rest.endswith(")") and name in ("hdr", "rdp-cookie", "random"):
             named = {"hdr": "header", "rdp-cookie": "cookie", "random": "draws"}[name]
             program = ", as: haproxy" if name == "random" else ""
             raise RejectError(f"write `{{name: {name}{program}, {named}: {rest[:-1]}}}`")
         return super().parse(text)
+
+
+def _as_written(shown: str) -> str:
+    """How a name that is shown, such as `lvs/wlc`, is written; nothing if it is none."""
+    program, _, name = shown.partition("/")
+    if name not in SPELLINGS.get(program, {}):
+        return ""
+    alone = _ALIKE.get(name, program) == program
+    return name if alone else f"{{name: {name}, as: {program}}}"
 
 
 _SPARE = tuple(
@@ -459,7 +470,8 @@ class Scheduler:
             programs = [each for each, names in SPELLINGS.items() if self.name in names]
             known = " or ".join(f"`{each}`" for each in programs if each != OWN)
             expected = known or "no `as`: it is ours"
-            fail("as", f"`{self.as_}` with `{self.name}`", expected, "")
+            hint = nearest(self.name, SPELLINGS[self.program])
+            fail("as", f"`{self.as_}` with `{self.name}`", expected, hint)
             return
         for name in self.silent():
             if name in written:
