@@ -40,12 +40,17 @@ fn special_before(line: &str, column: usize) -> Option<(usize, char)> {
     let mut begins = true;
     let mut quote = None;
     let mut before = ' ';
-    for (index, character) in line.chars().enumerate().take(column) {
+    let characters: Vec<char> = line.chars().collect();
+    for (index, &character) in characters.iter().enumerate().take(column) {
         if quote.is_some() {
             quote = quote.filter(|open| *open != character);
         } else if begins && SPECIAL.contains(character) {
-            found = Some((index + 1, character));
-            begins = matches!(character, '[' | '{');
+            let brackets = matches!(character, '[' | '{');
+            // Most brackets are lists and mappings, which the error need not be about.
+            if !brackets || runs_on(characters.get(index..).unwrap_or_default()) {
+                found = Some((index + 1, character));
+            }
+            begins = brackets;
         } else if begins && matches!(character, '"' | '\'') {
             quote = Some(character);
             begins = false;
@@ -57,4 +62,28 @@ fn special_before(line: &str, column: usize) -> Option<(usize, char)> {
         before = character;
     }
     found
+}
+
+/// Whether text follows at once on the bracket that closes the first of these characters.
+fn runs_on(value: &[char]) -> bool {
+    let mut open = 0;
+    let mut quote = None;
+    for (index, &character) in value.iter().enumerate() {
+        if quote.is_some() {
+            quote = quote.filter(|open| *open != character);
+            continue;
+        }
+        match character {
+            '"' | '\'' => quote = Some(character),
+            '[' | '{' => open += 1,
+            ']' | '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            let (next, after) = (value.get(index + 1), value.get(index + 2));
+            let key = next == Some(&':') && matches!(after, None | Some(' '));
+            return !key && !matches!(next, None | Some(' ' | ',' | ']' | '}'));
+        }
+    }
+    false
 }

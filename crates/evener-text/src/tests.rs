@@ -86,6 +86,23 @@ fn values_that_begin_with_yamls_own_characters_are_sent_to_quotes() {
 }
 
 #[test]
+fn lists_and_mappings_around_an_error_are_not_sent_to_quotes() {
+    for text in [
+        "listeners: {web: {bind: \":80\" pool: app}}\n",
+        "pools: {app: [a, b], db: \"c\" d}\n",
+        "pools: {app: {servers: [a, b}}\n",
+    ] {
+        let error = error(text);
+        assert!(matches!(error.cause, Cause::Syntax(_)), "{text}: {error}");
+        assert_eq!(error.hint, None, "{text}: {error}");
+        assert!(error.place.column > 20, "{text}: {error}");
+    }
+    let error = error("listeners: {web: {bind: [::]:80, pool: app}}\n");
+    assert_eq!(error.place, Place { line: 1, column: 25 }, "{error}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("put it in quotes")));
+}
+
+#[test]
 fn a_tag_is_an_error_that_advises_quotes() {
     let error = error("a: !x y\n");
     assert_eq!(error.cause, Cause::Tag("!x".to_owned()));

@@ -7,9 +7,12 @@ Rules kept here:
 Not known here: how anything is done.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from evener.config import Config
 
 
@@ -20,11 +23,12 @@ def main() -> None:
     app(prog_name="evener")
 
 
-def run(config: "Config") -> int:
+def run(config: "Config | str | PathLike[str]") -> int:
     """Runs an instance until it is told to stop, as `evener run` does; blocks.
 
     Args:
-        config: What to serve. A reload resolves its names and reads its certificates anew.
+        config: What to serve: a `Config`, of which a reload resolves the names and reads the
+            certificates anew, or the path of a file, which a reload reads again.
 
     Returns:
         How many connections the end cut; 0 is a clean stop.
@@ -33,10 +37,13 @@ def run(config: "Config") -> int:
         EvenerError: it cannot start; the text says why, `remedy` what to do.
     """
     from evener.cli.serve import serve
-    from evener.config import ConfigError, Problem
+    from evener.config import Config, ConfigError, Problem
     from evener.config.rules import NO_LISTENER
     from evener.control.source import BuiltSource
+    from evener.control.surroundings import SurveyedFile
 
+    if not isinstance(config, Config):
+        return serve(SurveyedFile(os.fspath(config)))
     if not config.settings.listeners:
         raise ConfigError([Problem(config.place("listeners"), "listeners", *NO_LISTENER)])
     return serve(BuiltSource(config))

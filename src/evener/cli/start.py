@@ -1,13 +1,17 @@
 """`evener run`, `evener check`, `evener quick`: what begins with a configuration."""
 
 import os
+import re
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from evener.cli.words import FAILED, USAGE, fail, say, told
 from evener.control.errors import LinesError
+
+if TYPE_CHECKING:
+    from evener.config import ConfigError
 
 #: Where a file is looked for when none is named.
 SYSTEM_FILE = "/etc/evener/evener.yaml"
@@ -94,7 +98,7 @@ def quick(bind: str, servers: tuple[str, ...], save: str | None) -> None:
         config = Config.quick(bind, servers)
         config.check()
     except ConfigError as error:
-        fail(error.render(), code=USAGE)
+        fail(_typed(error, " ".join(["evener quick", bind, *servers])), code=USAGE)
     if save is not None:
         _save(config.to_yaml(), Path(save))
         return
@@ -110,6 +114,19 @@ def _refused(error: LinesError) -> NoReturn:
 
     cause = error.__cause__
     fail(cause.render() if isinstance(cause, ConfigError) else str(error), error.remedy, USAGE)
+
+
+def _typed(error: "ConfigError", line: str) -> str:
+    """What is wrong with a line that was typed: its tree is in no file."""
+    told = []
+    for problem in error.problems:
+        server = re.match(r"pools\.app\.servers\[(\d+)\]", problem.path)
+        number = int(server[1]) + 1 if server else 0
+        path = f"SERVER {number}" if server else "BIND"
+        hint = "" if problem.place.file in problem.hint else problem.hint
+        place = problem.place._replace(file=line)
+        told.append((number, problem._replace(place=place, path=path, hint=hint).render()))
+    return "\n".join(words for _, words in sorted(told))
 
 
 def _save(text: str, path: Path) -> None:

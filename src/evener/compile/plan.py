@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from evener.compile.listeners import Socket, listener, sockets
 from evener.compile.pools import Resolution, pool
 from evener.compile.secrets import Secret, Secrets
+from evener.compile.warnings import warnings
 from evener.config import Config
 from evener.config.rules import pools_of
-from evener.config.schema import Evener, Pool, Root
-from evener.config.schema.pool import SCRIPT
+from evener.config.schema import Evener
 
 # CONFIG.md, `evener.limits`: of the descriptor limit, what clients may take.
 _CLIENT_SHARE = 85
@@ -141,7 +141,7 @@ def compile(
         tuple(socket for group in bound.values() for socket in group),
         tuple(resolution.names),
         _settings(root.evener),
-        (*_warnings(root), *resolution.warnings),
+        (*config.warnings(), *warnings(root), *resolution.warnings),
     )
 
 
@@ -154,11 +154,6 @@ def names(config: Config) -> tuple[str, ...]:
         if server.address.kind == "name" and server.address.host.lower() != "localhost"
     }
     return tuple(found)
-
-
-def _names_a_script(pool: Pool) -> bool:
-    own = [server.params for server in pool.servers] or [{}]
-    return all({*pool.params, *params} & {*SCRIPT} for params in own)
 
 
 def _connections(evener: Evener, facts: Facts) -> int:
@@ -180,17 +175,3 @@ def _settings(evener: Evener) -> Settings:
         drain_requests=evener.drain.requests,
         drain_tunnels=evener.drain.tunnels,
     )
-
-
-def _warnings(root: Root) -> list[str]:
-    warnings = []
-    for name, bound in root.listeners.items():
-        if not (bound.pool or bound.routes or bound.redirect):
-            warnings.append(f"listeners.{name}: without pool, routes or redirect it answers 404")
-    for name, group in root.pools.items():
-        if not group.servers:
-            warnings.append(f"pools.{name}: it has no servers")
-        if group.protocol == "fastcgi" and not _names_a_script(group):
-            hint = "php-fpm runs nothing without params.DOCUMENT_ROOT or params.SCRIPT_FILENAME"
-            warnings.append(f"pools.{name}: {hint}")
-    return warnings

@@ -120,7 +120,8 @@ class BindAddressType(ScalarType):
         _no_url(text)
         host, port = _split(text)
         if port is None:
-            raise RejectError(f'write the port: `"{text}:80"`')
+            named = bool(host) and _host(host, text)[0] == "name" and host != "localhost"
+            raise RejectError("" if named else f'write the port: `"{text}:80"`')
         if host in ("", "*"):
             return BindAddress("all", "", port)
         kind, host = _host(host, text)

@@ -77,16 +77,18 @@ class Config:
         return cls._of(node, report)
 
     @classmethod
-    def quick(cls, bind: str | Sequence[str], servers: Sequence[str]) -> Config:
+    def quick(cls, bind: str | Sequence[str], servers: str | Sequence[str]) -> Config:
         """One listener in front of one pool: the smallest useful configuration.
 
         Args:
             bind: where to listen, such as ":8080".
-            servers: where to send requests; ":8000" alone is 127.0.0.1:8000.
+            servers: where to send requests, one or several; ":8000" alone is 127.0.0.1:8000.
         """
+        # A text is a sequence of texts, too: of its letters, which nobody means.
         bound = bind if isinstance(bind, str) else list(bind)
+        listed = [servers] if isinstance(servers, str) else list(servers)
         listener = {"bind": bound, "pool": "app"}
-        return cls({"listeners": {"web": listener}, "pools": {"app": list(servers)}}, env={})
+        return cls({"listeners": {"web": listener}, "pools": {"app": listed}}, env={})
 
     @property
     def settings(self) -> Root:
@@ -111,6 +113,10 @@ class Config:
     def problems(self) -> tuple[Problem, ...]:
         """All that is wrong, in the order of the files."""
         return self._judged[1]
+
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about its files, a line each; `compile` knows more."""
+        return tuple(self._report.warnings)
 
     def summary(self) -> str:
         """What it has, in words: `2 listeners, 3 pools, 7 servers`."""

@@ -73,6 +73,9 @@ class _Pieces:
             matches = _files(Path(path).parent, pattern.text)
             if not matches and not _MAGIC & {*pattern.text}:
                 self._wrong(pattern, pattern.describe(), "a file that exists")
+            elif not matches:
+                words = f"{pattern.describe()} matches no file"
+                self._report.warn(pattern, (None, "include"), words)
             for match in matches:
                 if match.resolve() in self._open:
                     self._wrong(pattern, f"`{match}`, which includes this file", "other files")

@@ -20,6 +20,8 @@ class Report:
     def __init__(self) -> None:
         self.partial = False
         """Whether what is read may lack keys: it will be merged under something."""
+        self.warnings: list[str] = []
+        """What is no error, a line each."""
         self._spoiled: set[int] = set()
         self._problems: dict[tuple[object, ...], Problem] = {}
 
@@ -31,6 +33,10 @@ class Report:
         # Without lines (a tree built in Python) only the path tells two problems apart.
         identity = (place, got, expected) if place.line else (path, got, expected)
         self._problems.setdefault(identity, Problem(place, show(path), got, expected, hint))
+
+    def warn(self, node: Node, path: Path, words: str) -> None:
+        """Notes something that can hardly be meant, but is no error."""
+        self.warnings.append(f"{node.place}: {show(path)}: {words}")
 
     def spoil(self, node: Node, path: Path, got: str, expected: str, hint: str = "") -> None:
         """Notes that `node` is wrong, and that nothing more need be said of it."""

@@ -286,8 +286,14 @@ class Percent(ScalarType):
         if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?", number) or float(number) > 100:
             raise RejectError
         if not text.endswith("%"):
-            raise RejectError(f"write the unit: `{text}%`")
+            raise RejectError(f"write the unit: {self._meant(number)}")
         return float(number)
+
+    @staticmethod
+    def _meant(number: str) -> str:
+        """A part of one is what others write for a share: it is worth saying both."""
+        part = "." in number and float(number) <= 1
+        return f"`{float(number) * 100:g}%`, or `{number}%`" if part else f"`{number}%`"
 
     def write(self, value: Any) -> str:
         return f"{repr(float(value)).removesuffix('.0')}%"

@@ -41,6 +41,7 @@ _WORD = re.compile(r"\{\{|\{([^{}]*)(\}?)")
 #: Known once a server was picked.
 OF_SERVERS = ("server", "pool")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_BRACE = "write `{{` for a brace"
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -70,7 +71,7 @@ class Template(ScalarType):
 
     def _judge(self, word: str, *, closed: bool) -> None:
         if not closed:
-            raise RejectError("write `{{` for a brace", "a `}` after each word in braces")
+            raise RejectError(_BRACE, "a `}` after each word in braces")
         if word in self._unknown:
             raise RejectError(f"`{{{word}}}` is not known here: no server has been picked")
         if word in WORDS:
@@ -82,7 +83,7 @@ class Template(ScalarType):
             return
         known = [*WORDS, *(f"{family}.NAME" for family in FAMILIES)]
         expected = "one of the words " + ", ".join(known)
-        raise RejectError(nearest(word, known) or "write `{{` for a brace", expected)
+        raise RejectError(nearest(word, known) or _BRACE, expected)
 
 
 LOCATION = Template(example="https://{host}{uri}", unknown=OF_SERVERS)
@@ -99,7 +100,7 @@ class KeyWords(Template):
     example = "header.x-user"
 
     def parse(self, text: str) -> str:
-        template = super().parse(text if "{" in text else f"{{{text}}}")
+        template = self._word(text) if "{" not in text else super().parse(text)
         if "server" in self.words_of(template):
             raise RejectError("the server is what the key decides on")
         if not self.words_of(template):
@@ -109,6 +110,15 @@ class KeyWords(Template):
     def write(self, value: Any) -> str:
         match = _WORD.fullmatch(str(value))
         return match.group(1) if match and match.group(1) else str(value)
+
+    def _word(self, word: str) -> str:
+        try:
+            return super().parse(f"{{{word}}}")
+        except RejectError as error:
+            if error.hint != _BRACE:
+                raise
+            hint = f"the value of a header is `header.{word}`" if _FIELD.fullmatch(word) else ""
+            raise RejectError(hint, error.expected) from None
 
     @staticmethod
     def words_of(template: str) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 
+import evener
 from evener import dataplane
-from evener.cli.start import check, run
+from evener.cli.start import check, quick, run
 from evener.control.errors import ConfigRefusedError
 from evener.control.surroundings import SurveyedFile
 
@@ -115,6 +116,21 @@ def test_the_engine_itself_is_asked(file: Path) -> None:
     route = f"{{path: {{glob: '/{'?' * 200_000}'}}, respond: 200}}"
     said = refused(file, f"listeners: {{web: {{bind: ':80', routes: [{route}]}}}}")
     assert "size limit" in said and "at evener.yaml:1:18, listeners.web" in said
+
+
+def test_quick_says_what_was_typed(file: Path) -> None:
+    done = CliRunner().invoke(quick, [":80x", "10.0.0.1", "10.0.0.1", "http://h:1"])
+    assert done.exit_code == 2 and "(Python)" not in done.stderr
+    line = "evener quick :80x 10.0.0.1 10.0.0.1 http://h:1"
+    places = [each.strip() for each in done.stderr.splitlines() if "  at " in each]
+    assert places == [f"at {line}, BIND", f"at {line}, SERVER 2", f"at {line}, SERVER 3"]
+
+
+def test_run_in_python_takes_the_path_of_a_file(file: Path) -> None:
+    file.write_text("evener: {log: {to: /nowhere/a.log}}\n" + LISTENER + "pools: {app: h}\n")
+    for path in (str(file), file):
+        with pytest.raises(ConfigRefusedError, match=f"{file}:1:20: evener.log.to"):
+            evener.run(path)
 
 
 def test_check_and_run_end_alike(file: Path) -> None:

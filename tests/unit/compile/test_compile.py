@@ -173,8 +173,51 @@ def test_a_listener_that_leads_nowhere_and_a_pool_without_servers_are_warned_of(
     made = compiled("listeners: {web: {bind: ':80'}}\npools: {app: {servers: []}}")
     assert made.warnings == (
         "listeners.web: without pool, routes or redirect it answers 404",
+        "pools.app: no listener and no route uses it",
         "pools.app: it has no servers",
     )
+
+
+def test_a_pool_is_used_by_what_answers_and_by_what_depends_on_it() -> None:
+    text = """
+listeners:
+  web: {bind: ":80", pool: a, routes: [{path: /b, pool: b}, {path: /c, respond: {needs: c}}]}
+pools: {a: h, b: h, c: h, d: h}
+"""
+    unresolved = "does not resolve"
+    said = [each for each in compiled(text).warnings if unresolved not in each]
+    assert said == ["pools.d: no listener and no route uses it"]
+
+
+@pytest.mark.parametrize(
+    ("routes", "never"),
+    [
+        ("{pool: app}, {path: /x, pool: app}", 0),
+        ("{path: /, pool: app}, {path: /x, pool: app}", 0),
+        ("{path: /*, pool: app}, {host: a, pool: app}", 0),
+        ("{path: /x, pool: app}, {path: /x, respond: 404}", 0),
+        ("{path: /x, pool: app}, {path: /y, pool: app}", None),
+        ("{path: /, method: GET, pool: app}, {path: /y, pool: app}", None),
+        ("{not: {path: /x}, pool: app}, {path: /y, pool: app}", None),
+    ],
+)
+def test_a_route_that_no_request_gets_to_is_warned_of(routes: str, never: int | None) -> None:
+    made = compiled(
+        f"listeners: {{web: {{bind: ':80', routes: [{routes}]}}}}\npools: {{app: 10.0.0.1}}"
+    )
+    words = "no request gets to it: routes[0] takes all that it would match"
+    assert made.warnings == (() if never is None else (f"listeners.web.routes[1]: {words}",))
+
+
+@pytest.mark.parametrize(("servers", "warned"), [("10.0.0.1, 10.0.0.2", True), ("web", False)])
+def test_a_condition_that_cannot_come_true_is_warned_of(servers: str, warned: bool) -> None:
+    made = compiled(
+        "listeners: {web: {bind: ':80', routes: [{respond: {needs: {pool: app, up: 5}}}]}}\n"
+        f"pools: {{app: [{servers}]}}"
+    )
+    words = "5 can never be up: `app` has 2 servers"
+    found = [each for each in made.warnings if "resolve" not in each]
+    assert found == ([f"listeners.web.routes[0].respond.needs.up: {words}"] if warned else [])
 
 
 def test_a_wrong_configuration_does_not_compile() -> None:

@@ -41,6 +41,12 @@ def test_quick_takes_a_port_alone_as_a_server_of_this_machine() -> None:
     assert server["address"] == "127.0.0.1:8000"
 
 
+def test_quick_takes_one_server_as_it_is() -> None:
+    assert Config.quick(":80", "10.0.0.1:80").to_yaml() == (
+        Config.quick(":80", ["10.0.0.1:80"]).to_yaml()
+    )
+
+
 def test_python_json_and_yaml_are_the_same_tree() -> None:
     tree = {
         "evener": {"shards": 2},

@@ -121,6 +121,28 @@ FORMS = {
         "f:1:25: listeners.web.bind[0].address: found `8080`, expected an address with a port, "
         'such as :80, 127.0.0.1:80, [::1]:80 or unix:/path (write `":8080"`)',
     ),
+    "a switch where an address belongs": (
+        "evener: {metrics: {bind: on}}",
+        "f:1:26: evener.metrics.bind: found `on`, expected an address with a port, such as :80, "
+        "127.0.0.1:80, [::1]:80 or unix:/path, or `off`",
+    ),
+    "bind to an address without a port": (
+        "listeners: {web: {bind: 10.0.0.1, redirect: https}}",
+        "f:1:25: listeners.web.bind[0].address: found `10.0.0.1`, expected an address with a port, "
+        'such as :80, 127.0.0.1:80, [::1]:80 or unix:/path (write the port: `"10.0.0.1:80"`)',
+    ),
+    "share as a part of one": (
+        P % "check: {tcp, jitter: 0.5}",
+        "f:1:55: pools.app.check[0].jitter: found `0.5`, expected a share from 0% to 100% "
+        "(write the unit: `50%`, or `0.5%`)",
+    ),
+    "hash of a word that is none": (
+        P % "scheduler: {name: hash, key: x-user}",
+        "f:1:63: pools.app.scheduler.key: found `x-user`, expected one of the words client.ip, "
+        "client.port, peer.ip, host, path, uri, method, scheme, tls.sni, request.id, server, pool, "
+        "route, now, query.NAME, header.NAME, cookie.NAME (the value of a header is "
+        "`header.x-user`)",
+    ),
     "bind to a descriptor": (
         'listeners: {web: {bind: "fd:x", redirect: https}}',
         "f:1:25: listeners.web.bind[0].address: found `fd:x`, expected an address with a port, "

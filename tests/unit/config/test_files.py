@@ -76,6 +76,13 @@ def test_a_file_that_is_named_must_exist_and_a_pattern_may_match_nothing(tmp_pat
     ]
 
 
+def test_a_pattern_that_matches_nothing_is_warned_of(tmp_path: Path) -> None:
+    config = Config.load(write(tmp_path, main=f"include: [conf.d/*.yaml]{LISTENS}"))
+    assert config.warnings() == (
+        f"{tmp_path}/main.yaml:1:11: include: `conf.d/*.yaml` matches no file",
+    )
+
+
 def test_a_circle_is_an_error(tmp_path: Path) -> None:
     main = write(tmp_path, main=f"include: a.yaml{LISTENS}", a="include: main.yaml")
     (only,) = errors(main)
