@@ -476,7 +476,8 @@ class Pool:
         PARAMETERS,
         "Parameters that FastCGI servers get, with words in braces. DOCUMENT_ROOT alone makes "
         "php-fpm run: SCRIPT_FILENAME is then DOCUMENT_ROOT and the decoded path, with `index.php` "
-        "in a directory. CGI's own (REQUEST_METHOD, QUERY_STRING, REMOTE_ADDR, HTTP_* …) are sent "
+        "in a directory. `%2F` stays so in it and in SCRIPT_NAME: to routes it is no slash either. "
+        "CGI's own (REQUEST_METHOD, QUERY_STRING, REMOTE_ADDR, HTTP_* …) are sent "
         "without being told, unless they are given here.",
         default={},
         example="{DOCUMENT_ROOT: /srv/www}",
