@@ -33,6 +33,9 @@ class ListOf(Type):
             return self.refuse(node, path, report)
         read = self._item.read
         values = [read(item, (path, index), report) for index, item in enumerate(nodes)]
+        if isinstance(self._item, Section):
+            # Rules between things name them by their places, which what is BAD must not shift.
+            return tuple(values)
         return tuple([value for value in values if value is not BAD])
 
     def write(self, value: Any) -> Any:

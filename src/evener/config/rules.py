@@ -5,10 +5,12 @@ Called after every key was read by itself; what could not be read is not judged 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Named
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from evener.config.addresses import BindAddress, Bound, ServerAddress
+from evener.config.model import BAD
 from evener.config.node import Mapping, Node, Sequence
 from evener.config.report import Path, Report, nearest, show
 from evener.config.schema import HTTP_ONLY, HTTP_TIMES, Listener, Pool, Root, Route, Server
@@ -26,6 +28,7 @@ NO_LISTENER = (
 """What is said of a configuration that listens nowhere, once it is to be served."""
 
 Listeners: TypeAlias = Named[str, Listener]
+_Thing = TypeVar("_Thing")
 
 
 def judge(root: Root, node: Node, report: Report) -> None:
@@ -49,7 +52,7 @@ def judge(root: Root, node: Node, report: Report) -> None:
 
 def pools_of(listener: Listener) -> set[str | None]:
     """The names of the pools that serve a listener."""
-    return {listener.pool, *(route.pool for route in listener.routes)}
+    return {listener.pool, *(route.pool for _, route in _good(listener.routes))}
 
 
 class _Rules:
@@ -64,7 +67,7 @@ class _Rules:
         """Rules of all that is listened on together."""
         bound: Bound[Path] = Bound()
         for name, listener in root.listeners.items():
-            for index, bind in enumerate(listener.bind):
+            for index, bind in _good(listener.bind):
                 here = ((((None, "listeners"), name), "bind"), index)
                 self._once(bound, here, bind.address, shares=True)
         own = {"metrics": root.evener.metrics.bind, "admin": root.evener.admin.bind}
@@ -82,13 +85,13 @@ class _Rules:
                     hint = "the whole listener answers with the redirect: take one of them out"
                     self._wrong((path, key), f"`{key}` beside `redirect`", "one answer", hint)
         self._pool_exists((path, "pool"), listener.pool)
-        for index, route in enumerate(listener.routes):
+        for index, route in _good(listener.routes):
             self._route(((path, "routes"), index), route)
 
     def pool(self, path: Path, pool: Pool) -> None:
         """Rules of a pool."""
         ids: dict[str, Path] = {}
-        for index, server in enumerate(pool.servers):
+        for index, server in _good(pool.servers):
             here = ((path, "servers"), index)
             name = server.id or str(server.address.with_port(pool.default_port))
             if name in ids:
@@ -103,7 +106,7 @@ class _Rules:
             if pool.scheduler.program == "haproxy" and server.weight > _HAPROXY_WEIGHT:
                 got = f"weight {server.weight} with `{pool.scheduler.shown}`"
                 self._wrong((here, "weight"), got, f"a weight from 0 to {_HAPROXY_WEIGHT}")
-        for index, check in enumerate(pool.check):
+        for index, check in _good(pool.check):
             if pool.protocol == "fastcgi" and check.http is not None:
                 asked = (((path, "check"), index), "http")
                 got, hint = "an http check of FastCGI servers", "write `check: tcp`"
@@ -168,7 +171,7 @@ class _Rules:
     def _of_all_shards(self, path: Path, pool: Pool) -> None:
         """What only a scheduler that knows all shards can keep."""
         hint = "leave out `scope: shard`, or that"
-        for index, server in enumerate(pool.servers):
+        for index, server in _good(pool.servers):
             if server.max_connections is not None:
                 here = (((path, "servers"), index), "max_connections")
                 got = "`max_connections` with `scope: shard`"
@@ -233,6 +236,11 @@ class _Rules:
             return self._node
         above = self._written(path[0])
         return None if above is None else _child(above, path[1])
+
+
+def _good(things: Iterable[_Thing]) -> Iterator[tuple[int, _Thing]]:
+    """Things with their places in a list, but for those that could not be read."""
+    return ((index, thing) for index, thing in enumerate(things) if thing is not BAD)
 
 
 def _child(node: Node, step: str | int) -> Node | None:

@@ -437,6 +437,25 @@ def test_all_errors_come_at_once_in_the_order_of_the_text() -> None:
     ]
 
 
+def test_what_cannot_be_read_moves_no_error_to_another_place() -> None:
+    text = (
+        "listeners:\n"
+        "  web:\n"
+        "    bind: ['x:1', ':80', ':80']\n"
+        "    routes: [{path: x, pool: app}, {pool: ap}]\n"
+        "pools:\n"
+        "  app:\n"
+        "    protocol: fastcgi\n"
+        "    servers: ['http://h', 'h:1', 'h:1']\n"
+        "    check: [{every: 1}, {http: /}]\n"
+    )
+    paths = {each.path: each.place.column for each in Config.parse(text).problems()}
+    assert paths["listeners.web.bind[2]"] == 26
+    assert paths["listeners.web.routes[1].pool"] == 43
+    assert paths["pools.app.servers[2]"] == 34
+    assert paths["pools.app.check[1].http"] == 32
+
+
 def test_an_error_in_defaults_is_told_once_however_many_take_it() -> None:
     text = "defaults: {pool: {initial: upp}}\npools: {a: 10.0.0.1, b: 10.0.0.2}\n"
     assert problem(text).path == "defaults.pool.initial"
