@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 
 from evener import dataplane
-from evener.control import logs
+from evener.control import log_writer, logs
 from evener.control.instance import quick_run
 from evener.control.source import Source
 from evener.control.supervisor import Means, Supervisor
@@ -40,7 +40,10 @@ def serve(source: Source, *, run: Path | None = None, quick: bool = False) -> in
         tied=quick,
         admin_group=_admins(),
     )
-    return asyncio.run(_serve(source, means))
+    try:
+        return asyncio.run(_serve(source, means))
+    finally:
+        log_writer.finish()
 
 
 async def _serve(source: Source, means: Means) -> int:

@@ -4,6 +4,7 @@ Rules kept here:
 - On a terminal short plain lines; elsewhere a full time and the level; under journald its
   level prefix and no time, since it has its own (sd-daemon(3)).
 - The supervisor opens log files, the worker only gets descriptors.
+- Whoever logs never waits for who reads: a thread writes (`log_writer`).
 Not known here: what is logged.
 """
 
@@ -11,11 +12,10 @@ import logging
 import os
 import sys
 import time
-from typing import Any, TextIO, TypeAlias, cast
 
 from evener.control.errors import ControlError
+from evener.control.log_writer import Writer
 
-Handler: TypeAlias = "logging.StreamHandler[Any]"
 LOG = logging.getLogger("evener")
 
 
@@ -30,7 +30,7 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_STREAMS = {"stderr": lambda: sys.stderr, "stdout": lambda: sys.stdout}
+_STREAMS = {"stderr": 2, "stdout": 1}
 _PREFIX = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 
@@ -45,33 +45,31 @@ def set_up(level: str, to: str) -> None:
     use(level, open_log(to))
 
 
-def open_log(to: str) -> Handler:
+def open_log(to: str) -> Writer:
     """Opens `stderr`, `stdout` or a file for the log.
 
     Raises:
         ControlError: the file cannot be opened.
     """
-    handler: Handler
-    if to in _STREAMS:
-        handler = logging.StreamHandler(_STREAMS[to]())
-    else:
-        try:
-            handler = logging.FileHandler(to, encoding="utf-8")
-        except OSError as error:
-            raise ControlError(f"evener.log.to: {to}: {error.strerror}") from error
-    handler.setFormatter(_formatter(cast(TextIO, handler.stream)))
-    return handler
+    descriptor = _own(to) if to in _STREAMS else _open(to, "evener.log.to", 0o666)
+    writer = Writer(descriptor)
+    writer.setFormatter(_formatter(descriptor))
+    return writer
 
 
-def use(level: str, handler: Handler) -> None:
-    """Points the log at what `open_log` gave, from `level` upward."""
+def use(level: str, writer: Writer) -> None:
+    """Points the log at what `open_log` gave, from `level` upward.
+
+    What waits for the old destination is still written there.
+    """
     for old in list(LOG.handlers):
         LOG.removeHandler(old)
-        if isinstance(old, logging.FileHandler):
-            old.close()
-    LOG.addHandler(handler)
+        old.close()
+    LOG.addHandler(writer)
     LOG.setLevel(_LEVELS[level])
     LOG.propagate = False
+    # Libraries' warnings, which Python else writes to stderr itself and waits for.
+    logging.lastResort = writer
 
 
 def open_access(to: str) -> int:
@@ -81,11 +79,26 @@ def open_access(to: str) -> int:
         ControlError: the file cannot be opened.
     """
     if to in _STREAMS:
-        return os.dup(1 if to == "stdout" else 2)
+        return os.dup(_STREAMS[to])
+    return _open(to, "evener.log.access.to", 0o640)
+
+
+def _own(stream: str) -> int:
+    """A descriptor of our own for a stream; a stream that we were started without swallows all."""
+    if getattr(sys, f"__{stream}__") is None:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    return os.dup(_STREAMS[stream])
+
+
+def _open(path: str, key: str, mode: int) -> int:
     try:
-        return os.open(to, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # Not to wait for the reader of a pipe (fifo(7)): one without is an error.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(path, flags, mode)
     except OSError as error:
-        raise ControlError(f"evener.log.access.to: {to}: {error.strerror}") from error
+        raise ControlError(f"{key}: {path}: {error.strerror}") from error
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 class Short(logging.Formatter):
@@ -116,18 +129,15 @@ class Journal(logging.Formatter):
         return "\n".join(prefix + line for line in _text(self, record).split("\n"))
 
 
-def _formatter(stream: TextIO) -> logging.Formatter:
-    if _is_journal(stream):
+def _formatter(descriptor: int) -> logging.Formatter:
+    if _is_journal(descriptor):
         return Journal()
-    return Short() if stream.isatty() else Full()
+    return Short() if os.isatty(descriptor) else Full()
 
 
-def _is_journal(stream: TextIO) -> bool:
+def _is_journal(descriptor: int) -> bool:
     """Whether JOURNAL_STREAM names this very stream (systemd.exec(5)): device and inode."""
-    try:
-        facts = os.fstat(stream.fileno())
-    except (OSError, ValueError):
-        return False
+    facts = os.fstat(descriptor)
     return os.environ.get("JOURNAL_STREAM") == f"{facts.st_dev}:{facts.st_ino}"
 
 

@@ -34,6 +34,7 @@ from evener.control.frames import Message
 from evener.control.hints import hint
 from evener.control.instance import Identity, RunDirectory, default_run
 from evener.control.keeper import House, Keeper, now_ms
+from evener.control.own_lines import WithOwnLines
 from evener.control.predecessors import Predecessors
 from evener.control.resolver import EVERY, Resolver, in_thread
 from evener.control.serving import (
@@ -365,8 +366,7 @@ class Supervisor:
             words = None
             if (new.log_level, new.log_to) != (old.log_level, old.log_to):
                 words = logs.open_log(new.log_to)
-                if isinstance(words, logging.FileHandler):
-                    undo.callback(words.close)
+                undo.callback(words.close)
             if new.state != old.state:
                 self.words.move(self._state(new))
                 undo.callback(self.words.move, self._state(old))
@@ -480,7 +480,7 @@ class Supervisor:
 
     def _on_life(self) -> None:
         segments, life = self.keeper.segments, self.keeper.life
-        self.counters = self._means.counters(segments.living, segments.retired)
+        self.counters = WithOwnLines(self._means.counters(segments.living, segments.retired))
         self.run_directory.write(
             Identity(
                 config=self.source.path,

@@ -1,7 +1,9 @@
 """`evener run` and `evener quick` as real processes, with a stand-in for the engine's worker."""
 
 import contextlib
+import fcntl
 import http.client
+import json
 import os
 import signal
 import socket
@@ -97,6 +99,10 @@ class Instance:
         while self.command("show", "status", "--run", str(self.run)).returncode:
             assert self.process is not None and self.process.poll() is None
 
+    def worker(self) -> int:
+        """The process id of the worker that the instance says it has; 0 while it has none."""
+        return int(json.loads((self.run / "instance.json").read_text())["worker"])
+
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
@@ -158,6 +164,32 @@ def test_a_killed_worker_is_replaced_and_nobody_is_refused(instance: Instance) -
         with contextlib.suppress(ConnectionResetError, http.client.BadStatusLine):
             second = instance.answer(patience=0.0)
     assert time.monotonic() - killed < 5.0
+
+
+def test_a_log_that_nobody_reads_stops_nothing(instance: Instance) -> None:
+    reader, end = os.pipe()
+    room = fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(end, b"-" * room)  # the first line that is said does not fit
+    instance.process = subprocess.Popen(
+        [sys.executable, "-m", "evener.cli", "run", "evener.yaml"],
+        env=instance.environment,
+        cwd=instance.tmp,
+        stderr=end,
+    )
+    os.close(end)
+    first = instance.ready()
+    instance.write("not an address")
+    assert instance.command("reload", "--run", str(instance.run)).returncode == 1
+    os.kill(first, signal.SIGKILL)
+    while (second := instance.worker()) in (0, first):
+        time.sleep(0.002)
+    assert instance.answer() == second
+    begun = time.monotonic()
+    instance.signal(signal.SIGTERM)
+    assert instance.process.wait(timeout=10) == 0
+    assert time.monotonic() - begun < 5
+    with os.fdopen(reader, "rb") as stream:
+        assert stream.read().strip(b"-") == b"", "what nobody read is lost with the process"
 
 
 def test_hup_reloads_usr1_reopens_and_usr2_says_what_it_cannot(instance: Instance) -> None:

@@ -1,14 +1,14 @@
 """Where words go, and how they look there."""
 
-import io
 import logging
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from evener.control import logs, systemd
+from evener.control import log_writer, logs, systemd
 from evener.control.errors import ControlError
 
 
@@ -37,10 +37,9 @@ def test_the_journal_is_known_by_its_stream(
     with (tmp_path / "journal").open("w") as stream:
         facts = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{facts.st_dev}:{facts.st_ino}")
-        assert isinstance(logs._formatter(stream), logs.Journal)
+        assert isinstance(logs._formatter(stream.fileno()), logs.Journal)
         monkeypatch.setenv("JOURNAL_STREAM", "1:1")
-        assert isinstance(logs._formatter(stream), logs.Full)
-    assert isinstance(logs._formatter(io.StringIO()), logs.Full)
+        assert isinstance(logs._formatter(stream.fileno()), logs.Full)
 
 
 def test_a_log_that_cannot_be_opened_leaves_the_old_one(tmp_path: Path) -> None:
@@ -49,7 +48,36 @@ def test_a_log_that_cannot_be_opened_leaves_the_old_one(tmp_path: Path) -> None:
         logs.set_up("info", str(tmp_path / "none" / "b.log"))
     logs.LOG.info("still here")
     logs.set_up("info", "stderr")
+    log_writer.finish()
     assert "still here" in (tmp_path / "a.log").read_text()
+
+
+def test_a_log_opened_anew_loses_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    logs.set_up("info", str(path))
+    logs.LOG.info("before")
+    path.rename(tmp_path / "old.log")
+    logs.set_up("info", str(path))
+    logs.LOG.info("after")
+    log_writer.finish()
+    logs.set_up("info", "stderr")
+    assert (tmp_path / "old.log").read_text().endswith("info before\n")
+    assert path.read_text().endswith("info after\n")
+
+
+@pytest.mark.parametrize("opened", [logs.open_log, logs.open_access])
+def test_a_pipe_without_a_reader_is_an_error_and_no_wait(
+    tmp_path: Path, opened: Callable[[str], object]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ControlError, match="pipe: No such device"):
+        opened(str(tmp_path / "pipe"))
+
+
+def test_libraries_warn_in_the_same_log(tmp_path: Path) -> None:
+    logs.set_up("info", str(tmp_path / "a.log"))
+    assert logging.lastResort is logs.LOG.handlers[0]
+    logs.set_up("info", "stderr")
 
 
 def test_systemd_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
