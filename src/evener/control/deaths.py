@@ -36,18 +36,24 @@ class Deaths:
         self._suspect: int | None = None
         self.count = 0
 
-    def died(self, now: float, generation: int, started: float) -> Verdict:
-        """A worker that was given plan `generation` at `started` has died at `now`."""
+    def died(self, now: float, generation: int, started: float, born: float) -> Verdict:
+        """A worker that lived since `born` has died at `now`.
+
+        Args:
+            generation: The plan it served last.
+            started: When it was given that plan: a reload is no birth.
+        """
         self.count += 1
         soon = now - started < SOON
         previous = soon and self._suspect == generation
         self._suspect = generation if soon and not previous else None
-        return Verdict(previous, self._wait(now, now - started))
+        return Verdict(previous, self._wait(now, now - born))
 
     def _wait(self, now: float, lived: float) -> float:
-        self._recent.append(now)
         if lived >= WINDOW:
+            self._recent.clear()
             self._pause = 0.0
+        self._recent.append(now)
         if self._pause:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         elif len(self._recent) == MANY and now - self._recent[0] <= WINDOW:

@@ -86,7 +86,7 @@ class Keeper:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._number = number
-        self._given = 0.0
+        self._born = self._given = 0.0
         self._proved = False
         self._previous: Serving | None = None
         self._stopping = False
@@ -232,7 +232,7 @@ class Keeper:
         return answer
 
     async def _bring_up(self, serving: Serving) -> Message:
-        begun = self._given = time.monotonic()
+        begun = self._born = self._given = time.monotonic()
         house = self._house
         segments = self.segments.fresh(house.shards)
         self._number += 1
@@ -320,7 +320,7 @@ class Keeper:
         """Begins the next life; returns how that one failed, empty when it serves."""
         self._prove()
         serving = self.served()
-        verdict = self._deaths.died(time.monotonic(), serving.generation, self._given)
+        verdict = self._deaths.died(time.monotonic(), serving.generation, self._given, self._born)
         self._note(how, verdict.wait)
         await self._pause(verdict.wait)
         async with self._lock:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evener.control import keeper, upkeep
+from evener.control import deaths, keeper, upkeep
 from evener.control import supervisor as module
 from evener.control.errors import (
     BindError,
@@ -291,6 +291,20 @@ async def test_five_deaths_bring_a_pause_that_a_reload_ends(scene: Scene) -> Non
         assert await supervisor.status() == {}
         outcome = await supervisor.reload()
         assert outcome.errors == () and supervisor.keeper.life is not None
+
+
+async def test_a_reload_does_not_make_a_worker_young(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deaths, "FIRST_PAUSE", 0.2)
+    async with scene.serving() as supervisor:
+        for life in range(1, 6):
+            await die_and_be_replaced(scene, supervisor, life)
+        supervisor.keeper._born -= 3600.0
+        await supervisor.reload()
+        died = time.monotonic()
+        await die_and_be_replaced(scene, supervisor, 6)
+        assert time.monotonic() - died < 0.2
 
 
 async def test_a_worker_that_hangs_is_replaced_and_where_is_logged(
