@@ -37,6 +37,10 @@ class NoInstanceError(ControlError):
     """No living instance answers where one was looked for."""
 
 
+class NotAllowedError(ControlError):
+    """An instance lives, and this user may not talk to it."""
+
+
 class BindError(LinesError):
     """Addresses that could not be bound; none of the new ones is open."""
 

@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from evener.control.errors import ControlError, InstanceError, NoInstanceError
+from evener.control.errors import ControlError, InstanceError, NoInstanceError, NotAllowedError
 
 
 @dataclass(frozen=True)
@@ -149,23 +149,48 @@ def admin_of(path: Path) -> Path:
 
 
 def alive(path: Path) -> bool:
-    """Whether something answers on the admin socket in `path`.
+    """Whether an instance listens for commands in `path`.
 
     Raises:
-        ControlError: something does, and this user may not talk to it.
+        NotAllowedError: one does, and this user may not talk to it.
     """
+    try:
+        _reach(admin_of(path))
+    except PermissionError:
+        # The kernel says so of a dead one's socket, too.
+        if not _locked(path):
+            return False
+        raise NotAllowedError(
+            f"{admin_of(path)}: this user may not talk to the instance",
+            "run the command as its user, as root, or as a member of group evener-admin",
+        ) from None
+    except (TimeoutError, BlockingIOError):
+        return True  # so many wait that there is no place in its queue
+    except OSError:
+        return False
+    return True
+
+
+def _reach(admin: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(2.0)
-        try:
-            sock.connect(str(admin_of(path)))
-        except PermissionError:
-            raise ControlError(
-                f"{admin_of(path)}: this user may not talk to the instance",
-                "run the command as its user, as root, or as a member of group evener-admin",
-            ) from None
-        except OSError:
-            return False
-    return True
+        sock.connect(str(admin))
+
+
+def _locked(path: Path) -> bool:
+    """Whether a supervisor holds the lock in `path`; True where that cannot be seen.
+
+    Source: proc_locks(5). To try the lock would be in the way of a supervisor that starts.
+    """
+    try:
+        inode = (path / "lock").stat().st_ino
+        rows = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    # By inode alone: the device there and that of stat(2) differ on some file systems.
+    return any(cell.endswith(f":{inode}") for row in rows for cell in row.split())
 
 
 def find(run: str | None = None, config: str | None = None) -> Path:
@@ -177,16 +202,23 @@ def find(run: str | None = None, config: str | None = None) -> Path:
 
     Raises:
         NoInstanceError: there is none.
-        ControlError: there are several and nothing says which, or ours is not allowed.
+        ControlError: there are several and nothing says which.
+        NotAllowedError: the only ones that live are not ours to talk to.
     """
     if run is not None:
         if not alive(Path(run)):
             raise NoInstanceError(f"no instance is running in {run}", "start one with `evener run`")
         return Path(run)
-    living = [path for path in _candidates() if alive(path)]
+    candidates = _candidates()
     if config is not None:
         wanted = os.path.realpath(config)
-        living = [path for path in living if _config_of(path) == wanted]
+        # What cannot be looked into may be it.
+        candidates = [path for path in candidates if _config_of(path) in (wanted, None)]
+    living, barred = _living(candidates)
+    if config is not None:
+        living = [path for path in living if _config_of(path) is not None]
+    if not living and barred:
+        raise barred[0]
     if not living:
         what = f" of {config}" if config else ""
         raise NoInstanceError(
@@ -197,6 +229,18 @@ def find(run: str | None = None, config: str | None = None) -> Path:
         names = ", ".join(f"{path} ({_config_of(path) or 'quick'})" for path in living)
         raise ControlError(f"several instances are running: {names}", "choose one with --run")
     return living[0]
+
+
+def _living(candidates: list[Path]) -> tuple[list[Path], list[NotAllowedError]]:
+    """Those that listen, and why some that do are not ours to talk to."""
+    living, barred = [], []
+    for path in candidates:
+        try:
+            if alive(path):
+                living.append(path)
+        except NotAllowedError as error:
+            barred.append(error)
+    return living, barred
 
 
 def _candidates() -> list[Path]:
@@ -245,6 +289,9 @@ def _whose(path: Path) -> str:
     return f" (pid {identity.pid}, {identity.config or 'quick'})"
 
 
-def _config_of(path: Path) -> str:
+def _config_of(path: Path) -> str | None:
+    """The file of the instance in `path`; empty if it has none, None if it does not say."""
     identity = identity_of(path)
-    return os.path.realpath(identity.config) if identity and identity.config else ""
+    if identity is None:
+        return None
+    return os.path.realpath(identity.config) if identity.config else ""

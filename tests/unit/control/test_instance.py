@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evener.control import instance
-from evener.control.errors import ControlError, InstanceError, NoInstanceError
+from evener.control.errors import ControlError, InstanceError, NoInstanceError, NotAllowedError
 from evener.control.instance import Identity, RunDirectory, find
 
 
@@ -76,6 +76,59 @@ def test_an_admin_socket_elsewhere_is_found(
     directory = start(places[0], "", living, admin=str(tmp_path / "elsewhere.sock"))
     assert directory.admin_socket == tmp_path / "elsewhere.sock"
     assert find() == places[0]
+
+
+@pytest.fixture
+def barred(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Run directories of another user: what is put in cannot be talked to."""
+    found: set[Path] = set()
+    reach = instance._reach
+
+    def refuse(admin: Path) -> None:
+        if admin.parent in found:
+            raise PermissionError
+        reach(admin)
+
+    monkeypatch.setattr(instance, "_reach", refuse)
+    return found
+
+
+def test_another_users_instance_is_in_nobodys_way(
+    places: list[Path], living: Living, barred: set[Path], tmp_path: Path
+) -> None:
+    start(places[0], str(tmp_path / "theirs.yaml"), living)
+    barred.add(places[0])
+    with pytest.raises(NotAllowedError, match="this user may not"):
+        find()
+    with pytest.raises(NotAllowedError, match="this user may not"):
+        find(run=str(places[0]))
+    start(places[1], str(tmp_path / "ours.yaml"), living)
+    assert find() == places[1]
+    with pytest.raises(NotAllowedError):
+        find(config=str(tmp_path / "theirs.yaml"))
+    with pytest.raises(NoInstanceError):
+        find(config=str(tmp_path / "third.yaml"))
+
+
+def test_what_a_dead_one_of_another_user_left_never_counts(
+    places: list[Path], barred: set[Path]
+) -> None:
+    dead = RunDirectory.take(places[0])
+    dead.listen_admin(None, None).close()
+    os.close(dead._lock)  # as its end does, without what a stop clears away
+    barred.add(places[0])
+    with pytest.raises(NoInstanceError):
+        find()
+    with pytest.raises(NoInstanceError):
+        find(run=str(places[0]))
+
+
+def test_one_with_a_full_queue_lives(places: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(admin: Path) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(instance, "_reach", full)
+    assert instance.alive(places[0])
 
 
 def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
