@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evener import dataplane
 from evener.control import log_writer, logs
-from evener.control.instance import quick_run
+from evener.control.instance import quick_run, sweep
 from evener.control.source import Source
 from evener.control.supervisor import Means, Supervisor
 
@@ -33,6 +33,7 @@ def serve(source: Source, *, run: Path | None = None, quick: bool = False) -> in
         ControlError: it cannot start.
     """
     logs.set_up("info", "stderr")
+    sweep()
     means = Means(
         hello=dataplane.hello(),
         counters=dataplane.Counters,

@@ -1,6 +1,8 @@
 """The run directory: identity of an instance, and how commands find one.
 
 Rules kept here (PROCESS.md, "Run directory"):
+- An `evener quick` has a directory of its own, which goes with it; what one that was killed left
+  is removed by the next start.
 - A lock held for life says that a supervisor lives; the kernel lets go of it however it ends.
 - Directories under a shared temporary one must be ours alone, else they are refused.
 - A command takes the instance it was told, else the only living one there is.
@@ -11,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -18,6 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evener.control.errors import ControlError, InstanceError, NoInstanceError, NotAllowedError
+
+#: Where the instance of a system is.
+_SYSTEM = Path("/run/evener")
+#: How the directory of an `evener quick` is named, behind the name of a place.
+_QUICK = re.compile(r"-quick-\d+$")
+#: What instances put into a run directory.
+_CONTENTS = re.compile(r"lock|\.?instance\.json|\.?words\.json(\.\d+)?|(admin|worker-\d+)\.sock")
 
 
 @dataclass(frozen=True)
@@ -35,33 +45,45 @@ class Identity:
 class RunDirectory:
     """A run directory that this process holds. Made by `take`."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, temporary: bool = False) -> None:
         self.path = path
         self._lock = lock
+        self._temporary = temporary
         #: Where the admin API listens.
         self.admin_socket = path / "admin.sock"
 
     @classmethod
-    def take(cls, path: Path) -> "RunDirectory":
+    def take(cls, path: Path, *, temporary: bool = False) -> "RunDirectory":
         """Makes the directory if need be and takes it.
+
+        Args:
+            temporary: Whether it goes with its holder, after whom it is named.
 
         Raises:
             InstanceError: another supervisor lives in it, or it is not safe to use.
         """
-        _make(path)
-        try:
-            lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise InstanceError(f"cannot use the run directory {path}: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        # Who else holds the lock of a temporary one sweeps it, which takes a moment.
+        how = fcntl.LOCK_EX if temporary else fcntl.LOCK_EX | fcntl.LOCK_NB
+        while True:
+            _make(path)
+            try:
+                lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:
+                continue  # swept between two steps
+            except OSError as error:
+                why = f"cannot use the run directory {path}: {error.strerror}"
+                raise InstanceError(why) from error
+            try:
+                fcntl.flock(lock, how)
+            except OSError:
+                os.close(lock)
+                raise InstanceError(
+                    f"an instance is already running in {path}{_whose(path)}",
+                    "`evener reload` makes it read its file again; `--run DIR` starts another one",
+                ) from None
+            if _is_at(lock, path / "lock"):
+                return cls(path, lock, temporary)
             os.close(lock)
-            raise InstanceError(
-                f"an instance is already running in {path}{_whose(path)}",
-                "`evener reload` makes it read its file again; `--run DIR` starts another one",
-            ) from None
-        return cls(path, lock)
 
     def worker_socket(self, number: int) -> Path:
         """Where worker `number` of this instance listens for its supervisor."""
@@ -112,6 +134,8 @@ class RunDirectory:
     def release(self, *, worker_lives: bool = False) -> None:
         """Gives the directory back: what is in it goes, except the lock's file.
 
+        A temporary one goes as a whole.
+
         Args:
             worker_lives: Whether a worker serves on; the next supervisor finds it by its socket.
         """
@@ -120,7 +144,19 @@ class RunDirectory:
         for path in [*names, *workers]:
             with contextlib.suppress(OSError):
                 path.unlink()
+        if self._temporary:
+            _remove(self.path)
         os.close(self._lock)
+
+
+def sweep() -> None:
+    """Removes what each `evener quick` of this user that was killed has left."""
+    for path in _candidates():
+        if _QUICK.search(path.name):
+            with contextlib.suppress(InstanceError):
+                directory = RunDirectory.take(path)
+                directory._temporary = True
+                directory.release()
 
 
 def default_run() -> Path:
@@ -130,7 +166,7 @@ def default_run() -> Path:
 
 def quick_run() -> Path:
     """A run directory of its own for one `evener quick`."""
-    base = _places()[-1] if os.geteuid() else Path("/run/evener")
+    base = _own_places()[0] if os.geteuid() else _SYSTEM
     return base.with_name(f"{base.name}-quick-{os.getpid()}")
 
 
@@ -257,12 +293,33 @@ def _places() -> list[Path]:
     places = []
     if directory := os.environ.get("RUNTIME_DIRECTORY"):
         places.append(Path(directory.split(":")[0]))
-    own = []
+    own = _own_places()
+    return places + ([_SYSTEM, *own] if os.geteuid() == 0 else [*own, _SYSTEM])
+
+
+def _own_places() -> list[Path]:
+    """Those of a user without rights, the first is used."""
+    places = []
     if directory := os.environ.get("XDG_RUNTIME_DIR"):
-        own.append(Path(directory, "evener"))
-    own.append(Path(tempfile.gettempdir(), f"evener-{os.geteuid()}"))
-    system = [Path("/run/evener")]
-    return places + (system + own if os.geteuid() == 0 else own + system)
+        places.append(Path(directory, "evener"))
+    return [*places, Path(tempfile.gettempdir(), f"evener-{os.geteuid()}")]
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the file that is open is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Removes a run directory and what instances put in it; with anything else in it, it stays."""
+    with contextlib.suppress(OSError):
+        for file in path.iterdir():
+            if _CONTENTS.fullmatch(file.name):
+                file.unlink()
+        path.rmdir()
 
 
 def _make(path: Path) -> None:

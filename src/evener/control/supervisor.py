@@ -190,7 +190,7 @@ class Supervisor:
         settings = compiled.settings
         logs.set_up(settings.log_level, settings.log_to)
         run = self._means.run or (Path(settings.run) if settings.run else default_run())
-        self.run_directory = RunDirectory.take(run)
+        self.run_directory = RunDirectory.take(run, temporary=self._means.tied)
         try:
             await self._begin(Serving(loaded, compiled, secrets, 1, now_ms()))
         except BaseException:

@@ -103,6 +103,12 @@ class Instance:
         """The process id of the worker that the instance says it has; 0 while it has none."""
         return int(json.loads((self.run / "instance.json").read_text())["worker"])
 
+    def quick_directory(self) -> Path:
+        """The run directory of an `evener quick`."""
+        assert self.process is not None
+        base = Path("/run") if os.geteuid() == 0 else self.tmp / "xdg"
+        return base / f"evener-quick-{self.process.pid}"
+
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
@@ -230,6 +236,15 @@ def test_quick_serves_and_takes_its_worker_along(instance: Instance) -> None:
 
     assert select.select([pidfd], [], [], 10)[0]
     os.close(pidfd)
+    killed = instance.quick_directory()
+    assert (killed / "lock").exists()
+    instance.start("quick", f"127.0.0.1:{instance.port}", ":8001", ":8002")
+    instance.answer()
+    assert not killed.exists(), "the next start removes it"
+    assert instance.quick_directory().exists()
+    instance.signal(signal.SIGTERM)
+    assert instance.ended()[0] == 0
+    assert not instance.quick_directory().exists()
 
 
 def test_a_second_supervisor_takes_over_from_a_dead_one(instance: Instance) -> None:

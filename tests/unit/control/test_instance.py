@@ -1,5 +1,6 @@
 """The run directory, and how commands find an instance."""
 
+import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -139,6 +140,58 @@ def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
     RunDirectory.take(tmp_path / "run").release()
 
 
+def test_a_temporary_one_goes_with_its_holder(places: list[Path]) -> None:
+    path = places[0].with_name("evener-quick-7")
+    directory = RunDirectory.take(path, temporary=True)
+    directory.listen_admin(None, None).close()
+    directory.write(Identity("", "1", os.getpid(), 0, 0, ""))
+    for name in ("worker-1.sock", "words.json", ".words.json.7"):
+        (path / name).touch()
+    directory.release()
+    assert not path.exists()
+
+
+def test_a_sweep_removes_what_quicks_left_that_were_killed(
+    places: list[Path], living: Living, tmp_path: Path
+) -> None:
+    left, lives, theirs, file = (
+        places[0].with_name(f"evener-quick-{number}") for number in range(4)
+    )
+    for path in (left, theirs, places[0]):
+        os.close(RunDirectory.take(path)._lock)
+    (theirs / "notes").touch()
+    start(lives, "", living)
+    file.touch()
+    link = places[1].with_name("evener-quick-8")
+    link.symlink_to(tmp_path)
+    instance.sweep()
+    assert not left.exists()
+    assert (lives / "lock").exists() and (places[0] / "lock").exists()
+    assert [path.name for path in theirs.iterdir()] == ["notes"]
+    assert file.exists() and link.is_symlink() and tmp_path.exists()
+
+
+def test_one_that_is_swept_while_it_is_taken_is_taken_all_the_same(
+    places: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = places[0].with_name("evener-quick-7")
+    monkeypatch.setattr(instance, "_candidates", lambda: [path])
+    flock = fcntl.flock
+    swept: list[int] = []
+
+    def sweep_first(lock: int, how: int) -> None:
+        if not swept:
+            swept.append(lock)
+            instance.sweep()
+        flock(lock, how)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    directory = RunDirectory.take(path, temporary=True)
+    assert (path / "lock").exists()
+    directory.release()
+    assert not path.exists() and swept
+
+
 def test_only_our_user_may_use_the_socket(tmp_path: Path) -> None:
     directory = RunDirectory.take(tmp_path / "run")
     with directory.listen_admin(None, None):
@@ -167,6 +220,7 @@ def test_places_follow_who_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert instance.default_run() == Path("/run/user/1000/evener")
+    assert instance.quick_run() == Path(f"/run/user/1000/evener-quick-{os.getpid()}")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert instance.default_run() == Path("/run/evener")
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/other:/run/second")

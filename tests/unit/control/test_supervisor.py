@@ -410,8 +410,10 @@ async def test_words_stay_where_they_were_when_a_reload_fails(scene: Scene) -> N
 async def test_a_quick_instance_forgets_its_words(scene: Scene) -> None:
     async with scene.serving(tied=True) as supervisor:
         await supervisor.say("app", "10.0.0.2:80", "drain")
-    async with scene.serving(tied=True):
+    async with scene.serving(tied=True) as supervisor:
         assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
+        await supervisor.say("app", "10.0.0.2:80", "drain")
+    assert not scene.run.exists()
 
 
 async def test_a_word_outlives_the_supervisor(scene: Scene) -> None:
