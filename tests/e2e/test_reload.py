@@ -93,17 +93,22 @@ def test_a_bad_file_leaves_the_old_plan_and_status_says_so(evener: Evener, origi
     assert "differ" not in evener.problems()
 
 
-@pytest.mark.parametrize("key", ["shards", "run"])
+@pytest.mark.parametrize("key", ["shards", "run", "admin"])
 def test_a_key_that_a_running_instance_cannot_change_is_refused(
     evener: Evener, origin: Origin, key: str, home: Path
 ) -> None:
     text = web(evener, origin.address)
     evener.start(text)
-    other: dict[str, object] = {"shards": 1, "run": str(home / "other")}
+    other: dict[str, object] = {
+        "shards": 1,
+        "run": str(home / "other"),
+        "admin": {"bind": f"unix:{home}/other.sock"},
+    }
     evener.write(text, **{key: other[key]})
     refused = evener.command("reload", "--run", str(evener.run))
     assert refused.returncode == 1
-    assert f"evener.{key}" in refused.stderr and "evener upgrade" in refused.stderr
+    assert f"{evener.file}:" in refused.stderr and f"evener.{key}" in refused.stderr
+    assert "stop and start the instance" in refused.stderr
     assert get(evener.listen).status == 200
 
 

@@ -8,6 +8,7 @@ Not known here: who serves it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from evener.compile import Compiled, Secret, Settings
@@ -72,23 +73,35 @@ def wanted_secrets(compiled: Compiled) -> dict[str, Secret]:
     return wanted
 
 
-def refuse_fixed(old: Settings, new: Settings) -> None:
-    """Refuses what a running worker cannot change.
+def refuse_fixed(old: Settings, new: Settings, loaded: Loaded, admin: Path) -> None:
+    """Refuses what a running instance cannot change.
+
+    Args:
+        old: What it runs with.
+        new: What it is to run with.
+        loaded: Where that was read.
+        admin: The admin socket of an instance whose file names none.
 
     Raises:
-        ConfigRefusedError: naming each such key.
+        ConfigRefusedError: naming each such key, and where it is written.
     """
     keys = (
         ("run", old.run, new.run),
         ("shards", old.shards, new.shards),
+        ("admin.bind", *(f"unix:{each.admin or admin}" for each in (old, new))),
     )
-    changed = [
-        f"evener.{key}: {was!r} cannot become {will!r} while running: needs `evener upgrade`"
-        for key, was, will in keys
-        if was != will
-    ]
+    changed = []
+    for key, was, will in keys:
+        if was != will:
+            place = loaded.place("evener", *key.split("."))
+            changed.append(
+                f"{place}{': ' if place else ''}evener.{key}: "
+                f"{was!r} cannot become {will!r} while running: needs `evener upgrade`"
+            )
     if changed:
-        raise ConfigRefusedError(changed, "stop and start the instance")
+        raise ConfigRefusedError(
+            changed, "this build has no `evener upgrade`: stop and start the instance"
+        )
 
 
 def reachable(plan: Plan, open_addresses: Mapping[str, str]) -> Plan:

@@ -34,6 +34,9 @@ class Loaded(Protocol):
             ConfigRefusedError: what only shows with addresses is wrong.
         """
 
+    def place(self, *path: str) -> str:
+        """Where a key is written, or what is above it: `FILE:LINE:COLUMN`; empty without a file."""
+
     def text(self, resolved: bool) -> str:
         """The configuration as people read it, in its long form if `resolved`. No secrets."""
 
@@ -79,6 +82,11 @@ class LoadedConfig:
             return compile(self.config, resolve=addresses, facts=known)
         except ConfigError as error:
             raise ConfigRefusedError([str(problem) for problem in error.problems]) from error
+
+    def place(self, *path: str) -> str:
+        """As `Loaded`."""
+        found = self.config.place(*path)
+        return str(found) if found.line else ""
 
     def text(self, resolved: bool) -> str:
         """As `Loaded`."""

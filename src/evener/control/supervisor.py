@@ -218,7 +218,8 @@ class Supervisor:
         async with self._reloading:
             try:
                 loaded, compiled, secrets = await self._read()
-                refuse_fixed(self.settings, compiled.settings)
+                own = self.run_directory.path / "admin.sock"
+                refuse_fixed(self.settings, compiled.settings, loaded, own)
                 answer = await self._change(loaded, compiled, secrets)
             except EXPECTED as error:
                 return self._failed("reload", error)

@@ -90,6 +90,9 @@ class FakeLoaded:
         }
         return Compiled(plan, self.secrets, self.binds, tuple(self.hosts), self.settings, ())
 
+    def place(self, *path: str) -> str:
+        return f"evener.yaml:{len(path)}:1"
+
     def text(self, resolved: bool) -> str:
         return "resolved\n" if resolved else "as written\n"
 

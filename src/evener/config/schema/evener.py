@@ -51,6 +51,7 @@ class Admin:
         default=None,
         unset="`admin.sock` in the run directory",
         example="unix:/run/evener/admin.sock",
+        live=False,
     )
 
     def judge(self, fail: Fail, written: Container[str]) -> None:
