@@ -128,6 +128,38 @@ def test_a_listener_comes_and_goes_by_reload(evener: Evener, origin: Origin) -> 
     assert get(evener.listen).status == 200
 
 
+def test_an_address_becomes_part_of_a_wider_one_and_back_and_nobody_is_refused(
+    evener: Evener, origin: Origin
+) -> None:
+    wide = f":{evener.listen.rpartition(':')[2]}"
+    text = web(evener, origin.address)
+    texts = [text.replace(evener.listen, wide), text]
+    evener.start(text)
+    with CheckingClient(evener.listen, connections=8, per_connection=1) as client:
+        for turn in range(6):
+            at = client.account.answered
+            eventually(lambda at=at: client.account.answered > at + 100, what="load")
+            evener.reload(texts[turn % 2])
+            assert answers(f"127.0.0.1{wide}") == (turn % 2 == 0)
+        account = client.stop()
+    assert not account.anomalies, account.anomalies
+
+
+def test_an_address_may_be_listened_on_beside_a_wider_one(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    one, every = origins(name="one"), origins(name="every")
+    port = evener.listen.rpartition(":")[2]
+    evener.start(
+        f"listeners:\n  every: {{bind: ':{port}', pool: every}}\n"
+        f"  one: {{bind: '{evener.listen}', pool: one}}\n"
+        f"pools: {{every: ['{every.address}'], one: ['{one.address}']}}\n"
+    )
+    for _ in range(5):
+        assert get(evener.listen).body.startswith(b"one")
+        assert get(f"127.0.0.1:{port}").body.startswith(b"every")
+
+
 def test_an_address_that_is_taken_fails_the_reload_and_names_the_holder(
     evener: Evener, origin: Origin
 ) -> None:

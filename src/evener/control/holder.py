@@ -2,34 +2,36 @@
 
 Rules kept here:
 - Best effort: without the right to see, the answer is that there is none to give.
+- Sockets of our own are nobody's: their inodes come in, and are passed over.
 Source: proc_pid_net(5): the tables of sockets by inode, and /proc/PID/fd's links to inodes.
 """
 
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 #: State column of a listening socket (TCP_LISTEN in the kernel's tcp_states.h).
 _LISTEN = "0A"
 
 
-def holder_of(family: int, host: str, port: int) -> str:
+def holder_of(family: int, host: str, port: int, ours: Container[str] = ()) -> str:
     """`name (pid N)` of a process listening where `host:port` cannot be bound, or empty."""
-    if inode := _inode(family, host, port):
+    if inode := stranger(family, host, port, ours):
         for pid in _pids():
             if _holds(pid, inode):
                 return f"{_name(pid)} (pid {pid})"
     return ""
 
 
-def _inode(family: int, host: str, port: int) -> str:
+def stranger(family: int, host: str, port: int, ours: Container[str]) -> str:
+    """The inode of a socket that listens where `host:port` is and is not ours, or empty."""
     wanted = {_hex(family, host), _hex(socket.AF_INET, "0.0.0.0"), _hex(socket.AF_INET6, "::")}
     every = host in ("0.0.0.0", "::")
     for local, inode in _listening():
         address, _, number = local.partition(":")
-        if int(number, 16) == port and (every or address in wanted):
+        if int(number, 16) == port and (every or address in wanted) and inode not in ours:
             return inode
     return ""
 

@@ -10,7 +10,7 @@ Not known here: where plans come from.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,14 +144,30 @@ class Keeper:
             before = self.listening.addresses()
             made = self.listening.prepare(binds)
             self.listening.adopt(made)
+            covered = self.listening.covered([bind.address for bind in binds])
             try:
-                answer = await self._take_up(serving, made)
+                answer = await self._take_up(_with_both(serving, covered), made)
             except BaseException:
                 self.listening.keep_only(before)
                 raise
             self.listening.keep_only(bind.address for bind in binds)
             self.record.fallen_back = ""
-            return answer
+            return {**answer, **await self._narrow(serving)} if covered else answer
+
+    async def _narrow(self, serving: Serving) -> Message:
+        """The second half of a change after which an address is part of a wider one.
+
+        Ours are closed by now: the worker's are the last, and it accepts what waits in them as it
+        closes them. With one plan ours would be the last, and what came in between would be lost.
+        """
+        serving = replace(serving, generation=serving.generation + 1)
+        try:
+            answer = await self._take_up(serving, ())
+        except (RefusedError, LinkLostError) as error:
+            # Nothing is wrong with what is served: the old address is listened on a while longer.
+            LOG.warning("an address that went is not closed yet: %s", error)
+            return {}
+        return {"generation": answer.get("generation", serving.generation)}
 
     async def admin(self, pool: str, server: str, admin: str) -> Message:
         """Tells the worker a person's word; returns the server's FACTS."""
@@ -377,6 +393,24 @@ class Keeper:
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return int(time.time() * 1000)
+
+
+def _with_both(serving: Serving, covered: Mapping[str, str]) -> Serving:
+    """The same, listening on covered addresses as well, each where the one is that covers it."""
+    if not covered:
+        return serving
+    listeners = [
+        {
+            **listener,
+            "bind": [
+                *listener["bind"],
+                *(gone for gone, heir in covered.items() if heir in listener["bind"]),
+            ],
+        }
+        for listener in serving.compiled.plan["listeners"]
+    ]
+    plan = {**serving.compiled.plan, "listeners": listeners}
+    return replace(serving, compiled=serving.compiled._replace(plan=plan))
 
 
 def _facts(event: Message) -> Message:

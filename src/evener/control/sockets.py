@@ -3,7 +3,9 @@
 Rules kept here (PROCESS.md, "Listening sockets"):
 - One socket per shard and TCP address (SO_REUSEPORT), one per unix path, polled by all shards.
 - SO_REUSEPORT lets any process of the same user join unseen, so a socket without it is bound
-  first: an address that somebody holds is an error that names the holder.
+  first: an address that somebody holds is an error that names the holder. Beside an address of our
+  own (`:80` beside `127.0.0.1:80`) that fails; there the kernel's tables tell who else listens.
+- The kernel gives a connection to the narrower of two addresses for as long as that is open.
 - All or nothing: either every new address is open, or none, and each failure is named.
 Not known here: who accepts.
 """
@@ -14,13 +16,14 @@ import grp
 import os
 import socket
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from evener.compile import Socket
 from evener.control.errors import BindError
-from evener.control.holder import holder_of
+from evener.control.holder import holder_of, stranger
 
 #: What listen(2) is asked for; the kernel cuts it to net.core.somaxconn.
 BACKLOG = 65535
@@ -34,6 +37,10 @@ class Group:
     bound: str
     sockets: list[tuple[int | None, socket.socket]] = field(default_factory=list)
     inode: int = 0
+
+    def inodes(self) -> set[str]:
+        """What the kernel's tables call its sockets."""
+        return {str(os.fstat(sock.fileno()).st_ino) for _, sock in self.sockets}
 
     def close(self) -> None:
         """Stops listening, as far as this process is concerned."""
@@ -63,12 +70,15 @@ class Listening:
         for bind in binds:
             if bind.address in self._groups:
                 continue
+            own = [*self.groups(), *made]
+            ours = {inode for group in own for inode in group.inodes()}
+            beside = any(overlaps(group.bind.address, bind.address) for group in own)
             try:
-                made.append(_open(bind, self._shards, probe))
+                made.append(_open(bind, self._shards, _Look(probe, beside, ours)))
             except _NoSuchFamilyError:
                 continue
             except OSError as error:
-                failed.append(_why(bind.address, error))
+                failed.append(_why(bind.address, error, ours))
         if failed:
             discard(made)
             raise BindError(failed)
@@ -84,6 +94,16 @@ class Listening:
         for address in gone:
             _discard(self._groups.pop(address))
         return gone
+
+    def covered(self, addresses: Collection[str]) -> dict[str, str]:
+        """Open addresses that are not among these, each with the one of these that takes over."""
+        return {
+            gone: heir
+            for gone in self._groups
+            if gone not in addresses
+            for heir in addresses
+            if covers(heir, gone)
+        }
 
     def close(self) -> None:
         """Closes all; unix sockets' paths go too."""
@@ -108,6 +128,20 @@ class _NoSuchFamilyError(Exception):
     pass
 
 
+class _Look(NamedTuple):
+    """How it is found out that nobody else has an address.
+
+    Attributes:
+        asked: Whether it is to be found out.
+        beside: Whether an address of our own overlaps with it.
+        ours: What the kernel's tables call our sockets.
+    """
+
+    asked: bool
+    beside: bool
+    ours: Container[str]
+
+
 def _discard(group: Group) -> None:
     group.close()
     path = _unix_path(group.bind.address)
@@ -117,16 +151,19 @@ def _discard(group: Group) -> None:
                 path.unlink()
 
 
-def _open(bind: Socket, shards: int, probe: bool) -> Group:
+def _open(bind: Socket, shards: int, look: _Look) -> Group:
     path = _unix_path(bind.address)
-    return _open_tcp(bind, shards, probe) if path is None else _open_unix(bind, path, probe)
+    return _open_tcp(bind, shards, look) if path is None else _open_unix(bind, path, look.asked)
 
 
-def _open_tcp(bind: Socket, shards: int, probe: bool) -> Group:
+def _open_tcp(bind: Socket, shards: int, look: _Look) -> Group:
     host, port = split(bind.address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    probe = look.asked and not look.beside
     if port and probe:
         _probe(bind, family, host, port)
+    elif port and look.asked and stranger(family, host, port, look.ours):
+        raise OSError(errno.EADDRINUSE, "another process listens there")
     group = Group(bind, "")
     try:
         for shard in range(shards):
@@ -219,14 +256,14 @@ def _gid(group: str) -> int:
         raise OSError(errno.EINVAL, f"there is no group {group!r}") from None
 
 
-def _why(address: str, error: OSError) -> str:
+def _why(address: str, error: OSError, ours: Container[str] = ()) -> str:
     path = _unix_path(address)
     if error.errno == errno.EADDRINUSE:
         if path is not None:
             return f"{address}: another process listens there"
         host, port = split(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        holder = holder_of(family, host, port)
+        holder = holder_of(family, host, port, ours)
         return f"{address}: {holder or 'another process'} listens there"
     if error.errno == errno.EACCES and path is None:
         return f"{address}: ports below 1024 need root or CAP_NET_BIND_SERVICE"
@@ -239,6 +276,19 @@ def split(address: str) -> tuple[str, int]:
     """Host and port of `192.0.2.1:80` or `[::1]:80`."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Whether a connection can be to both addresses, though they are not the same."""
+    return covers(one, other) or covers(other, one)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether `wide` is every address of the machine (`0.0.0.0:80`) and `narrow` is one of them."""
+    if wide == narrow or wide.startswith("unix:") or narrow.startswith("unix:"):
+        return False
+    (every, port), (host, its) = split(wide), split(narrow)
+    return 0 < port == its and every == ("::" if ":" in host else "0.0.0.0")
 
 
 def _unix_path(address: str) -> Path | None:
@@ -262,6 +312,9 @@ def open_metrics(address: str | None) -> socket.socket | None:
     """
     if address is None:
         return None
+    if address.startswith("unix:"):
+        why = "expected an address with a port; the admin socket has the page already"
+        raise BindError([f"evener.metrics.bind: {address}: {why}"])
     host, port = split(address)
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evener.control.errors import BindError
-from evener.control.sockets import Listening, descriptors
+from evener.control.sockets import Listening, descriptors, open_metrics
 
 from .scene import bind
 
@@ -49,6 +49,41 @@ def test_a_holder_that_shares_ports_is_found_too() -> None:
         own = Listening(1)
         own.adopt(own.prepare([bind(f"127.0.0.1:{port}")], probe=False))
         own.close()
+
+
+@pytest.mark.parametrize("first", ["127.0.0.1", "0.0.0.0"])
+def test_an_address_of_our_own_is_no_obstacle_to_one_that_overlaps(first: str) -> None:
+    second = {"127.0.0.1": "0.0.0.0", "0.0.0.0": "127.0.0.1"}[first]
+    with taken() as free:
+        port = free.getsockname()[1]
+    listening = Listening(2)
+    listening.adopt(listening.prepare([bind(f"{first}:{port}")]))
+    listening.adopt(listening.prepare([bind(f"{second}:{port}"), bind("[::1]:0")]))
+    assert set(listening.addresses()) >= {f"{first}:{port}", f"{second}:{port}"}
+    kept = [f"{second}:{port}", "[::1]:0"]
+    heirs = {f"{first}:{port}": f"{second}:{port}"} if second == "0.0.0.0" else {}
+    assert listening.covered(kept) == heirs
+    listening.close()
+
+
+def test_somebody_else_beside_an_address_of_our_own_is_found() -> None:
+    with taken() as free:
+        port = free.getsockname()[1]
+    listening = Listening(1)
+    listening.adopt(listening.prepare([bind(f"127.0.0.1:{port}")]))
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.2", port))
+        holder.listen()
+        with pytest.raises(BindError, match=rf"0\.0\.0\.0:{port}: .*pid {os.getpid()}"):
+            listening.prepare([bind(f"0.0.0.0:{port}")])
+    listening.adopt(listening.prepare([bind(f"0.0.0.0:{port}")]))
+    listening.close()
+
+
+def test_metrics_on_a_unix_socket_are_an_error() -> None:
+    with pytest.raises(BindError, match=r"unix:/m: expected an address with a port"):
+        open_metrics("unix:/m")
 
 
 def test_all_or_nothing_and_each_failure_is_named(tmp_path: Path) -> None:

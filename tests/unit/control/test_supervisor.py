@@ -170,6 +170,38 @@ async def test_only_new_sockets_are_handed_over_and_old_ones_close(scene: Scene)
         assert list(supervisor.keeper.listening.addresses()) == ["127.0.0.2:0"]
 
 
+async def test_an_address_that_a_wider_one_covers_is_let_go_by_a_plan_of_its_own(
+    scene: Scene,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    narrow, wide = f"127.0.0.1:{port}", f"0.0.0.0:{port}"
+    scene.source.binds = (bind(narrow),)
+    async with scene.serving() as supervisor:
+        scene.source.binds = (bind(wide),)
+        outcome = await supervisor.reload()
+        assert outcome.errors == () and outcome.answer["generation"] == 3
+        plans = [message["plan"] for message in scene.script.worker.told("plan")]
+        assert [each["listeners"][0]["bind"] for each in plans] == [
+            [narrow],
+            [wide, narrow],
+            [wide],
+        ]
+        assert list(supervisor.keeper.listening.addresses()) == [wide]
+        assert supervisor.serving.generation == 3
+
+
+async def test_a_plan_with_a_wider_address_that_is_refused_changes_nothing(scene: Scene) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    scene.source.binds = (bind(f"127.0.0.1:{port}"),)
+    async with scene.serving() as supervisor:
+        scene.source.binds = (bind(f"0.0.0.0:{port}"),)
+        scene.script.refuse["plan"] = ["no"]
+        assert (await supervisor.reload()).errors == ("no",)
+        assert list(supervisor.keeper.listening.addresses()) == [f"127.0.0.1:{port}"]
+
+
 async def test_what_a_running_worker_cannot_change_is_refused(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         scene.source.settings = scene.source.settings._replace(shards=3)
