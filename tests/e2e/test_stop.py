@@ -65,6 +65,28 @@ def test_requests_in_hand_end_idle_connections_close_newcomers_are_refused(
     assert not exists(worker) and not (evener.run / "instance.json").exists()
 
 
+def test_a_worker_whose_supervisor_died_is_drained_by_the_command(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    gate = Gate()
+    origin = origins(gate)
+    evener.start(web(evener, origin.address))
+    worker = evener.worker
+    evener.signal(signal.SIGKILL)
+    evener.own().ended()
+    shown = evener.command("show", "status", "--run", str(evener.run))
+    assert shown.returncode == 3 and f"worker {worker} serves on" in shown.stderr
+    with Wire(evener.listen) as busy:
+        busy.send("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+        origin.got("/busy")
+        stop = evener.launch("stop", "--run", str(evener.run))
+        eventually(lambda: not answers(evener.listen), what="newcomers are refused")
+        gate.open = True
+        assert busy.answer().body == b"late /busy"
+    assert stop.ended() == 0 and "stopped" in stop.words()
+    assert not exists(worker) and not list(evener.run.glob("*.sock"))
+
+
 def test_a_stop_under_load_costs_no_answer(evener: Evener, webs: Callable[..., Webs]) -> None:
     nginx = webs("a")
     evener.start(web(evener, nginx["a"]))

@@ -2,12 +2,15 @@
 
 import json
 import time
+from pathlib import Path
 
 import click
 
+from evener.admin.plain import count
 from evener.cli.client import Client, server_path
 from evener.cli.options import as_json, instance
 from evener.cli.words import fail, say, told
+from evener.control.errors import OrphanError
 
 #: Seconds between two looks at a server that drains, or at an instance that stops.
 LOOK = 0.2
@@ -49,11 +52,38 @@ def stop(run: str | None, config: str | None, now: bool) -> None:
     """
     from evener.control.instance import alive
 
-    client = Client(run, config)
+    try:
+        client = Client(run, config)
+    except OrphanError as error:
+        _end_orphans(error, now)
+        return
     client.tell("POST", "/v1/stop", {"now": now})
     while alive(client.run):
         time.sleep(LOOK)
     say("stopped")
+
+
+def _end_orphans(error: OrphanError, now: bool) -> None:
+    """Does what their supervisor would, if it lived."""
+    from evener.control.orphans import end
+    from evener.dataplane import hello
+
+    say(f"{error}; ending {'it' if len(error.workers) == 1 else 'them'}")
+    cut = end(error.run, hello(), _time_for_requests(error.run), now)
+    say(f"stopped; time cut {count(cut, 'connection')}" if cut else "stopped")
+
+
+def _time_for_requests(run: Path) -> int:
+    """`evener.drain.requests` of the instance's file, or its default, in milliseconds."""
+    from evener.config import Config, ConfigError
+    from evener.control.instance import identity_of
+
+    identity = identity_of(run)
+    try:
+        config = Config.load(identity.config if identity else "")
+        return config.settings.evener.drain.requests
+    except ConfigError:
+        return Config({}).settings.evener.drain.requests
 
 
 @click.group()

@@ -4,6 +4,7 @@ Each error says what happened in its text and, where a person can act, how in `r
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from evener.errors import EvenerError
 
@@ -35,6 +36,25 @@ class InstanceError(ControlError):
 
 class NoInstanceError(ControlError):
     """No living instance answers where one was looked for."""
+
+
+class OrphanError(NoInstanceError):
+    """No supervisor lives where one was looked for, but workers of one that died serve on.
+
+    Args:
+        run: Their run directory.
+        workers: Their process ids.
+    """
+
+    def __init__(self, run: Path, workers: Sequence[int]) -> None:
+        named = ", ".join(map(str, workers))
+        serve = f"worker {named} serves" if len(workers) == 1 else f"workers {named} serve"
+        super().__init__(
+            f"the supervisor of the instance in {run} is dead, {serve} on",
+            "`evener run` takes over from there, `evener stop` ends what is left",
+        )
+        self.run = run
+        self.workers = tuple(workers)
 
 
 class NotAllowedError(ControlError):

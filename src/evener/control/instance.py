@@ -16,11 +16,18 @@ import os
 import re
 import socket
 import stat
+import struct
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from evener.control.errors import ControlError, InstanceError, NoInstanceError, NotAllowedError
+from evener.control.errors import (
+    ControlError,
+    InstanceError,
+    NoInstanceError,
+    NotAllowedError,
+    OrphanError,
+)
 
 #: Where the instance of a system is.
 _SYSTEM = Path("/run/evener")
@@ -91,12 +98,7 @@ class RunDirectory:
 
     def worker_sockets(self) -> list[tuple[int, Path]]:
         """The control sockets that are there, by number."""
-        found = []
-        for path in self.path.glob("worker-*.sock"):
-            number = path.stem.removeprefix("worker-")
-            if number.isdigit():
-                found.append((int(number), path))
-        return sorted(found)
+        return _worker_sockets(self.path)
 
     def listen_admin(self, elsewhere: str | None, group: int | None) -> socket.socket:
         """Opens the admin socket: for our own user, and for `group` if there is one.
@@ -213,6 +215,35 @@ def _reach(admin: Path) -> None:
         sock.connect(str(admin))
 
 
+def orphans(path: Path) -> list[int]:
+    """The process ids of workers that serve on in `path` although their supervisor is dead."""
+    if _locked(path):
+        return []
+    return [pid for _, control in _worker_sockets(path) if (pid := worker_at(control))]
+
+
+def worker_at(control: Path) -> int:
+    """The process id of the worker that listens there (SO_PEERCRED, unix(7)); 0 if none does."""
+    credentials = struct.Struct("3i")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(str(control))  # who says nothing disturbs nobody
+            raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+        except OSError:
+            return 0
+    return int(credentials.unpack(raw)[0])
+
+
+def _worker_sockets(path: Path) -> list[tuple[int, Path]]:
+    found = []
+    for control in path.glob("worker-*.sock"):
+        number = control.stem.removeprefix("worker-")
+        if number.isdigit():
+            found.append((int(number), control))
+    return sorted(found)
+
+
 def _locked(path: Path) -> bool:
     """Whether a supervisor holds the lock in `path`; True where that cannot be seen.
 
@@ -238,11 +269,13 @@ def find(run: str | None = None, config: str | None = None) -> Path:
 
     Raises:
         NoInstanceError: there is none.
+        OrphanError: there is none, but workers of one that died.
         ControlError: there are several and nothing says which.
         NotAllowedError: the only ones that live are not ours to talk to.
     """
     if run is not None:
         if not alive(Path(run)):
+            _refuse_orphans([Path(run)])
             raise NoInstanceError(f"no instance is running in {run}", "start one with `evener run`")
         return Path(run)
     candidates = _candidates()
@@ -253,9 +286,10 @@ def find(run: str | None = None, config: str | None = None) -> Path:
     living, barred = _living(candidates)
     if config is not None:
         living = [path for path in living if _config_of(path) is not None]
-    if not living and barred:
-        raise barred[0]
     if not living:
+        _refuse_orphans(candidates)
+        if barred:
+            raise barred[0]
         what = f" of {config}" if config else ""
         raise NoInstanceError(
             f"no instance{what} is running",
@@ -265,6 +299,16 @@ def find(run: str | None = None, config: str | None = None) -> Path:
         names = ", ".join(f"{path} ({_config_of(path) or 'quick'})" for path in living)
         raise ControlError(f"several instances are running: {names}", "choose one with --run")
     return living[0]
+
+
+def _refuse_orphans(candidates: list[Path]) -> None:
+    found = {path: workers for path in candidates if (workers := orphans(path))}
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        text = f"workers of several dead supervisors serve on: in {names}"
+        raise ControlError(text, "choose one with --run")
+    for path, workers in found.items():
+        raise OrphanError(path, workers)
 
 
 def _living(candidates: list[Path]) -> tuple[list[Path], list[NotAllowedError]]:

@@ -14,8 +14,10 @@ from click.testing import CliRunner, Result
 
 from evener.admin import doors
 from evener.cli.app import app
+from evener.control import orphans
 from evener.control.supervisor import Supervisor
 
+from ..control.fake_worker import FakeWorker
 from ..control.scene import FakeCounters, Scene
 
 pytestmark = pytest.mark.asyncio
@@ -145,6 +147,43 @@ async def test_stop_waits_for_the_end(tmp_path: Path) -> None:
     assert await running == 0
     door.cancel()
     await asyncio.gather(door, return_exceptions=True)
+
+
+def orphan(tmp_path: Path) -> tuple[Scene, FakeWorker]:
+    """A worker whose supervisor has died."""
+    scene = Scene(tmp_path)
+    scene.run.mkdir(mode=0o700)
+    return scene, scene.script.spawn(scene.run / "worker-7.sock", False)
+
+
+async def test_what_a_dead_supervisor_left_is_said_and_stopped(tmp_path: Path) -> None:
+    scene, worker = orphan(tmp_path)
+    scene.script.cut = 2
+    for command in (["show", "status"], ["reload"]):
+        said = await evener(tmp_path, *command)
+        assert said.exit_code == 3 and f"worker {os.getpid()} serves on" in said.stderr
+    assert not worker.heard
+    stopped = await evener(tmp_path, "stop")
+    assert stopped.exit_code == 0 and "stopped; time cut 2 connections" in stopped.stderr
+    assert worker.told("drain")[0]["requests_ms"] == 30_000 and worker.ended.done()
+    assert [path.name for path in scene.run.iterdir()] == ["lock"]
+    assert "no instance is running" in (await evener(tmp_path, "stop")).stderr
+
+
+async def test_what_a_dead_supervisor_left_can_be_ended_at_once(tmp_path: Path) -> None:
+    _, worker = orphan(tmp_path)
+    assert (await evener(tmp_path, "stop", "--now")).exit_code == 0
+    assert worker.told("stop") and not worker.told("drain")
+
+
+async def test_a_worker_that_does_not_end_in_its_time_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, worker = orphan(tmp_path)
+    scene.script.silent.add("drained")
+    monkeypatch.setattr(orphans, "SLACK", -30.0)
+    assert (await evener(tmp_path, "stop")).exit_code == 0
+    assert worker.told("drain") and worker.told("stop")
 
 
 async def test_reading_changes_nothing_and_changing_needs_its_method(tmp_path: Path) -> None:

@@ -266,6 +266,19 @@ def test_a_second_supervisor_takes_over_from_a_dead_one(instance: Instance) -> N
     assert code == 0 and "an earlier worker was found" in words
 
 
+def test_a_worker_whose_supervisor_died_is_stopped_by_command(instance: Instance) -> None:
+    instance.start("run", "evener.yaml")
+    worker = instance.ready()
+    instance.signal(signal.SIGKILL)
+    instance.ended()
+    shown = instance.command("show", "status", "--config", "evener.yaml")
+    assert shown.returncode == 3 and f"worker {worker} serves on" in shown.stderr
+    stopped = instance.command("stop", "--config", "evener.yaml")
+    assert stopped.returncode == 0 and stopped.stderr.endswith("stopped\n")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", instance.port), 1)
+
+
 def test_python_runs_the_same(instance: Instance) -> None:
     script = (
         "from evener.cli import run\n"

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from evener.control import instance
-from evener.control.errors import ControlError, InstanceError, NoInstanceError, NotAllowedError
+from evener.control.errors import (
+    ControlError,
+    InstanceError,
+    NoInstanceError,
+    NotAllowedError,
+    OrphanError,
+)
 from evener.control.instance import Identity, RunDirectory, find
 
 
@@ -130,6 +136,32 @@ def test_one_with_a_full_queue_lives(places: list[Path], monkeypatch: pytest.Mon
 
     monkeypatch.setattr(instance, "_reach", full)
     assert instance.alive(places[0])
+
+
+def test_a_worker_without_its_supervisor_is_found(
+    places: list[Path], living: Living, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "a.yaml")
+    dead = RunDirectory.take(places[0])
+    dead.write(Identity(file, "1", os.getpid(), 0, 0, str(places[0] / "admin.sock")))
+    with socket.socket(socket.AF_UNIX) as worker, socket.socket(socket.AF_UNIX) as stale:
+        worker.bind(str(dead.worker_socket(3)))
+        worker.listen()
+        stale.bind(str(dead.worker_socket(2)))
+        with pytest.raises(NoInstanceError) as caught:
+            find()
+        assert not isinstance(caught.value, OrphanError), "its supervisor is just starting"
+        os.close(dead._lock)
+        for named in ({}, {"run": str(places[0])}, {"config": file}):
+            with pytest.raises(
+                OrphanError, match=rf"dead, worker {os.getpid()} serves on"
+            ) as found:
+                find(**named)
+            assert found.value.run == places[0] and "`evener run` takes over" in found.value.remedy
+        with pytest.raises(NoInstanceError, match=r"of .*b\.yaml"):
+            find(config=str(tmp_path / "b.yaml"))
+        start(places[1], "", living)
+        assert find() == places[1]
 
 
 def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
