@@ -108,9 +108,12 @@ class RunDirectory:
             group: Group that may use it.
 
         Commands that come before the API is up wait in its queue.
+
+        Raises:
+            InstanceError: something stands there that is not a socket of a dead instance.
         """
         path = self.admin_socket = Path(elsewhere) if elsewhere else self.admin_socket
-        with contextlib.suppress(FileNotFoundError):
+        if path.is_socket() and not _is_listened_on(path):
             path.unlink()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
@@ -206,6 +209,16 @@ def alive(path: Path) -> bool:
         return True  # so many wait that there is no place in its queue
     except OSError:
         return False
+    return True
+
+
+def _is_listened_on(path: Path) -> bool:
+    try:
+        _reach(path)
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True  # or it cannot be known, and is left alone
     return True
 
 

@@ -208,9 +208,8 @@ def _tcp(bind: Socket, family: int) -> socket.socket:
 def _open_unix(bind: Socket, path: Path, probe: bool) -> Group:
     if probe:
         _clear_stale(path)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+    elif path.is_socket():
+        path.unlink()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     before = os.umask(0o777)  # nobody gets in before owner and mode are as asked
@@ -235,10 +234,7 @@ def _open_unix(bind: Socket, path: Path, probe: bool) -> Group:
 
 def _clear_stale(path: Path) -> None:
     """Removes a socket that nobody listens on any more; anything else is left, and fails."""
-    try:
-        if not stat.S_ISSOCK(path.stat().st_mode):
-            return
-    except OSError:
+    if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
@@ -260,7 +256,7 @@ def _why(address: str, error: OSError, ours: Container[str] = ()) -> str:
     path = _unix_path(address)
     if error.errno == errno.EADDRINUSE:
         if path is not None:
-            return f"{address}: another process listens there"
+            return f"{address}: {_what_is_at(path)}"
         host, port = split(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         holder = holder_of(family, host, port, ours)
@@ -276,6 +272,18 @@ def split(address: str) -> tuple[str, int]:
     """Host and port of `192.0.2.1:80` or `[::1]:80`."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def _what_is_at(path: Path) -> str:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return "something is there"  # it was when the socket was bound
+    if stat.S_ISSOCK(mode):
+        return "another process listens there"
+    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"))
+    kind = next((word for is_it, word in kinds if is_it(mode)), "special file")
+    return f"a {kind} is there, which is left alone"
 
 
 def overlaps(one: str, other: str) -> bool:

@@ -224,6 +224,22 @@ def test_one_that_is_swept_while_it_is_taken_is_taken_all_the_same(
     assert not path.exists() and swept
 
 
+def test_an_admin_socket_takes_the_place_of_nothing_that_lives(
+    tmp_path: Path, living: Living
+) -> None:
+    first = start(tmp_path / "one", "", living, admin=str(tmp_path / "sock"))
+    (tmp_path / "file").write_text("mine")
+    second = RunDirectory.take(tmp_path / "two")
+    for taken in (first.admin_socket, tmp_path / "file"):
+        with pytest.raises(InstanceError, match=r"cannot open .*: Address already in use"):
+            second.listen_admin(str(taken), None)
+    assert (tmp_path / "file").read_text() == "mine" and instance.alive(tmp_path / "one")
+    second.admin_socket = tmp_path / "two" / "admin.sock"
+    for _ in range(2):
+        second.listen_admin(None, None).close()
+    second.release()
+
+
 def test_only_our_user_may_use_the_socket(tmp_path: Path) -> None:
     directory = RunDirectory.take(tmp_path / "run")
     with directory.listen_admin(None, None):

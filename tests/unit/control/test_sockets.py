@@ -141,12 +141,23 @@ def test_a_stale_unix_socket_gives_way_and_a_living_one_does_not(tmp_path: Path)
     listening.close()
 
 
-def test_a_plain_file_is_never_removed(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("mine")
-    with pytest.raises(BindError):
-        Listening(1).prepare([bind(f"unix:{path}")])
-    assert path.read_text() == "mine"
+@pytest.mark.parametrize("probe", [True, False])
+def test_what_is_no_socket_is_never_removed_and_said_by_its_kind(
+    tmp_path: Path, probe: bool
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "alias").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    names = ("file", "folder", "alias", "pipe")
+    with pytest.raises(BindError) as caught:
+        Listening(1).prepare([bind(f"unix:{tmp_path / name}") for name in names], probe=probe)
+    kinds = ("file", "directory", "link", "special file")
+    assert caught.value.lines == tuple(
+        f"unix:{tmp_path / name}: a {kind} is there, which is left alone"
+        for name, kind in zip(names, kinds, strict=True)
+    )
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_an_unknown_group_is_an_error(tmp_path: Path) -> None:
