@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,7 @@ from evener.admin.plain import count
 from evener.cli.client import Client, server_path
 from evener.cli.options import as_json, instance
 from evener.cli.words import fail, say, told
+from evener.control.doors import doors
 from evener.control.errors import OrphanError
 
 #: Seconds between two looks at a server that drains, or at an instance that stops.
@@ -32,9 +34,14 @@ def reload(run: str | None, config: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    say(
-        f"plan {answer['generation']} serves: {answer['kept']} servers kept, "
-        f"{answer['added']} added, {answer['removed']} removed"
+    say(reloaded(answer))
+
+
+def reloaded(answer: dict[str, Any]) -> str:
+    """What a reload's answer says, in a line."""
+    return (
+        f"plan {answer['generation']} serves: {count(answer['kept'], 'server')} kept, "
+        f"{answer['added']} added, {answer['removed']} removed{doors(answer)}"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from evener.compile import Compiled, Secret, Settings
 from evener.control.certificates import SYSTEM, system_authorities
+from evener.control.doors import doors
 from evener.control.errors import ConfigRefusedError, LinesError
 from evener.control.source import Loaded, Plan
 from evener.control.validity import ends
@@ -54,7 +55,8 @@ class Reload:
     Attributes:
         at: Milliseconds since 1970.
         cause: Why it was tried: `start`, `reload`, `names` or `deaths`.
-        answer: The worker's answer: generation, build_ms, pause_ms, kept, added, removed.
+        answer: The worker's answer: generation, build_ms, pause_ms, kept, added, removed; of a
+            reload also `opened` and `closed`, the addresses that are listened on now and no more.
         errors: Why it failed; empty when it did not.
     """
 
@@ -128,5 +130,5 @@ def told(reload: Reload) -> str:
     return (
         f"{reload.cause}: plan {answer.get('generation')} serves; servers: "
         f"{answer.get('kept', 0)} kept, {answer.get('added', 0)} added, "
-        f"{answer.get('removed', 0)} removed"
+        f"{answer.get('removed', 0)} removed{doors(answer)}"
     )

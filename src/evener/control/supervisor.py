@@ -371,7 +371,7 @@ class Supervisor:
             if new.state != old.state:
                 self.words.move(self._state(new))
                 undo.callback(self.words.move, self._state(old))
-            generation = self.keeper.next_generation()
+            generation, before = self.keeper.next_generation(), self.keeper.listening.addresses()
             answer = await self.keeper.change(
                 Serving(loaded, compiled, secrets, generation, now_ms())
             )
@@ -387,7 +387,10 @@ class Supervisor:
         self.words.settle(compiled.plan)
         known = self.warnings.keys() & self.keeper.health.keys()
         self.warnings = {key: self.warnings[key] for key in known}
-        return answer
+        after = self.keeper.listening.addresses()
+        opened = sorted(after[address] for address in after.keys() - before.keys())
+        closed = sorted(before[address] for address in before.keys() - after.keys())
+        return {**answer, "opened": opened, "closed": closed}
 
     async def _follow_names(self) -> None:
         used, asked = self._resolver.answers(), time.monotonic()

@@ -13,12 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evener.admin import doors
+from evener.cli import steer
 from evener.cli.app import app
-from evener.control import orphans
+from evener.control import orphans, serving
 from evener.control.supervisor import Supervisor
 
 from ..control.fake_worker import FakeWorker
-from ..control.scene import FakeCounters, Scene
+from ..control.scene import FakeCounters, Scene, bind
 
 pytestmark = pytest.mark.asyncio
 
@@ -134,6 +135,20 @@ async def test_reload_tells_what_changed_or_what_is_wrong(tmp_path: Path) -> Non
         assert failed.exit_code == 1 and failed.stdout == ""
         assert "evener.yaml:3:5" in failed.stderr and "evener.yaml:9:1" in failed.stderr
         assert "file and served plan differ" in (await evener(tmp_path, "show", "status")).stdout
+
+
+async def test_reload_tells_of_addresses_and_of_one_server_as_one(tmp_path: Path) -> None:
+    async with instance(tmp_path) as (scene, supervisor):
+        (old,) = supervisor.keeper.listening.addresses().values()
+        scene.source.binds = (bind("127.0.0.2:0"), bind("127.0.0.3:0"))
+        told = (await evener(tmp_path, "reload")).stderr
+        new = ", ".join(supervisor.keeper.listening.addresses().values())
+        assert told.endswith(f"removed; listens on {new}; no more on {old}\n")
+        again = json.loads((await evener(tmp_path, "reload", "--json")).stdout)
+        assert again["opened"] == again["closed"] == []
+        assert supervisor.last and "listens" not in serving.told(supervisor.last)
+    one = {"generation": 2, "kept": 1, "added": 0, "removed": 0}
+    assert steer.reloaded(one) == "plan 2 serves: 1 server kept, 0 added, 0 removed"
 
 
 async def test_stop_waits_for_the_end(tmp_path: Path) -> None:
