@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 def main() -> None:
     """The entry point of the installed command."""
     from evener.cli.app import app
+    from evener.cli.words import unwritten
 
-    app(prog_name="evener")
+    try:
+        app(prog_name="evener")
+    except OSError as error:
+        unwritten(error)
 
 
 def run(config: "Config | str | PathLike[str]") -> int:

@@ -2,9 +2,11 @@
 
 Rules kept here:
 - Words go to stderr: a line of what, and a line of what to do.
+- Data that cannot be written is an error as any other; words that cannot are nobody's.
 - Colour only on a terminal, and never with NO_COLOR (no-color.org).
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -29,7 +31,30 @@ def coloured(stream: int = 1) -> bool:
 
 def say(text: str) -> None:
     """A line for the person."""
-    click.echo(text, err=True)
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        _drop(2)
+
+
+def unwritten(error: OSError) -> NoReturn:
+    """Ends a command whose data could not be written to stdout; any other error goes on."""
+    if error.errno not in _UNWRITTEN or error.filename is not None:
+        raise error
+    _drop(1)
+    fail(f"cannot write to stdout: {error.strerror}")
+
+
+#: write(2): the disk or the quota is full, the file too long, the device gone, a pipe full that
+#: somebody has set to not wait. A pipe without a reader is click's: it ends with 1, without a word.
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EAGAIN)
+
+
+def _drop(stream: int) -> None:
+    """What is held for a stream is lost: Python would try it once more, and end with 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def fail(text: str, remedy: str = "", code: int = FAILED) -> NoReturn:

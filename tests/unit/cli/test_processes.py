@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import http.client
 import json
 import os
@@ -318,6 +319,25 @@ def test_what_keeps_it_from_starting_is_said_with_the_right_exit_code(instance: 
     missing = instance.command("run", "none.yaml")
     assert missing.returncode == 2 and "none.yaml" in missing.stderr
     assert instance.command("nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("command", [["explain"], ["check", "evener.yaml"], ["--help"]])
+def test_data_that_cannot_be_written_is_one_line_and_an_exit_code(
+    instance: Instance, command: list[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = functools.partial(
+            subprocess.run,
+            [sys.executable, "-m", "evener.cli", *command],
+            env=instance.environment,
+            cwd=instance.tmp,
+            stdout=full,
+            text=True,
+        )
+        said = run(stderr=subprocess.PIPE)
+        assert said.returncode == 1
+        assert said.stderr == "error: cannot write to stdout: No space left on device\n"
+        assert run(stderr=full).returncode == 1
 
 
 def test_quick_saves_a_file_that_run_reads(instance: Instance) -> None:
