@@ -3,20 +3,25 @@
 Rules kept here:
 - Light: http.client and no more; every command that talks starts in a moment.
 - An answer that says no becomes a ControlError with the instance's own words.
+- Who waits is told for what: once, on stderr, since an answer is data.
 """
 
 import http.client
 import json
+import select
 import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from evener.cli.words import say
 from evener.control.errors import ControlError, LinesError, NoInstanceError
-from evener.control.instance import admin_of, find
+from evener.control.instance import admin_of, find, identity_of
 
 #: Seconds an answer may take; a reload of a large file takes a few.
 PATIENCE = 60.0
+#: Seconds of silence after which it is said what is waited for.
+SILENCE = 2.0
 
 
 class _Connection(http.client.HTTPConnection):
@@ -61,6 +66,8 @@ class Client:
         try:
             payload = None if body is None else json.dumps(body)
             connection.request(method, path, payload, {"content-type": "application/json"})
+            if not select.select([connection.sock], [], [], SILENCE)[0]:
+                say(_waits_for(self.run))
             answer = connection.getresponse()
             text = answer.read()
         except TimeoutError:
@@ -72,6 +79,22 @@ class Client:
         if answer.status >= 400:
             raise _refusal(text, answer.status)
         return text
+
+
+def _waits_for(run: Path) -> str:
+    identity = identity_of(run)
+    pid = identity.pid if identity else 0
+    who = f"the instance in {run}" + (f" (pid {pid})" if pid else "")
+    stopped = f"; it is stopped, `kill -CONT {pid}` lets it go on" if _is_stopped(pid) else ""
+    return f"waiting for {who} to answer, {PATIENCE:g} s at most{stopped}"
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal (proc_pid_stat(5): the state behind its name)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
 
 
 def _run_of(config: str | None) -> str | None:

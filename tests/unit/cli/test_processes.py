@@ -340,6 +340,27 @@ def test_data_that_cannot_be_written_is_one_line_and_an_exit_code(
         assert run(stderr=full).returncode == 1
 
 
+def test_a_command_says_what_it_waits_for(instance: Instance) -> None:
+    instance.start("run", "evener.yaml")
+    instance.ready()
+    assert instance.process is not None
+    instance.signal(signal.SIGSTOP)
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "evener.cli", "show", "plan", "--run", str(instance.run)],
+        env=instance.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert asked.stderr is not None and asked.stdout is not None
+    words = asked.stderr.readline()
+    assert f"waiting for the instance in {instance.run} (pid {instance.process.pid})" in words
+    assert f"it is stopped, `kill -CONT {instance.process.pid}`" in words
+    instance.signal(signal.SIGCONT)
+    plan, more = asked.communicate(timeout=20)
+    assert json.loads(plan)["generation"] == 1 and more == ""
+
+
 def test_quick_saves_a_file_that_run_reads(instance: Instance) -> None:
     saved = instance.command("quick", "--save", "quick.yaml", ":8080", ":8001")
     assert saved.returncode == 0
