@@ -118,7 +118,7 @@ def drain(name: str, wait: str | None, run: str | None, config: str | None, as_j
     """
     patience = None if wait is None else seconds(wait)
     client = Client(run, config)
-    facts = client.tell("PUT", server_path(name), {"admin": "drain"})
+    facts = _put(client, name, "admin", "drain")
     if patience is not None:
         facts = _wait(client, name, patience)
     _tell(facts, as_json)
@@ -136,7 +136,7 @@ def ready(name: str, run: str | None, config: str | None, as_json: bool) -> None
     Example:
       evener server ready app/10.0.0.1:8000
     """
-    _tell(Client(run, config).tell("PUT", server_path(name), {"admin": "ready"}), as_json)
+    _tell(_put(Client(run, config), name, "admin", "ready"), as_json)
 
 
 @server.command()
@@ -156,7 +156,7 @@ def weight(name: str, number: int, run: str | None, config: str | None, as_json:
       evener server weight app/10.0.0.1:8000 5
       evener server weight app/10.0.0.1:8000 0
     """
-    facts = Client(run, config).tell("PUT", server_path(name), {"weight": number})
+    facts = _put(Client(run, config), name, "weight", number)
     if as_json:
         click.echo(json.dumps(facts))
         return
@@ -171,6 +171,14 @@ def seconds(text: str) -> float:
     if unit not in units or not number.replace(".", "", 1).isdigit():
         raise click.BadParameter(f"{text!r} is no time; write 30s or 5m", param_hint="--wait")
     return float(number) * units[unit]
+
+
+def _put(client: Client, name: str, about: str, word: str | int) -> dict[str, Any]:
+    """Says a word about a server; returns its facts."""
+    facts: dict[str, Any] = client.tell("PUT", server_path(name), {about: word})
+    if unkept := facts.get("unkept"):
+        say(f"warning: {unkept}")
+    return facts
 
 
 def _wait(client: Client, name: str, patience: float) -> dict[str, object]:

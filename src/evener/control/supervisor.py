@@ -228,24 +228,25 @@ class Supervisor:
     async def say(self, pool: str, server: str, admin: str) -> Message:
         """Takes a person's word about a server (ready, drain); returns the server's FACTS.
 
+        They have `unkept` besides where the word will not outlive the supervisor: why.
+
         Raises:
-            ControlError: there is no such server, or the word cannot be kept.
+            ControlError: there is no such server.
         """
         self.words.speak(pool, server, admin, self.serving.compiled.plan)
         facts = await self.keeper.admin(pool, server, admin)
         self.keeper.health[pool, server] = facts
         LOG.info("%s/%s: %s, as a person said", pool, server, admin)
-        return facts
+        return self._with_unkept(facts)
 
     async def weigh(self, pool: str, server: str, weight: int) -> Message:
-        """Gives a server another weight at a person's word; returns the server's FACTS.
+        """Gives a server another weight at a person's word; returns the server's FACTS as `say`.
 
         The plan with that weight is served as a reload's is, so each scheduler re-weighs by its own
         rule.
 
         Raises:
-            ControlError: there is no such server, its scheduler has no rule for the weight, or the
-                word cannot be kept.
+            ControlError: there is no such server, or its scheduler has no rule for the weight.
             LinkLostError, RefusedError: the worker did not take it; the word is taken back.
         """
         async with self._reloading:
@@ -262,7 +263,10 @@ class Supervisor:
                 words.take_back(pool, server, before, "weight")
                 raise
         LOG.info("%s/%s: weight %d, as a person said", pool, server, weight)
-        return self.keeper.health[pool, server]
+        return self._with_unkept(self.keeper.health[pool, server])
+
+    def _with_unkept(self, facts: Message) -> Message:
+        return {**facts, "unkept": self.words.unkept} if self.words.unkept else facts
 
     def read_counters(self) -> CountersOf | None:
         """The counters of all lives so far; None before the first."""
@@ -304,6 +308,8 @@ class Supervisor:
         self.words = Words(self._state(settings))
         if means.tied:  # its directory is named for a process id, which was another's before
             self.words.forget()
+        if obstacle := self.words.obstacle():
+            LOG.warning("%s", obstacle)
         before = await Predecessors.find(self.run_directory, means.hello)
         house = House(
             run=self.run_directory,

@@ -5,6 +5,8 @@ Rules kept here:
   spoken is kept beside it, and a file that says something else takes the word back.
 - A word about a server that the configuration no longer has is taken back, too.
 - The file is replaced as a whole, so that a crash leaves the old or the new one.
+- A word that cannot be kept over a restart counts all the same until then; that is said, and tried
+  again with the next word and the next plan.
 - Instances that share a state directory do not share words: `drain` said to one is not said to
   the other, though both may have a pool `app`.
 Not known here: what a word does to a server.
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from evener.control.errors import ControlError
+from evener.control.logs import LOG
 
 Plan = dict[str, Any]
 #: Pool name, server id.
@@ -45,6 +48,17 @@ class Words:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "words.json"
         self._words = _read(self._path)
+        #: Why the words that count are not those in the file; empty when they are.
+        self.unkept = ""
+
+    def obstacle(self) -> str:
+        """What will keep words from being kept over a restart, as far as can be seen; or empty."""
+        place = self._path.parent
+        while not os.path.exists(place):  # not Path's, which fails where it may not look
+            place = place.parent
+        if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+            return ""
+        return f"evener.state: {place} cannot be written: what is said by command ends with Evener"
 
     def speak(
         self, pool: str, server: str, said: str | int, plan_of_file: Plan, about: str = "admin"
@@ -52,28 +66,19 @@ class Words:
         """Records a word. `plan_of_file` is the plan as the file has it, without any words.
 
         Raises:
-            ControlError: the server is unknown, or the state directory cannot be written.
+            ControlError: the server is unknown.
         """
         key = pool, server, about
         file = self.of_file(pool, server, plan_of_file)[about]
-        before = self._words
-        others = {each: word for each, word in before.items() if each != key}
+        others = {each: word for each, word in self._words.items() if each != key}
         self._words = others if said == file else {**others, key: Word(said, file)}
-        try:
-            self._write()
-        except ControlError:
-            self._words = before
-            raise
+        self._keep()
 
     def take_back(self, pool: str, server: str, word: Word | None, about: str) -> None:
-        """What was said before is what counts, after all.
-
-        Raises:
-            ControlError: the state directory cannot be written.
-        """
+        """What was said before is what counts, after all."""
         others = {key: each for key, each in self._words.items() if key != (pool, server, about)}
         self._words = others if word is None else {**others, (pool, server, about): word}
-        self._write()
+        self._keep()
 
     def said(self, pool: str, server: str, about: str) -> Word | None:
         """The word about a value of a server that stands."""
@@ -105,7 +110,7 @@ class Words:
 
     def settle(self, plan_of_file: Plan) -> None:
         """Takes back the words that this plan, now serving, has overtaken."""
-        if not self._words:
+        if not (self._words or self.unkept):
             return
         servers = dict(_servers(plan_of_file))
         names = {(pool, _name(server)) for pool, server in servers}
@@ -115,15 +120,15 @@ class Words:
             if (pool, _name(server)) in names
             and servers.get((pool, server), {}).get(about, word.file) == word.file
         }
-        if keep != self._words:
+        if keep != self._words or self.unkept:
             self._words = keep
-            self._write()
+            self._keep()
 
     def forget(self) -> None:
         """Takes back all words."""
         if self._words:
             self._words = {}
-            self._write()
+            self._keep()
 
     def move(self, directory: Path) -> None:
         """Keeps the words in another directory from now on.
@@ -139,11 +144,20 @@ class Words:
         except ControlError:
             self._path = before
             raise
+        self.unkept = ""
         with contextlib.suppress(OSError):
             before.unlink()
 
     def __len__(self) -> int:
         return len(self._words)
+
+    def _keep(self) -> None:
+        try:
+            self._write()
+            self.unkept = ""
+        except ControlError as error:
+            self.unkept = f"{error} ({error.remedy})"
+            LOG.warning("%s", self.unkept)
 
     def _write(self) -> None:
         rows = [
@@ -185,7 +199,7 @@ def _read(path: Path) -> dict[Subject, Word]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return dict(map(_of_row, rows))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ControlError(

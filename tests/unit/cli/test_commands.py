@@ -98,6 +98,19 @@ async def test_a_server_is_drained_and_made_ready(tmp_path: Path) -> None:
         assert json.loads(facts.stdout)["admin"] == "ready"
 
 
+async def test_a_drain_that_cannot_be_kept_is_carried_out_with_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no directory")
+    async with instance(tmp_path) as (scene, supervisor):
+        for command in (["drain", "app/10.0.0.1:80"], ["weight", "app/10.0.0.1:80", "5"]):
+            said = await evener(tmp_path, "server", *command)
+            assert said.exit_code == 0
+            assert "warning: cannot keep this over a restart" in said.stderr
+        assert scene.script.worker.told("admin")[-1]["admin"] == "drain"
+        await supervisor.reload()
+        server = scene.script.worker.told("plan")[-1]["plan"]["pools"][0]["servers"][0]
+        assert (server["admin"], server["weight"]) == ("drain", 5)
+
+
 async def test_a_server_is_given_another_weight(tmp_path: Path) -> None:
     async with instance(tmp_path) as (scene, _):
         given = await evener(tmp_path, "server", "weight", "app/10.0.0.1:80", "5")

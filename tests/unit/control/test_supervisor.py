@@ -437,6 +437,16 @@ async def test_words_follow_the_state_directory_of_a_reload(scene: Scene) -> Non
         assert admins(scene.script.worker.plan)["10.0.0.2:80"] == "ready"
 
 
+async def test_a_state_directory_that_cannot_be_written_is_said_at_the_start(
+    scene: Scene, log: list[str]
+) -> None:
+    (scene.run.parent / "state").write_text("no directory")
+    async with scene.serving():
+        assert any(
+            line.startswith("evener.state: ") and "cannot be written" in line for line in log
+        )
+
+
 async def test_words_stay_where_they_were_when_a_reload_fails(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         await supervisor.say("app", "10.0.0.2:80", "drain")

@@ -77,11 +77,26 @@ def test_a_file_that_is_broken_is_named(tmp_path: Path) -> None:
     assert "mend" in caught.value.remedy
 
 
-def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    words = Words(tmp_path)
+def test_a_word_that_cannot_be_kept_counts_until_the_end_and_is_kept_when_that_works(
+    tmp_path: Path,
+) -> None:
+    words, file = Words(tmp_path), plan(server("a"))
     (tmp_path / "words.json").mkdir()
-    with pytest.raises(ControlError, match="cannot keep this"):
-        words.speak("app", "a", "drain", plan(server("a")))
+    words.speak("app", "a", "drain", file)
+    assert "cannot keep this over a restart" in words.unkept and "evener.state" in words.unkept
+    assert admin_of(words.apply(file)) == ["drain"]
+    (tmp_path / "words.json").rmdir()
+    words.settle(file)
+    assert words.unkept == "" and admin_of(Words(tmp_path).apply(file)) == ["drain"]
+
+
+def test_a_state_directory_that_cannot_be_made_is_seen_before_a_word_is_said(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "taken").write_text("no directory")
+    assert Words(tmp_path / "new" / "one").obstacle() == ""
+    assert f"{tmp_path}/taken cannot be written" in Words(tmp_path / "taken" / "one").obstacle()
+    assert "cannot be written" in Words(Path("/proc/self/state")).obstacle()
 
 
 def test_words_move_to_another_directory_or_stay(tmp_path: Path) -> None:
