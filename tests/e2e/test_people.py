@@ -292,6 +292,16 @@ def test_a_log_that_nobody_reads_blocks_nothing_and_losses_are_counted(
         os.close(reader)
 
 
+def test_losses_of_the_own_log_are_counted_and_shown(evener: Evener, origin: Origin) -> None:
+    evener.settings["log"]["to"] = "/dev/full"
+    evener.write(two(evener, origin, origin).replace(f", '{origin.address}'", ""))
+    evener.launch("run", str(evener.file))
+    show = ("show", "status", "--run", str(evener.run))
+    eventually(lambda: evener.command(*show).returncode == 0, what="commands are answered")
+    assert evener.metrics().value("evener_log_lines_lost_total", log="event") >= 1
+    assert "log line could not be written" in evener.problems().replace("lines", "line")
+
+
 def test_curl_is_answered(evener: Evener, origin: Origin) -> None:
     evener.start(two(evener, origin, origin).replace(f", '{origin.address}'", ""))
     host, _, port = evener.listen.rpartition(":")

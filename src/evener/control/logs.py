@@ -48,12 +48,17 @@ def set_up(level: str, to: str) -> None:
 def open_log(to: str) -> Writer:
     """Opens `stderr`, `stdout` or a file for the log.
 
+    A stream that the log goes to is what it is: two writers would mix its lines up.
+
     Raises:
         ControlError: the file cannot be opened.
     """
+    if (current := _current()) is not None and to == current.name and to in _STREAMS:
+        return current
     descriptor = _own(to) if to in _STREAMS else _open(to, "evener.log.to", 0o666)
     writer = Writer(descriptor)
     writer.setFormatter(_formatter(descriptor))
+    writer.set_name(to)
     return writer
 
 
@@ -64,12 +69,23 @@ def use(level: str, writer: Writer) -> None:
     """
     for old in list(LOG.handlers):
         LOG.removeHandler(old)
-        old.close()
+        if old is not writer:
+            old.close()
     LOG.addHandler(writer)
     LOG.setLevel(_LEVELS[level])
     LOG.propagate = False
     # Libraries' warnings, which Python else writes to stderr itself and waits for.
     logging.lastResort = writer
+
+
+def discard(writer: Writer) -> None:
+    """Closes what `open_log` gave and nothing came of."""
+    if writer is not _current():
+        writer.close()
+
+
+def _current() -> Writer | None:
+    return next((each for each in LOG.handlers if isinstance(each, Writer)), None)
 
 
 def open_access(to: str) -> int:

@@ -373,7 +373,7 @@ class Supervisor:
             words = None
             if (new.log_level, new.log_to) != (old.log_level, old.log_to):
                 words = logs.open_log(new.log_to)
-                undo.callback(words.close)
+                undo.callback(logs.discard, words)
             if new.state != old.state:
                 self.words.move(self._state(new))
                 undo.callback(self.words.move, self._state(old))

@@ -65,6 +65,19 @@ def test_a_log_opened_anew_loses_no_line(tmp_path: Path) -> None:
     assert path.read_text().endswith("info after\n")
 
 
+def test_a_stream_has_one_writer_that_nothing_but_another_destination_ends(tmp_path: Path) -> None:
+    logs.set_up("info", "stderr")
+    (writer,) = logs.LOG.handlers
+    logs.set_up("error", "stderr")
+    logs.discard(logs.open_log("stderr"))
+    assert logs.LOG.handlers == [writer] and logs.LOG.level == logging.ERROR
+    assert isinstance(writer, log_writer.Writer)
+    os.fstat(writer._descriptor)  # it is open
+    logs.set_up("info", str(tmp_path / "a.log"))
+    logs.set_up("info", "stderr")
+    assert logs.LOG.handlers != [writer]
+
+
 @pytest.mark.parametrize("opened", [logs.open_log, logs.open_access])
 def test_a_pipe_without_a_reader_is_an_error_and_no_wait(
     tmp_path: Path, opened: Callable[[str], object]
