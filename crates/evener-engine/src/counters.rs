@@ -23,7 +23,7 @@ pub use evener_stats::{
     WorkerCounter, WorkerGauge,
 };
 
-use crate::http::proxy::Fault;
+use crate::http::fault::Fault;
 use crate::pool::connect::Blame;
 use crate::running::Running;
 use crate::sys::memory::SharedMemory;

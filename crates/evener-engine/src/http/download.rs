@@ -23,8 +23,9 @@ use evener_proto::h1::{BodyLength, Fate, Method, Version, Violations};
 
 use super::codec::{AnswerHead, HeadPolicy, is_delimited};
 use super::exchange::Exchange;
+use super::fault::Fault;
 use super::forwarded;
-use super::proxy::{Attempt, Fault};
+use super::proxy::Attempt;
 use super::slow::Slow;
 use super::upload::Upload;
 use crate::io::Deadline;

@@ -13,7 +13,7 @@ use evener_proto::Malformed;
 use evener_proto::h1::edit::Edits;
 
 use super::exchange::Exchange;
-use super::proxy::Fault;
+use super::fault::Fault;
 use super::template::Template;
 use super::words::ExchangeWords;
 

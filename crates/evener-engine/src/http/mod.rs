@@ -7,6 +7,7 @@ pub mod codec;
 pub mod download;
 pub mod edits;
 pub mod exchange;
+pub mod fault;
 pub mod forwarded;
 pub mod proxy;
 pub mod record;

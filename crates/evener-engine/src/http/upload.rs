@@ -11,11 +11,12 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use evener_balance::Cause;
-use evener_proto::{Malformed, Progress};
+use evener_proto::Progress;
 
 use super::download::{Download, Then};
 use super::exchange::Exchange;
-use super::proxy::{Attempt, Fault};
+use super::fault::Fault;
+use super::proxy::Attempt;
 use crate::io::Deadline;
 
 /// Where the upload stands.
@@ -239,12 +240,6 @@ pub fn is_too_slow(bytes: u64, waited: u64, min_rate: u64) -> bool {
     /// The first ten seconds are free.
     const FREE_MS: u64 = 10_000;
     min_rate > 0 && waited > FREE_MS && bytes.saturating_mul(1000) / waited < min_rate
-}
-
-impl From<Malformed> for Fault {
-    fn from(what: Malformed) -> Fault {
-        Fault::ClientMalformed(what)
-    }
 }
 
 #[cfg(test)]

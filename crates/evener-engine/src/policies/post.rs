@@ -132,7 +132,7 @@ impl Post {
         let (status, failure) = match outcome {
             Outcome::Answered { status } => (Some(status), ""),
             Outcome::SessionEnded => (None, ""),
-            Outcome::Failed(cause) => (None, crate::http::proxy::Fault::Server(cause).cause()),
+            Outcome::Failed(cause) => (None, crate::http::fault::Fault::Server(cause).cause()),
             Outcome::AnswerCut => (None, "answer_cut"),
             Outcome::AnswerStalled => (None, "answer_stalled"),
             // The rest says nothing of the server.
