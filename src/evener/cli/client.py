@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from evener.cli.words import say
 from evener.control.errors import ControlError, LinesError, NoInstanceError
-from evener.control.instance import admin_of, find, identity_of
+from evener.control.finding import find
+from evener.control.instance import admin_of, identity_of
 
 #: Seconds an answer may take; a reload of a large file takes a few.
 PATIENCE = 60.0

@@ -57,7 +57,7 @@ def stop(run: str | None, config: str | None, now: bool) -> None:
       evener stop
       evener stop --now
     """
-    from evener.control.instance import alive
+    from evener.control.finding import alive
 
     try:
         client = Client(run, config)

@@ -1,12 +1,12 @@
-"""The run directory: identity of an instance, and how commands find one.
+"""The run directory: identity of an instance, where it may be, and what is in it.
 
 Rules kept here (PROCESS.md, "Run directory"):
 - An `evener quick` has a directory of its own, which goes with it; what one that was killed left
   is removed by the next start.
 - A lock held for life says that a supervisor lives; the kernel lets go of it however it ends.
 - Directories under a shared temporary one must be ours alone, else they are refused.
-- A command takes the instance it was told, else the only living one there is.
-Not known here: what an instance serves. Imports stay light: every command passes here.
+Not known here: what an instance serves, and how commands find it (`finding`). Imports stay light:
+every command passes here.
 """
 
 import contextlib
@@ -16,17 +16,12 @@ import os
 import re
 import socket
 import stat
-import struct
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evener.control.errors import (
-    ControlError,
     InstanceError,
-    NoInstanceError,
-    NotAllowedError,
-    OrphanError,
 )
 
 #: Where the instance of a system is.
@@ -98,7 +93,7 @@ class RunDirectory:
 
     def worker_sockets(self) -> list[tuple[int, Path]]:
         """The control sockets that are there, by number."""
-        return _worker_sockets(self.path)
+        return worker_sockets(self.path)
 
     def listen_admin(self, elsewhere: str | None, group: int | None) -> socket.socket:
         """Opens the admin socket: for our own user, and for `group` if there is one.
@@ -156,7 +151,7 @@ class RunDirectory:
 
 def sweep() -> None:
     """Removes what each `evener quick` of this user that was killed has left."""
-    for path in _candidates():
+    for path in candidates():
         if _QUICK.search(path.name):
             with contextlib.suppress(InstanceError):
                 directory = RunDirectory.take(path)
@@ -189,32 +184,9 @@ def admin_of(path: Path) -> Path:
     return Path(identity.admin) if identity else path / "admin.sock"
 
 
-def alive(path: Path) -> bool:
-    """Whether an instance listens for commands in `path`.
-
-    Raises:
-        NotAllowedError: one does, and this user may not talk to it.
-    """
-    try:
-        _reach(admin_of(path))
-    except PermissionError:
-        # The kernel says so of a dead one's socket, too.
-        if not _locked(path):
-            return False
-        raise NotAllowedError(
-            f"{admin_of(path)}: this user may not talk to the instance",
-            "run the command as its user, as root, or as a member of group evener-admin",
-        ) from None
-    except (TimeoutError, BlockingIOError):
-        return True  # so many wait that there is no place in its queue
-    except OSError:
-        return False
-    return True
-
-
 def _is_listened_on(path: Path) -> bool:
     try:
-        _reach(path)
+        knock(path)
     except ConnectionRefusedError:
         return False
     except OSError:
@@ -222,33 +194,15 @@ def _is_listened_on(path: Path) -> bool:
     return True
 
 
-def _reach(admin: Path) -> None:
+def knock(admin: Path) -> None:
+    """Connects to a unix socket and says nothing; raises what that comes to."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(2.0)
         sock.connect(str(admin))
 
 
-def orphans(path: Path) -> list[int]:
-    """The process ids of workers that serve on in `path` although their supervisor is dead."""
-    if _locked(path):
-        return []
-    return [pid for _, control in _worker_sockets(path) if (pid := worker_at(control))]
-
-
-def worker_at(control: Path) -> int:
-    """The process id of the worker that listens there (SO_PEERCRED, unix(7)); 0 if none does."""
-    credentials = struct.Struct("3i")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.setblocking(False)
-        try:
-            sock.connect(str(control))  # who says nothing disturbs nobody
-            raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
-        except OSError:
-            return 0
-    return int(credentials.unpack(raw)[0])
-
-
-def _worker_sockets(path: Path) -> list[tuple[int, Path]]:
+def worker_sockets(path: Path) -> list[tuple[int, Path]]:
+    """The control sockets of workers in a run directory, by number."""
     found = []
     for control in path.glob("worker-*.sock"):
         number = control.stem.removeprefix("worker-")
@@ -257,86 +211,8 @@ def _worker_sockets(path: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def _locked(path: Path) -> bool:
-    """Whether a supervisor holds the lock in `path`; True where that cannot be seen.
-
-    Source: proc_locks(5). To try the lock would be in the way of a supervisor that starts.
-    """
-    try:
-        inode = (path / "lock").stat().st_ino
-        rows = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    # By inode alone: the device there and that of stat(2) differ on some file systems.
-    return any(cell.endswith(f":{inode}") for row in rows for cell in row.split())
-
-
-def find(run: str | None = None, config: str | None = None) -> Path:
-    """The run directory of the instance a command is meant for.
-
-    Args:
-        run: The directory, if the person named it.
-        config: The configuration file of the instance, if the person named that.
-
-    Raises:
-        NoInstanceError: there is none.
-        OrphanError: there is none, but workers of one that died.
-        ControlError: there are several and nothing says which.
-        NotAllowedError: the only ones that live are not ours to talk to.
-    """
-    if run is not None:
-        if not alive(Path(run)):
-            _refuse_orphans([Path(run)])
-            raise NoInstanceError(f"no instance is running in {run}", "start one with `evener run`")
-        return Path(run)
-    candidates = _candidates()
-    if config is not None:
-        wanted = os.path.realpath(config)
-        # What cannot be looked into may be it.
-        candidates = [path for path in candidates if _config_of(path) in (wanted, None)]
-    living, barred = _living(candidates)
-    if config is not None:
-        living = [path for path in living if _config_of(path) is not None]
-    if not living:
-        _refuse_orphans(candidates)
-        if barred:
-            raise barred[0]
-        what = f" of {config}" if config else ""
-        raise NoInstanceError(
-            f"no instance{what} is running",
-            "start one with `evener run`, or name its directory with --run",
-        )
-    if len(living) > 1:
-        names = ", ".join(f"{path} ({_config_of(path) or 'quick'})" for path in living)
-        raise ControlError(f"several instances are running: {names}", "choose one with --run")
-    return living[0]
-
-
-def _refuse_orphans(candidates: list[Path]) -> None:
-    found = {path: workers for path in candidates if (workers := orphans(path))}
-    if len(found) > 1:
-        names = ", ".join(map(str, found))
-        text = f"workers of several dead supervisors serve on: in {names}"
-        raise ControlError(text, "choose one with --run")
-    for path, workers in found.items():
-        raise OrphanError(path, workers)
-
-
-def _living(candidates: list[Path]) -> tuple[list[Path], list[NotAllowedError]]:
-    """Those that listen, and why some that do are not ours to talk to."""
-    living, barred = [], []
-    for path in candidates:
-        try:
-            if alive(path):
-                living.append(path)
-        except NotAllowedError as error:
-            barred.append(error)
-    return living, barred
-
-
-def _candidates() -> list[Path]:
+def candidates() -> list[Path]:
+    """Run directories that there may be, quick ones behind the place each is beside."""
     found: dict[str, Path] = {}
     for place in _places():
         quick = sorted(place.parent.glob(f"{place.name}-quick-*"))
@@ -401,11 +277,3 @@ def _whose(path: Path) -> str:
     if identity is None:
         return ""
     return f" (pid {identity.pid}, {identity.config or 'quick'})"
-
-
-def _config_of(path: Path) -> str | None:
-    """The file of the instance in `path`; empty if it has none, None if it does not say."""
-    identity = identity_of(path)
-    if identity is None:
-        return None
-    return os.path.realpath(identity.config) if identity.config else ""

@@ -4,7 +4,7 @@ Rules kept here (PROCESS.md, "stop"):
 - As at every stop: they accept what waits, close the doors, and requests in hand have their time.
 - The run directory is held meanwhile, so that no supervisor starts beside it.
 - A worker of another build drains as well: that much every build understands.
-Not known here: how they were found (`instance.orphans`).
+Not known here: how they were found (`finding`).
 """
 
 import asyncio
@@ -14,8 +14,9 @@ import signal
 from pathlib import Path
 
 from evener.control.errors import LinkLostError, RefusedError
+from evener.control.finding import worker_at
 from evener.control.frames import Message
-from evener.control.instance import RunDirectory, admin_of, worker_at
+from evener.control.instance import RunDirectory, admin_of
 from evener.control.link import Link
 from evener.control.predecessors import HELLO
 
