@@ -17,6 +17,7 @@ import re
 import socket
 import stat
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from evener.control.errors import (
     InstanceError,
 )
 
+#: Seconds that a start waits for who sweeps its directory.
+SWEEPING = 1.0
 #: Where the instance of a system is.
 _SYSTEM = Path("/run/evener")
 #: How the directory of an `evener quick` is named, behind the name of a place.
@@ -64,21 +67,25 @@ class RunDirectory:
         Raises:
             InstanceError: another supervisor lives in it, or it is not safe to use.
         """
-        # Who else holds the lock of a temporary one sweeps it, which takes a moment.
-        how = fcntl.LOCK_EX if temporary else fcntl.LOCK_EX | fcntl.LOCK_NB
+        # Who else holds the lock of a temporary one most likely sweeps it, which takes a moment.
+        patience = time.monotonic() + (SWEEPING if temporary else 0.0)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         while True:
             _make(path)
             try:
-                lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                lock = os.open(path / "lock", flags, 0o600)
             except FileNotFoundError:
                 continue  # swept between two steps
             except OSError as error:
                 why = f"cannot use the run directory {path}: {error.strerror}"
                 raise InstanceError(why) from error
             try:
-                fcntl.flock(lock, how)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(lock)
+                if time.monotonic() < patience:
+                    time.sleep(0.01)
+                    continue
                 raise InstanceError(
                     f"an instance is already running in {path}{_whose(path)}",
                     "`evener reload` makes it read its file again; `--run DIR` starts another one",

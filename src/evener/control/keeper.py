@@ -163,7 +163,7 @@ class Keeper:
         serving = replace(serving, generation=serving.generation + 1)
         try:
             answer = await self._take_up(serving, ())
-        except (RefusedError, LinkLostError) as error:
+        except FAILURES as error:
             # Nothing is wrong with what is served: the old address is listened on a while longer.
             LOG.warning("an address that went is not closed yet: %s", error)
             return {}

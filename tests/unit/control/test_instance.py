@@ -89,6 +89,24 @@ def test_an_admin_socket_takes_the_place_of_nothing_that_lives(
     second.release()
 
 
+def test_a_temporary_one_that_somebody_has_for_good_is_an_error(
+    places: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instance, "SWEEPING", 0.02)
+    path = places[0].with_name("evener-quick-7")
+    first = RunDirectory.take(path, temporary=True)
+    with pytest.raises(InstanceError, match="already running"):
+        RunDirectory.take(path, temporary=True)
+    first.release()
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("nowhere")
+    tmp_path.chmod(0o700)
+    with pytest.raises(InstanceError, match="cannot use the run directory"):
+        RunDirectory.take(tmp_path)
+
+
 def test_only_our_user_may_use_the_socket(tmp_path: Path) -> None:
     directory = RunDirectory.take(tmp_path / "run")
     with directory.listen_admin(None, None):

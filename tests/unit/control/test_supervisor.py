@@ -191,6 +191,21 @@ async def test_an_address_that_a_wider_one_covers_is_let_go_by_a_plan_of_its_own
         assert supervisor.serving.generation == 3
 
 
+async def test_a_worker_that_dies_between_both_plans_of_a_wider_address_is_no_failure(
+    scene: Scene,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    scene.source.binds = (bind(f"127.0.0.1:{port}"),)
+    async with scene.serving() as supervisor:
+        scene.source.binds = (bind(f"0.0.0.0:{port}"),)
+        scene.script.deadly["plan"] = lambda message: message["plan"]["generation"] == 3
+        outcome = await supervisor.reload()
+        assert outcome.errors == () and outcome.answer["generation"] == 2
+        await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
+        assert scene.script.worker.plan["listeners"][0]["bind"] == [f"0.0.0.0:{port}"]
+
+
 async def test_a_plan_with_a_wider_address_that_is_refused_changes_nothing(scene: Scene) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
