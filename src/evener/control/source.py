@@ -7,7 +7,7 @@ of its host names are known, and again when they change.
 import os
 import resource
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,6 @@ from evener.compile import Compiled, Facts, compile, names
 from evener.config import Config, ConfigError
 from evener.control.errors import ConfigRefusedError
 from evener.control.policies import versions
-from evener.control.sockets import overlaps
 
 Plan = dict[str, Any]
 
@@ -83,24 +82,7 @@ class LoadedConfig:
             compiled = compile(self.config, resolve=addresses, facts=known)
         except ConfigError as error:
             raise ConfigRefusedError([str(problem) for problem in error.problems]) from error
-        if shared := list(self._shared(compiled)):
-            raise ConfigRefusedError(shared)
         return compiled
-
-    def _shared(self, compiled: Compiled) -> Iterator[str]:
-        """What listeners and the instance itself are both to listen on, and where that is said."""
-        owns: dict[str, str] = {}
-        if metrics := compiled.settings.metrics:
-            owns["metrics"] = f"0.0.0.0{metrics}" if metrics.startswith(":") else metrics
-        if admin := compiled.settings.admin:
-            owns["admin"] = f"unix:{admin}"
-        for bind in compiled.binds:
-            where = f"listeners.{bind.listener}.bind"
-            for key, own in owns.items():
-                if own == bind.address or overlaps(own, bind.address):
-                    place = self.place("evener", key, "bind")
-                    both = f"evener.{key}.bind and {where} are both {bind.address}"
-                    yield f"{place}{': ' if place else ''}{both}: give one another address"
 
     def place(self, *path: str) -> str:
         """As `Loaded`."""

@@ -32,16 +32,16 @@ def test_metrics_on_an_address_of_a_listener_are_an_error_that_names_both(
 ) -> None:
     text = f"evener: {{metrics: {{bind: '{metrics}'}}}}\n"
     text += f"listeners: {{web: {{bind: '{listens}', pool: app}}}}\n"
-    both = f"evener.metrics.bind and listeners.web.bind are both {listens}"
     (line,) = lines(tmp_path, text)
-    assert line.startswith(f"{tmp_path}/evener.yaml:1:") and both in line
+    assert line.startswith(f"{tmp_path}/evener.yaml:1:") and "evener.metrics.bind" in line
+    assert "listeners.web.bind[0]" in line
 
 
 def test_an_admin_socket_at_a_listeners_path_is_an_error_that_names_both(tmp_path: Path) -> None:
     text = "evener: {admin: {bind: 'unix:/run/one.sock'}}\n"
     text += "listeners: {web: {bind: 'unix:/run/one.sock', pool: app}}\n"
     (line,) = lines(tmp_path, text)
-    assert "evener.admin.bind and listeners.web.bind are both unix:/run/one.sock" in line
+    assert "evener.admin.bind" in line and "listeners.web.bind[0]" in line
 
 
 def test_what_does_not_overlap_stands_side_by_side(tmp_path: Path) -> None:
