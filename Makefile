@@ -28,7 +28,7 @@ test-rust:
 
 test-python:
 	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not alone"
-	$(VENV)/python -m pytest -m alone || [ $$? -eq 5 ]  # 5: nothing is marked so
+	$(VENV)/python -m pytest -m alone --durations=8 || [ $$? -eq 5 ]  # 5: nothing is marked so
 
 check: setup  ## format, lint, types, layers, sizes, licences and the repository's other rules
 	cargo fmt --all --check
