@@ -153,5 +153,5 @@ def _words(entry: Entry) -> str:
         lines.append(f"  example: {key.name}: {example}")
     if shared(entry.path):
         lines.append(f"  also for all of its kind: {shared(entry.path)}")
-    lines.append(f"  a change needs: {'a reload' if key.live else 'evener upgrade'}")
+    lines.append(f"  a change needs: {'a reload' if key.live else 'a stop and a start'}")
     return "\n".join(lines) + "\n"

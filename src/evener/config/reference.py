@@ -75,7 +75,7 @@ def _table(group: Iterable[Entry]) -> list[str]:
         key = entry.key
         reason = f" ({key.reason})" if key.reason else ""
         limits = f" ({bounds(key.type)})" if bounds(key.type) else ""
-        restart = "" if key.live else " A change needs `evener upgrade`."
+        restart = "" if key.live else " A change needs a stop and a start."
         cells = (
             f"`{key.name}`",
             key.type.expected + limits,

@@ -98,12 +98,10 @@ def refuse_fixed(old: Settings, new: Settings, loaded: Loaded, admin: Path) -> N
             place = loaded.place("evener", *key.split("."))
             changed.append(
                 f"{place}{': ' if place else ''}evener.{key}: "
-                f"{was!r} cannot become {will!r} while running: needs `evener upgrade`"
+                f"{was or 'auto'} cannot become {will or 'auto'} while running"
             )
     if changed:
-        raise ConfigRefusedError(
-            changed, "this build has no `evener upgrade`: stop and start the instance"
-        )
+        raise ConfigRefusedError(changed, "stop and start the instance for that")
 
 
 def reachable(plan: Plan, open_addresses: Mapping[str, str]) -> Plan:

@@ -59,7 +59,7 @@ def test_a_planned_key_is_told_to_be_planned() -> None:
 
 
 def test_what_only_a_restart_changes_is_said() -> None:
-    assert "a change needs: evener upgrade" in explain("evener.shards")
+    assert "a change needs: a stop and a start" in explain("evener.shards")
 
 
 def test_each_key_has_a_meaning_and_each_default_a_reason_or_a_word_for_without() -> None:

@@ -222,7 +222,7 @@ async def test_what_a_running_worker_cannot_change_is_refused(scene: Scene) -> N
         scene.source.settings = scene.source.settings._replace(shards=3)
         outcome = await supervisor.reload()
         assert outcome.errors[0].startswith("evener.yaml:2:1: evener.shards: 2 cannot become 3")
-        assert "evener upgrade" in outcome.errors[0] and "stop and start" in outcome.errors[1]
+        assert "stop and start" in outcome.errors[1]
 
 
 async def test_an_admin_socket_is_not_moved_by_a_reload(scene: Scene) -> None:
@@ -230,7 +230,7 @@ async def test_an_admin_socket_is_not_moved_by_a_reload(scene: Scene) -> None:
         before = scene.source.settings
         scene.source.settings = before._replace(admin=str(scene.run / "other.sock"))
         outcome = await supervisor.reload()
-        own = f"'unix:{scene.run}/admin.sock'"
+        own = f"unix:{scene.run}/admin.sock"
         assert f"evener.admin.bind: {own} cannot become" in outcome.errors[0]
         scene.source.settings = before._replace(admin=str(scene.run / "admin.sock"))
         assert (await supervisor.reload()).errors == (), "written out, and the same"

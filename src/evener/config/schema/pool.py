@@ -262,7 +262,8 @@ class Retry:
     attempts: int = key(
         Integer(1, 100),
         "Requests sent at most, the first included. A connection that could not be made does not "
-        "count: each eligible server is tried once.",
+        "count: each eligible server is tried once. Neither does one kept connection that turns "
+        "out to be closed; then a fresh one to the same server follows.",
         default="2",
         reason="one more try mends what one server broke; more multiply a common failure",
     )
