@@ -16,7 +16,7 @@ import grp
 import os
 import socket
 import stat
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -67,18 +67,25 @@ class Listening:
         """
         made: list[Group] = []
         failed: list[str] = []
+        own = set(self._groups)
+        covers = {cover_of(address) for address in own}
+
+        def ours() -> set[str]:
+            return {inode for group in [*self.groups(), *made] for inode in group.inodes()}
+
         for bind in binds:
             if bind.address in self._groups:
                 continue
-            own = [*self.groups(), *made]
-            ours = {inode for group in own for inode in group.inodes()}
-            beside = any(overlaps(group.bind.address, bind.address) for group in own)
+            beside = cover_of(bind.address) in own or bind.address in covers
             try:
                 made.append(_open(bind, self._shards, _Look(probe, beside, ours)))
             except _NoSuchFamilyError:
                 continue
             except OSError as error:
-                failed.append(_why(bind.address, error, ours))
+                failed.append(_why(bind.address, error, ours()))
+            else:
+                own.add(bind.address)
+                covers.add(cover_of(bind.address))
         if failed:
             discard(made)
             raise BindError(failed)
@@ -95,15 +102,11 @@ class Listening:
             _discard(self._groups.pop(address))
         return gone
 
-    def covered(self, addresses: Collection[str]) -> dict[str, str]:
+    def covered(self, addresses: Iterable[str]) -> dict[str, str]:
         """Open addresses that are not among these, each with the one of these that takes over."""
-        return {
-            gone: heir
-            for gone in self._groups
-            if gone not in addresses
-            for heir in addresses
-            if covers(heir, gone)
-        }
+        kept = set(addresses)
+        heirs = {gone: cover_of(gone) for gone in self._groups if gone not in kept}
+        return {gone: heir for gone, heir in heirs.items() if heir is not None and heir in kept}
 
     def close(self) -> None:
         """Closes all; unix sockets' paths go too."""
@@ -134,12 +137,12 @@ class _Look(NamedTuple):
     Attributes:
         asked: Whether it is to be found out.
         beside: Whether an address of our own overlaps with it.
-        ours: What the kernel's tables call our sockets.
+        ours: Tells what the kernel's tables call our sockets.
     """
 
     asked: bool
     beside: bool
-    ours: Container[str]
+    ours: Callable[[], set[str]]
 
 
 def _discard(group: Group) -> None:
@@ -162,7 +165,7 @@ def _open_tcp(bind: Socket, shards: int, look: _Look) -> Group:
     probe = look.asked and not look.beside
     if port and probe:
         _probe(bind, family, host, port)
-    elif port and look.asked and stranger(family, host, port, look.ours):
+    elif port and look.asked and stranger(family, host, port, look.ours()):
         raise OSError(errno.EADDRINUSE, "another process listens there")
     group = Group(bind, "")
     try:
@@ -286,17 +289,16 @@ def _what_is_at(path: Path) -> str:
     return f"a {kind} is there, which is left alone"
 
 
-def overlaps(one: str, other: str) -> bool:
-    """Whether a connection can be to both addresses, though they are not the same."""
-    return covers(one, other) or covers(other, one)
+def cover_of(address: str) -> str | None:
+    """The address that stands for every one of the machine, this one included (`0.0.0.0:80`).
 
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether `wide` is every address of the machine (`0.0.0.0:80`) and `narrow` is one of them."""
-    if wide == narrow or wide.startswith("unix:") or narrow.startswith("unix:"):
-        return False
-    (every, port), (host, its) = split(wide), split(narrow)
-    return 0 < port == its and every == ("::" if ":" in host else "0.0.0.0")
+    `None` for one that does so itself, for a unix socket, and where the kernel chooses the port.
+    """
+    if address.startswith("unix:"):
+        return None
+    host, port = split(address)
+    cover = f"[::]:{port}" if ":" in host else f"0.0.0.0:{port}"
+    return cover if port and cover != address else None
 
 
 def _unix_path(address: str) -> Path | None:
