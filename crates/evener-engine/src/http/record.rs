@@ -34,6 +34,9 @@ pub struct Record {
     pub picked: u64,
     /// When the head of the answer came; 0 while it has not.
     pub answered: u64,
+    /// Whether the log is to have a line of it: drawn once, so that who must keep what the line needs
+    /// knows it from the start.
+    pub logged: bool,
     /// Status of the answer; 499 when the client left before one.
     pub status: u16,
     /// Whether the answer's head has gone out.
@@ -78,6 +81,7 @@ impl Record {
             asked: started,
             picked: 0,
             answered: 0,
+            logged: shard.log.wants(),
             status: 0,
             head_sent: false,
             at_once: true,
@@ -135,7 +139,7 @@ impl Record {
         };
         let took = ended.saturating_sub(self.started);
         self.count(exchange, took);
-        if exchange.shard.log.wants() {
+        if self.logged {
             self.log(exchange, took);
         }
     }

@@ -12,7 +12,7 @@ pub async fn upgraded(exchange: &mut Exchange<'_>, attempt: Attempt) {
     route.add(RouteCounter::Tunnels, 1);
     route.raise(RouteGauge::TunnelsOpen);
     let early = exchange.client.inbox.split_off(exchange.asked.head);
-    if exchange.shard.log.wants() {
+    if exchange.record.logged {
         exchange.client.inbox.shrink_to_fit();
     } else {
         // Nobody asks what the head said: a tunnel holds no buffer.

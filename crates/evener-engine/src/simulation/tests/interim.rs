@@ -233,6 +233,25 @@ fn the_line_of_a_tunnel_has_what_was_asked() {
 }
 
 #[test]
+fn a_tunnel_of_which_a_sample_has_a_line_has_a_whole_one() {
+    let sim = Sim::with(&["a"], |plan| {
+        plan.access_log.format = LogFormat::Json;
+        plan.access_log.sample = 0.5;
+    });
+    for number in 0..40 {
+        let client = sim.client();
+        client.sends(UPGRADE);
+        let server = sim.server("a").connection(number);
+        server.sends(SWITCHED);
+        client.ends();
+        server.ends();
+    }
+    let lines = sim.log();
+    let whole = lines.matches("\"url.path\":\"/ws\"").count();
+    assert!((1..40).contains(&whole) && whole == lines.lines().count(), "{lines}");
+}
+
+#[test]
 fn a_reload_beside_a_tunnel_leaves_no_connection_behind_that_nobody_uses() {
     on_every_wire(|| {
         let sim = Sim::new(&["a"]);
