@@ -205,9 +205,12 @@ def test_thousands_who_do_not_take_large_answers_are_shed_and_cost_what_they_may
     evener: Evener, webs: Callable[..., Webs], authority: Authority, tls: bool, count: int
 ) -> None:
     listener = f", tls: '{authority.issue('web.test')}'" if tls else ""
+    # The honest one asks a server of its own: the other copies 250 MiB a second into memory that a
+    # virtual machine may see for the first time, and is then at its own end for a second.
     evener.start(
-        f"listeners: {{web: {{bind: '{evener.listen}', pool: app{listener}}}}}\n"
-        f"pools: {{app: ['{webs('a', large=True)['a']}']}}\n",
+        f"listeners: {{web: {{bind: '{evener.listen}'{listener}, pool: large,"
+        " routes: [{match: {path: /small}, pool: app}]}}\n"
+        f"pools: {{app: ['{webs('a')['a']}'], large: ['{webs('b', large=True)['b']}']}}\n",
         log={"access": "off"},
         shards=1,
     )
