@@ -267,7 +267,7 @@ impl Roster {
             line.schedule.set_in_flight(place, leases);
         }
         drop(line);
-        self.tell_of_pick(index, was_trial);
+        self.tell_of_pick(index);
         Some(Picked { index, was_trial, mark, shard })
     }
 
@@ -282,15 +282,10 @@ impl Roster {
         if self.shards > 1 { state.in_flight_of(shard) } else { state.in_flight() }
     }
 
-    /// A pick was made: who else must know of it hears of it. That a trial is used up concerns the
-    /// schedulers of all shards.
-    fn tell_of_pick(&self, index: usize, was_trial: bool) {
-        if was_trial {
-            if self.shards > 1 {
-                self.refresh(index);
-            }
-            self.tell_others(index, Roster::refresh);
-        } else if self.house.counts_besides(self) {
+    /// A pick was made: other living rosters that count leases hear of it. That a trial is used up
+    /// nobody need hear: who picks it next finds it taken, and picks another.
+    fn tell_of_pick(&self, index: usize) {
+        if self.house.counts_besides(self) {
             self.tell_others(index, Roster::refresh);
         }
     }
@@ -307,7 +302,7 @@ impl Roster {
             line.schedule.set_in_flight(seat.place as usize, leases);
         }
         drop(line);
-        self.tell_of_pick(index, false);
+        self.tell_of_pick(index);
         true
     }
 
@@ -357,7 +352,7 @@ impl Roster {
             line.schedule.set_in_flight(place, leases);
         }
         drop(line);
-        self.tell_of_pick(index, true);
+        self.tell_of_pick(index);
         true
     }
 

@@ -80,14 +80,16 @@ fn a_shard_s_scheduler_counts_what_that_shard_has_in_hand() {
         (group, held)
     };
     let in_flight = |group: &Group, index| group.facts(index).expect("a server").in_flight;
-    let of_shard_1 = |group: &Group| [0; 3].map(|_| pick(group, 1, 0));
+    let of_shard_1 = |group: &Group, count| -> Vec<_> {
+        std::iter::repeat_with(|| pick(group, 1, 0)).take(count).collect()
+    };
     let (own, held) = load(Scope::Shard);
     assert_eq!((in_flight(&own, 0), in_flight(&own, 1)), (0, 3), "people see all");
-    let mine = of_shard_1(&own);
+    let mine = of_shard_1(&own, 6);
     let on_second = mine.iter().filter(|lease| lease.index() == 1).count();
-    assert!(on_second > 0, "this shard has nothing in hand there");
+    assert_eq!(on_second, 3, "this shard had nothing in hand on either");
     let (shared, others) = load(Scope::Shared);
-    let all = of_shard_1(&shared);
+    let all = of_shard_1(&shared, 3);
     assert!(all.iter().all(|lease| lease.index() == 0));
     drop((held, mine, others, all));
     for group in [&own, &shared] {
