@@ -237,7 +237,8 @@ mod tests {
         assert_eq!(ends(model.clone(), &[(0, 100), (50, 100)]), [150, 200]);
         assert_eq!(ends(model, &[(0, 300), (100, 50)]), [350, 200]);
         let two = ServerModel::new(Service::OfRequest { times: 1.0 }).with_cores(2.0);
-        assert_eq!(ends(two, &[(0, 100), (0, 100), (0, 40)]), [120, 120, 60]);
+        assert_eq!(ends(two.clone(), &[(0, 100), (0, 100), (0, 40)]), [120, 120, 60]);
+        assert_eq!(ends(two, &[(0, 100)]), [100]);
     }
 
     #[test]
