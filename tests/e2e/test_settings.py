@@ -84,8 +84,8 @@ def test_sessions_of_a_removed_listener_have_the_time_of_tunnels(
         for wire in (session, untouched):
             wire.send(b"ping")
             assert wire.take(4) == b"ping"
-        evener.reload(stays + "}\n" + pools)
         begun = time.monotonic()
+        evener.reload(stays + "}\n" + pools)
         session.send(b"more")
         assert session.take(4) == b"more"
         assert session.closes()

@@ -255,14 +255,14 @@ def test_sessions_have_their_idle_time_and_their_end(
 ) -> None:
     start(evener, f"'{origins(echo).address}'", "timeouts: {tunnel: {idle: 500ms, max: 2s}}")
     with Wire(evener.listen) as wire:
+        begun = time.monotonic()
         wire.send(b"ping")
         assert wire.take(4) == b"ping"
-        begun = time.monotonic()
         assert wire.closes()
         assert 0.45 <= time.monotonic() - begun <= 2.5
     evener.until_counts(1, "evener_listener_errors_total", cause="tunnel_idle")
+    begun = time.monotonic()
     with Wire(evener.listen) as wire:
-        begun = time.monotonic()
 
         def closed() -> bool:
             try:

@@ -142,8 +142,8 @@ def test_an_upgraded_connection_may_have_an_end(
 ) -> None:
     start(evener, origins(upgrades).address, "timeouts: {tunnel: {max: 1s}}")
     with Wire(evener.listen) as wire:
-        upgrade(wire)
         begun = time.monotonic()
+        upgrade(wire)
 
         def closed() -> bool:
             try:
