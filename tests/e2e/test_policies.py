@@ -135,7 +135,7 @@ def test_a_policy_sees_load_and_hears_how_tries_ended(pool: Pool, home: Path) ->
 @pytest.mark.leaf("pools.NAME.scheduler.timeout", "pools.NAME.scheduler.fallback")
 @pytest.mark.parametrize("body", [SPINS, SLEEPS], ids=["spins", "sleeps"])
 def test_a_policy_that_hangs_delays_five_requests_and_stops_nothing(pool: Pool, body: str) -> None:
-    pool.start(body, ", timeout: 60ms")
+    pool.start(body, ", timeout: 200ms")
     evener = pool.evener
     since = time.monotonic()
     with Wire(evener.listen) as wire:
@@ -143,11 +143,11 @@ def test_a_policy_that_hangs_delays_five_requests_and_stops_nothing(pool: Pool, 
             began = time.monotonic()
             assert pool.one(wire) == NAMES[turn % 3]
             took = time.monotonic() - began
-            assert took >= 0.06 if turn < 5 else took < 0.06, (turn, took)
+            assert took >= 0.2 if turn < 5 else took < 0.2, (turn, took)
     evener.until_counts(5, PICKS, by="fallback", why="timeout")
     evener.until_counts(5, PICKS, by="fallback", why="open")
     assert pool.policy()["state"] == "open"
-    assert "five failures in a row: no answer within 60 ms" in evener.problems()
+    assert "five failures in a row: no answer within 200 ms" in evener.problems()
     assert "Just now nginx/round_robin picks instead" in evener.tell("why", "app/a")
     evener.own().until_says("nginx/round_robin picks alone")
     # The worker is told things all the while, and a reload to another policy heals it.
