@@ -209,7 +209,7 @@ def test_thousands_who_do_not_take_large_answers_are_shed_and_cost_what_they_may
     # virtual machine may see for the first time, and is then at its own end for a second.
     evener.start(
         f"listeners: {{web: {{bind: '{evener.listen}'{listener}, pool: large,"
-        " routes: [{match: {path: /small}, pool: app}]}}\n"
+        " timeouts: {send: 9s}, routes: [{match: {path: /small}, pool: app}]}}\n"
         f"pools: {{app: ['{webs('a')['a']}'], large: ['{webs('b', large=True)['b']}']}}\n",
         log={"access": "off"},
         shards=1,
@@ -225,7 +225,7 @@ def test_thousands_who_do_not_take_large_answers_are_shed_and_cost_what_they_may
     address = f"tls:{evener.listen}" if tls else evener.listen
     # A thousand come a second, as slowhttptest has it: they share the cores with whom they attack.
     with Asking(ask) as honest, attackers("slow_pipelined_readers", address, count, "1000"):
-        # Whoever has taken more than `min_rate` asks for at first goes by `timeouts.send`: 30 s.
+        # Whoever has taken more than `min_rate` asks for at first goes by `timeouts.send`.
         until = time.monotonic() + 40
         while (left := evener.metrics().value("evener_listener_open_connections")) > count / 20:
             peak = max(peak, resident(evener) - before)

@@ -20,8 +20,9 @@ def edit(old: str, new: str, file: str = "a.py") -> Mutant:
     return Mutant("3.x", "it breaks", file, old, new, Proof("tests/a.py", "test_x"))
 
 
-def test_every_clause_of_processes_and_engine_has_an_edit() -> None:
+def test_every_clause_of_processes_and_engine_and_every_rule_of_http_has_an_edit() -> None:
     wanted = {clause.id for clause in page.clauses() if clause.section in "34"}
+    wanted |= {f"http.{rule.id}" for rule in rules()}
     assert wanted - {mutant.clause for mutant in mutants()} == set()
 
 
