@@ -260,6 +260,7 @@ impl Roster {
             if self.seats[tier.seats[place] as usize].state.take_trial() {
                 break (place, mark, true);
             }
+            line.schedule.take_back(place, mark, ask.now);
         };
         let index = tier.seats[place] as usize;
         let leases = self.begin(&self.seats[index].state, shard);

@@ -219,6 +219,12 @@ impl<R: Rule> Schedule for Lvs<R> {
         }
     }
 
+    fn take_back(&mut self, _place: usize, mark: u32, now: u64) {
+        if let Some(templates) = &mut self.templates {
+            templates.ended(mark, now);
+        }
+    }
+
     fn stir(&mut self, seed: u64) {
         self.rule.stir(seed);
     }

@@ -82,6 +82,10 @@ impl Schedule for PeakEwma {
         }
     }
 
+    fn take_back(&mut self, place: usize, mark: u32, _now: u64) {
+        self.ended(place, mark);
+    }
+
     fn times(&self) -> bool {
         true
     }

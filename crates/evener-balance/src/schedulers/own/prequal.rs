@@ -277,6 +277,10 @@ impl Schedule for Prequal {
         }
     }
 
+    fn take_back(&mut self, place: usize, mark: u32, _now: u64) {
+        self.ended(place, mark);
+    }
+
     fn times(&self) -> bool {
         true
     }
