@@ -251,13 +251,14 @@ impl Roster {
         let (place, mark, was_trial) = loop {
             let place = line.schedule.pick(ask)?;
             let mark = line.schedule.mark();
-            if line.standing[place] != Standing::Trial {
+            let seat = &self.seats[tier.seats[place] as usize];
+            if !line.is_on_trial(seat) {
                 break (place, mark, false);
             }
             line.put(place, Standing::Out);
             line.schedule.set_alive(place, false);
             // Another shard or plan may have had it already: then somebody else is picked.
-            if self.seats[tier.seats[place] as usize].state.take_trial() {
+            if seat.state.take_trial() {
                 break (place, mark, true);
             }
             line.schedule.take_back(place, mark, ask.now);
@@ -552,6 +553,15 @@ impl Line {
         self.schedule.set_alive(seat.place as usize, standing != Standing::Out);
         let is_weighted = seat.weight > 0;
         self.put(seat.place as usize, if is_weighted { standing } else { Standing::Out });
+    }
+
+    /// Whether a pick of this server is its trial. One of weight 0 stands out of the line, but IPVS
+    /// picks it for the clients it keeps there.
+    fn is_on_trial(&self, seat: &Seat) -> bool {
+        match seat.weight {
+            0 => seat.state.standing() != Standing::In,
+            _ => self.standing[seat.place as usize] == Standing::Trial,
+        }
     }
 
     fn put(&mut self, place: usize, standing: Standing) {

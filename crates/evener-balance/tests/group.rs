@@ -510,3 +510,37 @@ proptest! {
         prop_assert_eq!(before, after);
     }
 }
+
+#[test]
+fn clients_that_weight_0_keeps_try_an_ejected_server_once() {
+    let persistence = evener_plan::Persistence {
+        timeout: 300_000,
+        prefix_v4: 32,
+        prefix_v6: 128,
+        expire_quiescent: false,
+    };
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Request);
+    let service = evener_plan::LvsService { inactive: 0, persistence: Some(persistence) };
+    plan.scheduler = Scheduler::LvsRr(service);
+    struct From(u8);
+    impl evener_balance::Request for From {
+        fn client(&self) -> Option<std::net::SocketAddr> {
+            Some(([10, 0, 0, self.0], 1).into())
+        }
+    }
+    let of = |group: &Group, client, now| {
+        group.pick_for(&From(client), &Tried::new(), now).expect("somebody is up")
+    };
+    let before = group(&plan);
+    (0..6).for_each(|client| drop(of(&before, client, 0)));
+    let kept: Vec<u8> = (0..6).filter(|client| of(&before, *client, 0).index() == 1).collect();
+    plan.servers[1].weight = 0;
+    let group = Group::new(&plan, Some(&before), Birth::Reload, 0);
+    let failed = of(&group, kept[0], 1);
+    assert_eq!(words(group.report(&failed, REFUSED, 1)), (State::Up, State::Ejected));
+    let trial = of(&group, kept[1], 20_000);
+    assert_eq!(trial.index(), 1);
+    assert_eq!(of(&group, kept[2], 20_000).index(), 0, "the trial is used up");
+    assert_eq!(words(group.report(&trial, OK, 20_001)), (State::Ejected, State::Up));
+}
