@@ -479,17 +479,23 @@ impl Roster {
     }
 
     fn resume(&mut self, previous: &Roster) {
+        let mut rounds = Vec::with_capacity(self.tiers.len());
         for tier in &self.tiers {
             for shard in 0..self.shards {
                 self.inherit(tier, shard, previous);
             }
+            let weights = tier.seats.iter().map(|index| self.seats[*index as usize].weight);
+            rounds.push(weights.map(i64::from).sum::<i64>());
         }
         for seat in &self.seats {
             let before = previous.index_of(seat.state.id());
             let before = before.filter(|&index| Arc::ptr_eq(previous.state(index), &seat.state));
             if let Some(before) = before {
                 for shard in 0..self.shards {
-                    let position = previous.position(before, previous.own(shard));
+                    let mut position = previous.position(before, previous.own(shard));
+                    // Nobody is ever owed more than a round; that of the weights before was another.
+                    let round = rounds[seat.tier as usize];
+                    position.owed = position.owed.clamp(-round, round);
                     let mut line = self.tiers[seat.tier as usize].line(shard);
                     line.schedule.resume(seat.place as usize, position);
                 }

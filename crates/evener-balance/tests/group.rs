@@ -512,6 +512,17 @@ proptest! {
 }
 
 #[test]
+fn a_round_forgets_what_a_much_heavier_weight_was_owed() {
+    let before = group(&pool(&[1_000, 1, 1]));
+    drop((0..300).map(|_| pick(&before, 0)).collect::<Vec<_>>());
+    let after = Group::new(&pool(&[1, 1, 1]), Some(&before), Birth::Reload, 0);
+    let picks = letters(&after, 30, 0);
+    for id in ['a', 'b', 'c'] {
+        assert!((7..=13).contains(&picks.matches(id).count()), "{picks}");
+    }
+}
+
+#[test]
 fn clients_that_weight_0_keeps_try_an_ejected_server_once() {
     let persistence = evener_plan::Persistence {
         timeout: 300_000,
