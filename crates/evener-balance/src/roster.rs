@@ -62,6 +62,8 @@ pub(crate) struct House {
 pub(crate) struct Seat {
     pub(crate) state: Arc<ServerState>,
     pub(crate) weight: u32,
+    /// As the plan writes it; nginx's ring goes by it.
+    host: Box<str>,
     limits: Limits,
     pub(crate) tier_number: u32,
     tier: u32,
@@ -179,6 +181,7 @@ impl Roster {
         let same = |(seat, server): (&Seat, &evener_plan::Server)| {
             seat.state.id() == server.id
                 && **seat.state.address() == *server.address
+                && *seat.host == *server.host
                 && seat.weight == server.weight
                 && seat.tier_number == server.tier
                 && seat.limits == server.limits
@@ -601,6 +604,7 @@ fn seat(
         seats.push(Seat {
             state,
             weight: server.weight,
+            host: server.host.as_str().into(),
             limits: server.limits,
             tier_number: server.tier,
             tier: tier as u32,

@@ -523,6 +523,32 @@ fn a_round_forgets_what_a_much_heavier_weight_was_owed() {
 }
 
 #[test]
+fn a_host_that_is_written_otherwise_has_its_own_points() {
+    let mut plan = pool(&[1; 20]);
+    plan.scheduler = Scheduler::NginxHash { consistent: true };
+    for (index, server) in plan.servers.iter_mut().enumerate() {
+        server.host = format!("old{index}");
+    }
+    let before = group(&plan);
+    for (index, server) in plan.servers.iter_mut().enumerate() {
+        server.host = format!("new{index}");
+    }
+    let (after, fresh) = (Group::new(&plan, Some(&before), Birth::Reload, 0), group(&plan));
+    struct Keyed(String);
+    impl evener_balance::Request for Keyed {
+        fn key(&self) -> Option<&[u8]> {
+            Some(self.0.as_bytes())
+        }
+    }
+    let whom = |group: &Group, number: u32| {
+        group.pick_for(&Keyed(number.to_string()), &Tried::new(), 0).expect("up").index()
+    };
+    for number in 0..100 {
+        assert_eq!(whom(&after, number), whom(&fresh, number), "key {number}");
+    }
+}
+
+#[test]
 fn clients_that_weight_0_keeps_try_an_ejected_server_once() {
     let persistence = evener_plan::Persistence {
         timeout: 300_000,
