@@ -140,7 +140,13 @@ impl<R: Rule> Lvs<R> {
             return self.rule.pick(&self.roll, &ask.key, ask.now);
         };
         let client = templates.client(client.ip());
-        let known = templates.of(client);
+        let mut known = templates.of(client);
+        // Many may be over at once, and some at a time are forgotten: this one must not be late.
+        if let Some(place) = known.and_then(|slot| templates.lapse(slot, ask.now)) {
+            self.roll.add_template(place, -1);
+            self.rule.on_load(&self.roll, place);
+            known = None;
+        }
         let keeps = |(place, quiescent): &(usize, bool)| {
             self.roll.is_listed(*place)
                 && !ask.tried.contains(&(*place as u32))

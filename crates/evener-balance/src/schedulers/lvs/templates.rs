@@ -139,23 +139,34 @@ impl Templates {
                 break;
             };
             self.due.pop();
-            let template = &mut self.slots[slot as usize];
+            let template = &self.slots[slot as usize];
             if !template.is_live || template.due != due {
                 continue;
             }
-            let is_held = template.open > 0 || now < template.counts_until;
-            if template.until == due && !is_held {
-                servers.push(template.place as usize);
-                self.remove(slot);
-                continue;
+            servers.extend(self.lapse(slot, now));
+            let template = &mut self.slots[slot as usize];
+            if template.is_live {
+                template.due = template.until;
+                self.due.push(Reverse((template.due, slot)));
             }
-            if template.until == due {
-                template.until = due + MORE;
-            }
-            template.due = template.until;
-            self.due.push(Reverse((template.due, slot)));
         }
         servers
+    }
+
+    /// Forgets a template if its time is over, else gives it what it lasts on; its server, if it was
+    /// forgotten.
+    pub(super) fn lapse(&mut self, slot: u32, now: u64) -> Option<usize> {
+        let template = &mut self.slots[slot as usize];
+        if now < template.until {
+            return None;
+        }
+        if template.open == 0 && now >= template.counts_until {
+            let place = template.place as usize;
+            self.remove(slot);
+            return Some(place);
+        }
+        template.until += (now - template.until) / MORE * MORE + MORE;
+        None
     }
 
     /// Takes over templates of servers that stay; gives how many each has.

@@ -421,3 +421,30 @@ fn addresses_that_nobody_asks_for_are_forgotten() {
     known.asked(address(7), 38 * 60_000);
     assert!((13_000..16_384).contains(&known.len()), "{}", known.len());
 }
+
+fn persistent(prefix_v4: u8) -> LvsService {
+    let persistence =
+        Persistence { timeout: 1_000, prefix_v4, prefix_v6: 64, expire_quiescent: false };
+    LvsService { inactive: 0, persistence: Some(persistence) }
+}
+
+/// Whom a client that is gone at once is sent to.
+fn visit(schedule: &mut dyn Schedule, client: &str, now: u64) -> Option<usize> {
+    let key = Key { client: client.parse().ok(), ..Key::default() };
+    let place = schedule.pick(&Ask { key, now, tried: &[] })?;
+    let mark = schedule.mark();
+    schedule.ended(place, mark);
+    Some(place)
+}
+
+#[test]
+fn a_template_is_over_after_its_time_however_many_others_are() {
+    let mut schedule = Troop::new(&[1; 16]).make(&Scheduler::LvsRr(persistent(32)));
+    let client = |number: u32| format!("10.0.{}.{}:1", number / 250, number % 250);
+    let places: Vec<_> =
+        (0..1_600).map(|number| visit(&mut *schedule, &client(number), 0)).collect();
+    // An hour later each is as new: round robin goes on with the first, whoever comes.
+    let late: Vec<_> =
+        (1_550..1_566).map(|number| visit(&mut *schedule, &client(number), 3_600_000)).collect();
+    assert_eq!(late, places[..16]);
+}
