@@ -176,9 +176,13 @@ impl Templates {
         moves: &[Option<u32>],
     ) -> Vec<(usize, i32)> {
         let mut counts: BTreeMap<usize, i32> = BTreeMap::new();
-        for old in before.slots.iter().filter(|old| old.is_live) {
-            if let Some(place) = moves[old.place as usize] {
-                let client = self.client(Ipv6Addr::from_bits(old.client.0).into());
+        let mut live: Vec<&Template> = before.slots.iter().filter(|old| old.is_live).collect();
+        // Those whom a wider mask makes one have the template that lasts longest.
+        live.sort_unstable_by_key(|old| Reverse((old.until, old.client)));
+        for old in live {
+            let client = self.client(Ipv6Addr::from_bits(old.client.0).into());
+            let place = moves[old.place as usize].filter(|_| self.of(client).is_none());
+            if let Some(place) = place {
                 let slot = self.add(client, place as usize, old.until);
                 let template = &mut self.slots[slot as usize];
                 // Leases of the plan before end there.

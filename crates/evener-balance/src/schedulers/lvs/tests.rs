@@ -448,3 +448,17 @@ fn a_template_is_over_after_its_time_however_many_others_are() {
         (1_550..1_566).map(|number| visit(&mut *schedule, &client(number), 3_600_000)).collect();
     assert_eq!(late, places[..16]);
 }
+
+#[test]
+fn clients_that_a_wider_mask_makes_one_share_the_template_that_lasts_longest() {
+    let troop = Troop::new(&[1, 1, 1, 1]);
+    let mut before = troop.make(&Scheduler::LvsRr(persistent(32)));
+    let late = visit(&mut *before, "10.0.0.1:1", 0);
+    visit(&mut *before, "10.0.0.2:1", 0);
+    assert_eq!(visit(&mut *before, "10.0.0.1:1", 900), late);
+    let mut after = crate::schedule::make(&Scheduler::LvsRr(persistent(24)), &troop.crew());
+    after.inherit(&*before, &[Some(0), Some(1), Some(2), Some(3)]);
+    for now in [950, 1_500, 2_000, 2_500] {
+        assert_eq!(visit(&mut *after, "10.0.0.7:1", now), late, "{now}");
+    }
+}
