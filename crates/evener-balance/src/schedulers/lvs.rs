@@ -240,7 +240,7 @@ impl<R: Rule> Schedule for Lvs<R> {
             return;
         };
         self.now = before.now;
-        self.roll.inherit(&before.roll, kept);
+        self.roll.inherit(&before.roll, kept, before.now);
         let heirs = Heirs { before: &before.roll, roll: &self.roll, kept };
         self.rule.inherit(&before.rule, &heirs);
         if let (Some(templates), Some(before)) = (&mut self.templates, &before.templates) {

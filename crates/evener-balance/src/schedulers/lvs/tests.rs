@@ -462,3 +462,22 @@ fn clients_that_a_wider_mask_makes_one_share_the_template_that_lasts_longest() {
         assert_eq!(visit(&mut *after, "10.0.0.7:1", now), late, "{now}");
     }
 }
+
+#[test]
+fn a_shorter_time_out_holds_for_connections_that_ended_before_it() {
+    let service = |inactive| LvsService { inactive, persistence: None };
+    let troop = Troop::new(&[1, 1]);
+    let mut before = troop.make(&Scheduler::LvsLc(service(6_400_000)));
+    let close = |schedule: &mut dyn Schedule, place, now| {
+        schedule.pick(&Ask { tried: &[0, 1], now, ..Ask::default() });
+        schedule.ended(place, 0);
+        schedule.set_in_flight(place, 0);
+    };
+    close(&mut *before, 1, 0);
+    let mut after = crate::schedule::make(&Scheduler::LvsLc(service(6_400)), &troop.crew());
+    after.inherit(&*before, &[Some(0), Some(1)]);
+    (0..2).for_each(|_| close(&mut *after, 1, 100));
+    assert_eq!(after.pick(&Ask::default()), Some(0));
+    let ask = Ask { now: 10_000, ..Ask::default() };
+    assert_eq!(after.pick(&ask), Some(1), "nobody counts any more");
+}
