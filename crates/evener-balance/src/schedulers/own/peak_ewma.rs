@@ -3,7 +3,7 @@
 //! Rules kept here:
 //! - Cost is `latency × (leases + 1) / weight`, latency as `latency` has it.
 //! - A server that nothing is known of has the mean of all that are known, or `unknown` while none
-//!   is: it is not flooded, and not left out.
+//!   is: it is not flooded, and not left out. Who refuses or fails says nothing of others.
 //!
 //! Precedent: Finagle and linkerd; Mitzenmacher 1996 for the two draws.
 
@@ -21,7 +21,7 @@ pub(crate) struct PeakEwma {
     decay: u64,
     /// Microseconds.
     unknown: f64,
-    /// Decaying mean of all times, in microseconds.
+    /// Decaying mean of the times of all that work, in microseconds.
     mean: Latency,
     /// The time of the last pick.
     now: u64,
@@ -92,7 +92,7 @@ impl Schedule for PeakEwma {
 
     fn on_done(&mut self, place: usize, done: &Done, now: u64) {
         self.latencies[place].on_done(done, now, self.decay);
-        self.mean.on_done(done, now, self.decay);
+        self.mean.on_done_by_any(done, now, self.decay);
     }
 
     fn stir(&mut self, seed: u64) {
@@ -109,5 +109,41 @@ impl Schedule for PeakEwma {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::How;
+    use crate::schedule::tests::Troop;
+    use evener_plan::Scheduler;
+
+    /// A pick that ends right away like this, after so long.
+    fn ask(schedule: &mut dyn Schedule, now: u64, how: impl Fn(usize) -> (How, u64)) -> usize {
+        let place = schedule.pick(&Ask { now, ..Ask::default() }).expect("somebody is active");
+        let (mark, (how, whole)) = (schedule.mark(), how(place));
+        let done = Done { how, head: Some(whole), whole, headed: false, mark };
+        schedule.on_done(place, &done, now);
+        schedule.ended(place, mark);
+        place
+    }
+
+    #[test]
+    fn a_server_that_refuses_says_nothing_of_one_that_is_new() {
+        let mut schedule =
+            Troop::new(&[1; 10]).make(&Scheduler::PeakEwma { decay: 10_000, unknown: 1_000 });
+        schedule.set_active(9, false);
+        let answers = |place| if place == 1 { (How::Refuses, 1_000) } else { (How::Works, 10_000) };
+        for now in 0..10_000 {
+            ask(&mut *schedule, now, answers);
+        }
+        schedule.set_active(9, true);
+        let mut counts = [0; 10];
+        for now in 10_000..20_000 {
+            counts[ask(&mut *schedule, now, answers)] += 1;
+        }
+        assert!(counts[9] > 500, "{counts:?}");
+        assert!(counts[1] < 100, "{counts:?}");
     }
 }
