@@ -23,7 +23,7 @@ pub(crate) struct PeakEwma {
     unknown: f64,
     /// Decaying mean of the times of all that work, in microseconds.
     mean: Latency,
-    /// The time of the last pick.
+    /// The latest time of a pick: marks are read by it, and clocks of shards differ.
     now: u64,
 }
 
@@ -55,8 +55,8 @@ impl Schedule for PeakEwma {
             let (one, other) = (draw()?, draw()?);
             Some(if cost(other) < cost(one) { other } else { one })
         })?;
-        self.latencies[picked].on_pick(ask.now);
-        self.now = ask.now;
+        self.now = self.now.max(ask.now);
+        self.latencies[picked].on_pick(self.now);
         Some(picked)
     }
 
@@ -145,5 +145,20 @@ mod tests {
         }
         assert!(counts[9] > 500, "{counts:?}");
         assert!(counts[1] < 100, "{counts:?}");
+    }
+
+    #[test]
+    fn shards_whose_clocks_differ_leave_no_leases_behind() {
+        let mut schedule = PeakEwma::new(&Troop::new(&[1]).crew(), 10_000, 1_000);
+        schedule.set_active(0, true);
+        let pick = |schedule: &mut PeakEwma, now| {
+            schedule.pick(&Ask { now, ..Ask::default() }).expect("is active");
+            schedule.mark()
+        };
+        let first = pick(&mut schedule, 1_000_000);
+        pick(&mut schedule, 999_999);
+        schedule.ended(0, first);
+        let age = schedule.latencies[0].age(1_000_100);
+        assert!((90_000.0..=110_000.0).contains(&age), "{age}");
     }
 }

@@ -248,8 +248,8 @@ impl Schedule for Prequal {
             None => self.field.draw(ask, |draw, _| draw())?,
         };
         self.drop_one();
-        self.latencies[picked].on_pick(ask.now);
-        self.now = ask.now;
+        self.now = self.now.max(ask.now);
+        self.latencies[picked].on_pick(self.now);
         self.load = self.field.leases(picked);
         self.note_one_more(picked);
         Some(picked)
