@@ -74,8 +74,8 @@ pub enum NoServer {
 
 impl Group {
     /// The group of a pool. Servers of `previous` (the same pool under the plan before) that stay
-    /// keep their leases, health, ejection and, where their weight is the same, their place in
-    /// the schedule. People's words in the plan apply.
+    /// keep their leases, health, ejection and their place in the schedule, as far as the new
+    /// weights have it. People's words in the plan apply.
     pub fn new(pool: &Pool, previous: Option<&Group>, birth: Birth, now: u64) -> Group {
         Group::of_shards(pool, previous, birth, now, 1)
     }

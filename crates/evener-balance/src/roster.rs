@@ -62,6 +62,8 @@ pub(crate) struct House {
 pub(crate) struct Seat {
     pub(crate) state: Arc<ServerState>,
     pub(crate) weight: u32,
+    /// As the plan writes it; nginx's ring goes by it.
+    host: Box<str>,
     limits: Limits,
     pub(crate) tier_number: u32,
     tier: u32,
@@ -179,6 +181,7 @@ impl Roster {
         let same = |(seat, server): (&Seat, &evener_plan::Server)| {
             seat.state.id() == server.id
                 && **seat.state.address() == *server.address
+                && *seat.host == *server.host
                 && seat.weight == server.weight
                 && seat.tier_number == server.tier
                 && seat.limits == server.limits
@@ -251,15 +254,17 @@ impl Roster {
         let (place, mark, was_trial) = loop {
             let place = line.schedule.pick(ask)?;
             let mark = line.schedule.mark();
-            if line.standing[place] != Standing::Trial {
+            let seat = &self.seats[tier.seats[place] as usize];
+            if !line.is_on_trial(seat) {
                 break (place, mark, false);
             }
             line.put(place, Standing::Out);
             line.schedule.set_alive(place, false);
             // Another shard or plan may have had it already: then somebody else is picked.
-            if self.seats[tier.seats[place] as usize].state.take_trial() {
+            if seat.state.take_trial() {
                 break (place, mark, true);
             }
+            line.schedule.take_back(place, mark, ask.now);
         };
         let index = tier.seats[place] as usize;
         let leases = self.begin(&self.seats[index].state, shard);
@@ -477,17 +482,23 @@ impl Roster {
     }
 
     fn resume(&mut self, previous: &Roster) {
+        let mut rounds = Vec::with_capacity(self.tiers.len());
         for tier in &self.tiers {
             for shard in 0..self.shards {
                 self.inherit(tier, shard, previous);
             }
+            let weights = tier.seats.iter().map(|index| self.seats[*index as usize].weight);
+            rounds.push(weights.map(i64::from).sum::<i64>());
         }
         for seat in &self.seats {
             let before = previous.index_of(seat.state.id());
             let before = before.filter(|&index| Arc::ptr_eq(previous.state(index), &seat.state));
             if let Some(before) = before {
                 for shard in 0..self.shards {
-                    let position = previous.position(before, previous.own(shard));
+                    let mut position = previous.position(before, previous.own(shard));
+                    // Nobody is ever owed more than a round; that of the weights before was another.
+                    let round = rounds[seat.tier as usize];
+                    position.owed = position.owed.clamp(-round, round);
                     let mut line = self.tiers[seat.tier as usize].line(shard);
                     line.schedule.resume(seat.place as usize, position);
                 }
@@ -553,6 +564,15 @@ impl Line {
         self.put(seat.place as usize, if is_weighted { standing } else { Standing::Out });
     }
 
+    /// Whether a pick of this server is its trial. One of weight 0 stands out of the line, but IPVS
+    /// picks it for the clients it keeps there.
+    fn is_on_trial(&self, seat: &Seat) -> bool {
+        match seat.weight {
+            0 => seat.state.standing() != Standing::In,
+            _ => self.standing[seat.place as usize] == Standing::Trial,
+        }
+    }
+
     fn put(&mut self, place: usize, standing: Standing) {
         let before = std::mem::replace(&mut self.standing[place], standing);
         if before == standing {
@@ -584,6 +604,7 @@ fn seat(
         seats.push(Seat {
             state,
             weight: server.weight,
+            host: server.host.as_str().into(),
             limits: server.limits,
             tier_number: server.tier,
             tier: tier as u32,

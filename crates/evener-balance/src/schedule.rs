@@ -56,6 +56,12 @@ pub(crate) trait Schedule: Any + Send {
         let _ = (place, mark);
     }
 
+    /// The last pick, of this place and with this mark, was not made after all: nothing of it is
+    /// under way.
+    fn take_back(&mut self, place: usize, mark: u32, now: u64) {
+        let _ = (place, mark, now);
+    }
+
     /// Whether it wants to know how long exchanges take ([`Schedule::on_head`],
     /// [`Schedule::on_done`]).
     fn times(&self) -> bool {

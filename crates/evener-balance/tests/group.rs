@@ -510,3 +510,74 @@ proptest! {
         prop_assert_eq!(before, after);
     }
 }
+
+#[test]
+fn a_round_forgets_what_a_much_heavier_weight_was_owed() {
+    let before = group(&pool(&[1_000, 1, 1]));
+    drop((0..300).map(|_| pick(&before, 0)).collect::<Vec<_>>());
+    let after = Group::new(&pool(&[1, 1, 1]), Some(&before), Birth::Reload, 0);
+    let picks = letters(&after, 30, 0);
+    for id in ['a', 'b', 'c'] {
+        assert!((7..=13).contains(&picks.matches(id).count()), "{picks}");
+    }
+}
+
+#[test]
+fn a_host_that_is_written_otherwise_has_its_own_points() {
+    let mut plan = pool(&[1; 20]);
+    plan.scheduler = Scheduler::NginxHash { consistent: true };
+    for (index, server) in plan.servers.iter_mut().enumerate() {
+        server.host = format!("old{index}");
+    }
+    let before = group(&plan);
+    for (index, server) in plan.servers.iter_mut().enumerate() {
+        server.host = format!("new{index}");
+    }
+    let (after, fresh) = (Group::new(&plan, Some(&before), Birth::Reload, 0), group(&plan));
+    struct Keyed(String);
+    impl evener_balance::Request for Keyed {
+        fn key(&self) -> Option<&[u8]> {
+            Some(self.0.as_bytes())
+        }
+    }
+    let whom = |group: &Group, number: u32| {
+        group.pick_for(&Keyed(number.to_string()), &Tried::new(), 0).expect("up").index()
+    };
+    for number in 0..100 {
+        assert_eq!(whom(&after, number), whom(&fresh, number), "key {number}");
+    }
+}
+
+#[test]
+fn clients_that_weight_0_keeps_try_an_ejected_server_once() {
+    let persistence = evener_plan::Persistence {
+        timeout: 300_000,
+        prefix_v4: 32,
+        prefix_v6: 128,
+        expire_quiescent: false,
+    };
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Request);
+    let service = evener_plan::LvsService { inactive: 0, persistence: Some(persistence) };
+    plan.scheduler = Scheduler::LvsRr(service);
+    struct From(u8);
+    impl evener_balance::Request for From {
+        fn client(&self) -> Option<std::net::SocketAddr> {
+            Some(([10, 0, 0, self.0], 1).into())
+        }
+    }
+    let of = |group: &Group, client, now| {
+        group.pick_for(&From(client), &Tried::new(), now).expect("somebody is up")
+    };
+    let before = group(&plan);
+    (0..6).for_each(|client| drop(of(&before, client, 0)));
+    let kept: Vec<u8> = (0..6).filter(|client| of(&before, *client, 0).index() == 1).collect();
+    plan.servers[1].weight = 0;
+    let group = Group::new(&plan, Some(&before), Birth::Reload, 0);
+    let failed = of(&group, kept[0], 1);
+    assert_eq!(words(group.report(&failed, REFUSED, 1)), (State::Up, State::Ejected));
+    let trial = of(&group, kept[1], 20_000);
+    assert_eq!(trial.index(), 1);
+    assert_eq!(of(&group, kept[2], 20_000).index(), 0, "the trial is used up");
+    assert_eq!(words(group.report(&trial, OK, 20_001)), (State::Ejected, State::Up));
+}

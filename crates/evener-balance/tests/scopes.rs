@@ -2,8 +2,8 @@
 
 mod pools;
 
-use evener_balance::{Birth, Group, Lease, Outcome, Request, Tried};
-use evener_plan::{Passive, Pool, Readmit, Scheduler, Scope};
+use evener_balance::{Birth, Cause, Group, Lease, Outcome, Request, Tried};
+use evener_plan::{Measure, Passive, Pool, Readmit, Scheduler, Scope};
 use pools::{pool, schedulers};
 
 /// A request on a shard.
@@ -127,4 +127,49 @@ fn leases_and_turns_go_on_when_the_scope_changes() {
     let in_flight: u32 = (0..3).map(|index| third.facts(index).expect("one").in_flight).sum();
     assert_eq!(in_flight, 0);
     assert_eq!(pick(&third, 3, 2).index(), 2);
+}
+
+#[test]
+fn a_trial_that_another_shard_had_leaves_nothing_behind_in_this_one() {
+    for scheduler in [
+        Scheduler::PeakEwma { decay: 10_000, unknown: 1 },
+        Scheduler::Prequal { pool: 16, probes: 300, age: 1_000, hot: 84 },
+        Scheduler::NginxLeastTime { measure: Measure::Header, inflight: true },
+    ] {
+        let name = format!("{scheduler:?}");
+        let counts = after_a_trial_elsewhere(scheduler);
+        assert!(counts[0] > 300, "{name}: {counts:?}");
+    }
+}
+
+/// How often a shard picks each of two servers, of which the first had its trial by another.
+fn after_a_trial_elsewhere(scheduler: Scheduler) -> [u32; 2] {
+    let mut plan = with(scheduler, &[1, 1], Scope::Shard);
+    plan.passive =
+        Some(Passive { fails: 1, within: 10_000, out: 10_000, readmit: Readmit::Request });
+    let group = group(&plan);
+    let fine = Outcome::Answered { status: 200 };
+    let picked = |shard, now| {
+        let lease = pick(&group, shard, now);
+        group.report(&lease, fine, now);
+        lease.index()
+    };
+    let of_first = |now| loop {
+        let lease = pick(&group, 0, now);
+        match lease.index() {
+            0 => break lease,
+            _ => group.report(&lease, fine, now),
+        };
+    };
+    let failed = of_first(0);
+    group.report(&failed, Outcome::Failed(Cause::ConnectRefused), 0);
+    drop(failed);
+    let trial = of_first(100_000);
+    // Meanwhile the other shard finds the trial taken.
+    (0..50).for_each(|_| assert_eq!(picked(1, 100_000), 1));
+    group.report(&trial, fine, 100_001);
+    drop(trial);
+    let mut counts = [0; 2];
+    (200_000..201_000).for_each(|now| counts[picked(1, now)] += 1);
+    counts
 }

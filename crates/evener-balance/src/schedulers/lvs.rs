@@ -140,7 +140,13 @@ impl<R: Rule> Lvs<R> {
             return self.rule.pick(&self.roll, &ask.key, ask.now);
         };
         let client = templates.client(client.ip());
-        let known = templates.of(client);
+        let mut known = templates.of(client);
+        // Many may be over at once, and some at a time are forgotten: this one must not be late.
+        if let Some(place) = known.and_then(|slot| templates.lapse(slot, ask.now)) {
+            self.roll.add_template(place, -1);
+            self.rule.on_load(&self.roll, place);
+            known = None;
+        }
         let keeps = |(place, quiescent): &(usize, bool)| {
             self.roll.is_listed(*place)
                 && !ask.tried.contains(&(*place as u32))
@@ -219,6 +225,12 @@ impl<R: Rule> Schedule for Lvs<R> {
         }
     }
 
+    fn take_back(&mut self, _place: usize, mark: u32, now: u64) {
+        if let Some(templates) = &mut self.templates {
+            templates.ended(mark, now);
+        }
+    }
+
     fn stir(&mut self, seed: u64) {
         self.rule.stir(seed);
     }
@@ -228,7 +240,7 @@ impl<R: Rule> Schedule for Lvs<R> {
             return;
         };
         self.now = before.now;
-        self.roll.inherit(&before.roll, kept);
+        self.roll.inherit(&before.roll, kept, before.now);
         let heirs = Heirs { before: &before.roll, roll: &self.roll, kept };
         self.rule.inherit(&before.rule, &heirs);
         if let (Some(templates), Some(before)) = (&mut self.templates, &before.templates) {

@@ -6,6 +6,7 @@
 //!   `depth` leaves no room for.
 //! - `url_param` is searched in the query, then, if asked, in the body of a POST; a parameter
 //!   without value is hashed, one that is missing is not.
+//! - `hash` of an expression that gives nothing, as a header that is not there, has nothing to hash.
 //! - `hdr` is the first value of a list; with `domain_only` what stands between its last two dots.
 
 use evener_plan::{HaproxyHash, HashFunction};
@@ -67,7 +68,7 @@ impl Input {
                 let value = rdp_cookie(request.payload()?, name.as_bytes())?;
                 (!value.is_empty()).then(|| self.of(value))?
             }
-            Part::Key => self.of(request.key()?),
+            Part::Key => self.of(request.key().filter(|key| !key.is_empty())?),
         };
         Some(if self.avalanche { avalanche(hash) } else { hash })
     }
@@ -83,16 +84,18 @@ impl Input {
     }
 }
 
-/// Leading decimal digits, with a sign.
+/// Leading decimal digits, with a sign: what HAProxy's `read_int64` makes of them, which stops at
+/// the ends of its 64 bits, cut to 32.
 fn number(bytes: &[u8]) -> u32 {
-    let (negative, digits) = match bytes.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, bytes),
+    let (sign, digits) = match bytes {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
     };
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    let value = digits
-        .fold(0_u32, |value, digit| value.wrapping_mul(10).wrapping_add(u32::from(digit - b'0')));
-    if negative { value.wrapping_neg() } else { value }
+    let value = digits.fold(0_i64, |value, digit| {
+        value.saturating_mul(10).saturating_add(sign * i64::from(digit - b'0'))
+    });
+    value as u32
 }
 
 impl Uri {
@@ -242,5 +245,30 @@ mod tests {
     #[test]
     fn without_a_function_a_number_is_its_own_hash() {
         assert_eq!([number(b"42x"), number(b"-1"), number(b"")], [42, u32::MAX, 0]);
+        assert_eq!([number(b"+7"), number(b"4294967297")], [7, 1]);
+        assert_eq!(number(b"18446744073709551617"), i64::MAX as u32);
+        assert_eq!(number(b"-18446744073709551617"), i64::MIN as u32);
+    }
+
+    #[test]
+    fn an_expression_that_gives_nothing_has_no_hash() {
+        struct Keyed(&'static [u8]);
+        impl Request for Keyed {
+            fn key(&self) -> Option<&[u8]> {
+                Some(self.0)
+            }
+        }
+        let (consistent, function) = (false, HashFunction::Sdbm);
+        let hash = HaproxyHash {
+            consistent,
+            function,
+            avalanche: true,
+            balance_factor: 0,
+            key: evener_plan::HashKey::Id,
+            pass_full: false,
+        };
+        let input = Input::new(Part::Key, &hash);
+        assert_eq!(input.hash(&Keyed(b"")), None);
+        assert_eq!(input.hash(&Keyed(b"a")), Some(avalanche(sdbm(b"a"))));
     }
 }

@@ -64,15 +64,22 @@ impl Inactive {
         Some((entry.place as usize, entry.count))
     }
 
-    pub(super) fn inherit(&mut self, before: &Inactive, kept: &[Option<u32>]) {
+    /// Takes over those of servers that stay, none for longer than from now on.
+    pub(super) fn inherit(&mut self, before: &Inactive, kept: &[Option<u32>], now: u64) {
+        let last = (now + self.timeout).next_multiple_of(self.step);
         let mut moves = vec![None; before.newest.len()];
         for (place, before) in (0..).zip(kept) {
             if let Some(before) = before {
                 moves[*before as usize] = Some(place);
             }
         }
-        let moved =
-            |entry: &Entry| Some(Entry { place: moves[entry.place as usize]?, ..entry.clone() });
+        let moved = |entry: &Entry| {
+            Some(Entry {
+                place: moves[entry.place as usize]?,
+                until: entry.until.min(last),
+                ..entry.clone()
+            })
+        };
         self.entries = before.entries.iter().filter_map(moved).collect();
     }
 }

@@ -2,8 +2,8 @@
 
 use std::marker::PhantomData;
 
+use super::Rule;
 use super::roll::Roll;
-use super::{Heirs, Rule};
 use crate::key::Key;
 use crate::schedule::Crew;
 use crate::structures::Tournament;
@@ -43,6 +43,4 @@ impl<S: Score> Rule for Least<S> {
         let score = roll.is_available(place).then(|| S::of(roll, place));
         self.scores.set(roll.rank(place), score.flatten());
     }
-
-    fn inherit(&mut self, _before: &Self, _heirs: &Heirs<'_>) {}
 }

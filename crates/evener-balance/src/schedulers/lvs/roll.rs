@@ -147,7 +147,7 @@ impl Roll {
     }
 
     /// Takes over order, connections and overload; new servers go to the head.
-    pub(super) fn inherit(&mut self, before: &Roll, kept: &[Option<u32>]) {
+    pub(super) fn inherit(&mut self, before: &Roll, kept: &[Option<u32>], now: u64) {
         let mut stay: Vec<(u32, u32)> = Vec::new();
         let mut order = Vec::with_capacity(kept.len());
         for (place, kept) in (0..kept.len() as u32).zip(kept).rev() {
@@ -166,7 +166,7 @@ impl Roll {
             self.servers[*place as usize].rank = rank;
         }
         self.order = order;
-        self.inactive.inherit(&before.inactive, kept);
+        self.inactive.inherit(&before.inactive, kept, now);
     }
 }
 

@@ -139,23 +139,34 @@ impl Templates {
                 break;
             };
             self.due.pop();
-            let template = &mut self.slots[slot as usize];
+            let template = &self.slots[slot as usize];
             if !template.is_live || template.due != due {
                 continue;
             }
-            let is_held = template.open > 0 || now < template.counts_until;
-            if template.until == due && !is_held {
-                servers.push(template.place as usize);
-                self.remove(slot);
-                continue;
+            servers.extend(self.lapse(slot, now));
+            let template = &mut self.slots[slot as usize];
+            if template.is_live {
+                template.due = template.until;
+                self.due.push(Reverse((template.due, slot)));
             }
-            if template.until == due {
-                template.until = due + MORE;
-            }
-            template.due = template.until;
-            self.due.push(Reverse((template.due, slot)));
         }
         servers
+    }
+
+    /// Forgets a template if its time is over, else gives it what it lasts on; its server, if it was
+    /// forgotten.
+    pub(super) fn lapse(&mut self, slot: u32, now: u64) -> Option<usize> {
+        let template = &mut self.slots[slot as usize];
+        if now < template.until {
+            return None;
+        }
+        if template.open == 0 && now >= template.counts_until {
+            let place = template.place as usize;
+            self.remove(slot);
+            return Some(place);
+        }
+        template.until += (now - template.until) / MORE * MORE + MORE;
+        None
     }
 
     /// Takes over templates of servers that stay; gives how many each has.
@@ -165,9 +176,13 @@ impl Templates {
         moves: &[Option<u32>],
     ) -> Vec<(usize, i32)> {
         let mut counts: BTreeMap<usize, i32> = BTreeMap::new();
-        for old in before.slots.iter().filter(|old| old.is_live) {
-            if let Some(place) = moves[old.place as usize] {
-                let client = self.client(Ipv6Addr::from_bits(old.client.0).into());
+        let mut live: Vec<&Template> = before.slots.iter().filter(|old| old.is_live).collect();
+        // Those whom a wider mask makes one have the template that lasts longest.
+        live.sort_unstable_by_key(|old| Reverse((old.until, old.client)));
+        for old in live {
+            let client = self.client(Ipv6Addr::from_bits(old.client.0).into());
+            let place = moves[old.place as usize].filter(|_| self.of(client).is_none());
+            if let Some(place) = place {
                 let slot = self.add(client, place as usize, old.until);
                 let template = &mut self.slots[slot as usize];
                 // Leases of the plan before end there.

@@ -421,3 +421,63 @@ fn addresses_that_nobody_asks_for_are_forgotten() {
     known.asked(address(7), 38 * 60_000);
     assert!((13_000..16_384).contains(&known.len()), "{}", known.len());
 }
+
+fn persistent(prefix_v4: u8) -> LvsService {
+    let persistence =
+        Persistence { timeout: 1_000, prefix_v4, prefix_v6: 64, expire_quiescent: false };
+    LvsService { inactive: 0, persistence: Some(persistence) }
+}
+
+/// Whom a client that is gone at once is sent to.
+fn visit(schedule: &mut dyn Schedule, client: &str, now: u64) -> Option<usize> {
+    let key = Key { client: client.parse().ok(), ..Key::default() };
+    let place = schedule.pick(&Ask { key, now, tried: &[] })?;
+    let mark = schedule.mark();
+    schedule.ended(place, mark);
+    Some(place)
+}
+
+#[test]
+fn a_template_is_over_after_its_time_however_many_others_are() {
+    let mut schedule = Troop::new(&[1; 16]).make(&Scheduler::LvsRr(persistent(32)));
+    let client = |number: u32| format!("10.0.{}.{}:1", number / 250, number % 250);
+    let places: Vec<_> =
+        (0..1_600).map(|number| visit(&mut *schedule, &client(number), 0)).collect();
+    // An hour later each is as new: round robin goes on with the first, whoever comes.
+    let late: Vec<_> =
+        (1_550..1_566).map(|number| visit(&mut *schedule, &client(number), 3_600_000)).collect();
+    assert_eq!(late, places[..16]);
+}
+
+#[test]
+fn clients_that_a_wider_mask_makes_one_share_the_template_that_lasts_longest() {
+    let troop = Troop::new(&[1, 1, 1, 1]);
+    let mut before = troop.make(&Scheduler::LvsRr(persistent(32)));
+    let late = visit(&mut *before, "10.0.0.1:1", 0);
+    visit(&mut *before, "10.0.0.2:1", 0);
+    assert_eq!(visit(&mut *before, "10.0.0.1:1", 900), late);
+    let mut after = crate::schedule::make(&Scheduler::LvsRr(persistent(24)), &troop.crew());
+    after.inherit(&*before, &[Some(0), Some(1), Some(2), Some(3)]);
+    for now in [950, 1_500, 2_000, 2_500] {
+        assert_eq!(visit(&mut *after, "10.0.0.7:1", now), late, "{now}");
+    }
+}
+
+#[test]
+fn a_shorter_time_out_holds_for_connections_that_ended_before_it() {
+    let service = |inactive| LvsService { inactive, persistence: None };
+    let troop = Troop::new(&[1, 1]);
+    let mut before = troop.make(&Scheduler::LvsLc(service(6_400_000)));
+    let close = |schedule: &mut dyn Schedule, place, now| {
+        schedule.pick(&Ask { tried: &[0, 1], now, ..Ask::default() });
+        schedule.ended(place, 0);
+        schedule.set_in_flight(place, 0);
+    };
+    close(&mut *before, 1, 0);
+    let mut after = crate::schedule::make(&Scheduler::LvsLc(service(6_400)), &troop.crew());
+    after.inherit(&*before, &[Some(0), Some(1)]);
+    (0..2).for_each(|_| close(&mut *after, 1, 100));
+    assert_eq!(after.pick(&Ask::default()), Some(0));
+    let ask = Ask { now: 10_000, ..Ask::default() };
+    assert_eq!(after.pick(&ask), Some(1), "nobody counts any more");
+}

@@ -123,6 +123,11 @@ impl Schedule for LeastTime {
         self.seat(place);
     }
 
+    fn take_back(&mut self, place: usize, _mark: u32, now: u64) {
+        self.times.take_back(place, now);
+        self.note_busy(place);
+    }
+
     fn times(&self) -> bool {
         true
     }

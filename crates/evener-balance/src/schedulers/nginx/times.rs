@@ -100,6 +100,13 @@ impl Times {
         }
     }
 
+    /// The last pick was not made after all.
+    pub(super) fn take_back(&mut self, place: usize, now: u64) {
+        if self.inflight {
+            self.one_less(place, 0, now);
+        }
+    }
+
     pub(super) fn on_head(&mut self, place: usize, micros: u64, now: u64) {
         if self.inflight && self.measure == Measure::Header {
             average(&mut self.servers[place].head, micros / 1_000);

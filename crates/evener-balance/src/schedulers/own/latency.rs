@@ -76,6 +76,18 @@ impl Latency {
         self.at = now;
     }
 
+    /// The same for a mean over servers: no peak, and of exchanges that worked alone.
+    pub(super) fn on_done_by_any(&mut self, done: &Done, now: u64, decay: u64) {
+        if done.how != How::Works {
+            return;
+        }
+        let keeps = if self.is_known { self.keeps(now, decay) } else { 0.0 };
+        let sample = (done.whole as f64).min(MOST);
+        self.estimate = self.estimate * keeps + sample * (1.0 - keeps);
+        self.is_known = true;
+        self.at = now;
+    }
+
     /// For the next plan: leases end where they began.
     pub(super) fn without_leases(&self) -> Latency {
         Latency { open: 0, starts: 0, ..*self }

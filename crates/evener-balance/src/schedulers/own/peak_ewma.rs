@@ -3,7 +3,7 @@
 //! Rules kept here:
 //! - Cost is `latency × (leases + 1) / weight`, latency as `latency` has it.
 //! - A server that nothing is known of has the mean of all that are known, or `unknown` while none
-//!   is: it is not flooded, and not left out.
+//!   is: it is not flooded, and not left out. Who refuses or fails says nothing of others.
 //!
 //! Precedent: Finagle and linkerd; Mitzenmacher 1996 for the two draws.
 
@@ -21,9 +21,9 @@ pub(crate) struct PeakEwma {
     decay: u64,
     /// Microseconds.
     unknown: f64,
-    /// Decaying mean of all times, in microseconds.
+    /// Decaying mean of the times of all that work, in microseconds.
     mean: Latency,
-    /// The time of the last pick.
+    /// The latest time of a pick: marks are read by it, and clocks of shards differ.
     now: u64,
 }
 
@@ -55,8 +55,8 @@ impl Schedule for PeakEwma {
             let (one, other) = (draw()?, draw()?);
             Some(if cost(other) < cost(one) { other } else { one })
         })?;
-        self.latencies[picked].on_pick(ask.now);
-        self.now = ask.now;
+        self.now = self.now.max(ask.now);
+        self.latencies[picked].on_pick(self.now);
         Some(picked)
     }
 
@@ -82,13 +82,17 @@ impl Schedule for PeakEwma {
         }
     }
 
+    fn take_back(&mut self, place: usize, mark: u32, _now: u64) {
+        self.ended(place, mark);
+    }
+
     fn times(&self) -> bool {
         true
     }
 
     fn on_done(&mut self, place: usize, done: &Done, now: u64) {
         self.latencies[place].on_done(done, now, self.decay);
-        self.mean.on_done(done, now, self.decay);
+        self.mean.on_done_by_any(done, now, self.decay);
     }
 
     fn stir(&mut self, seed: u64) {
@@ -105,5 +109,56 @@ impl Schedule for PeakEwma {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::How;
+    use crate::schedule::tests::Troop;
+    use evener_plan::Scheduler;
+
+    /// A pick that ends right away like this, after so long.
+    fn ask(schedule: &mut dyn Schedule, now: u64, how: impl Fn(usize) -> (How, u64)) -> usize {
+        let place = schedule.pick(&Ask { now, ..Ask::default() }).expect("somebody is active");
+        let (mark, (how, whole)) = (schedule.mark(), how(place));
+        let done = Done { how, head: Some(whole), whole, headed: false, mark };
+        schedule.on_done(place, &done, now);
+        schedule.ended(place, mark);
+        place
+    }
+
+    #[test]
+    fn a_server_that_refuses_says_nothing_of_one_that_is_new() {
+        let mut schedule =
+            Troop::new(&[1; 10]).make(&Scheduler::PeakEwma { decay: 10_000, unknown: 1_000 });
+        schedule.set_active(9, false);
+        let answers = |place| if place == 1 { (How::Refuses, 1_000) } else { (How::Works, 10_000) };
+        for now in 0..10_000 {
+            ask(&mut *schedule, now, answers);
+        }
+        schedule.set_active(9, true);
+        let mut counts = [0; 10];
+        for now in 10_000..20_000 {
+            counts[ask(&mut *schedule, now, answers)] += 1;
+        }
+        assert!(counts[9] > 500, "{counts:?}");
+        assert!(counts[1] < 100, "{counts:?}");
+    }
+
+    #[test]
+    fn shards_whose_clocks_differ_leave_no_leases_behind() {
+        let mut schedule = PeakEwma::new(&Troop::new(&[1]).crew(), 10_000, 1_000);
+        schedule.set_active(0, true);
+        let pick = |schedule: &mut PeakEwma, now| {
+            schedule.pick(&Ask { now, ..Ask::default() }).expect("is active");
+            schedule.mark()
+        };
+        let first = pick(&mut schedule, 1_000_000);
+        pick(&mut schedule, 999_999);
+        schedule.ended(0, first);
+        let age = schedule.latencies[0].age(1_000_100);
+        assert!((90_000.0..=110_000.0).contains(&age), "{age}");
     }
 }

@@ -101,14 +101,18 @@ impl Prequal {
 
     fn probe(&mut self, ask: &Ask<'_>) {
         self.owed += self.rule.probes;
-        let owed = self.owed / 100;
+        let mut owed = (self.owed / 100) as usize;
         self.owed %= 100;
-        let mut drawn = [0; 16];
-        let count = self.field.draw(ask, |draw, _| {
-            let draws = drawn.iter_mut().take(owed as usize);
-            draws.map_while(|slot| draw().map(|place| *slot = place)).count()
-        });
-        drawn[..count].iter().for_each(|place| self.estimate(*place, ask.now));
+        while owed > 0 {
+            let mut drawn = [0; 16];
+            let count = self.field.draw(ask, |draw, _| {
+                let draws = drawn.iter_mut().take(owed);
+                draws.map_while(|slot| draw().map(|place| *slot = place)).count()
+            });
+            drawn[..count].iter().for_each(|place| self.estimate(*place, ask.now));
+            // Fewer than there is room for: that is all, or nobody can be picked.
+            owed = if count < drawn.len() { 0 } else { owed - count };
+        }
     }
 
     fn estimate(&mut self, place: usize, now: u64) {
@@ -248,8 +252,8 @@ impl Schedule for Prequal {
             None => self.field.draw(ask, |draw, _| draw())?,
         };
         self.drop_one();
-        self.latencies[picked].on_pick(ask.now);
-        self.now = ask.now;
+        self.now = self.now.max(ask.now);
+        self.latencies[picked].on_pick(self.now);
         self.load = self.field.leases(picked);
         self.note_one_more(picked);
         Some(picked)
@@ -275,6 +279,10 @@ impl Schedule for Prequal {
         if let Some(began) = latency::began(mark, self.now) {
             self.latencies[place].on_end(began);
         }
+    }
+
+    fn take_back(&mut self, place: usize, mark: u32, _now: u64) {
+        self.ended(place, mark);
     }
 
     fn times(&self) -> bool {
@@ -307,7 +315,18 @@ impl Schedule for Prequal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::tests::Troop;
     use proptest::prelude::*;
+
+    #[test]
+    fn as_many_estimates_are_taken_as_are_asked_for() {
+        let rule = Rule { pool: 1_000, probes: 10_000, age: 1_000, hot: 84 };
+        let troop = Troop::new(&[1; 200]);
+        let mut prequal = Prequal::new(&troop.crew(), rule);
+        (0..200).for_each(|place| prequal.set_active(place, true));
+        prequal.pick(&Ask::default()).unwrap();
+        assert_eq!(prequal.pool.len(), 100);
+    }
 
     proptest! {
         #[test]
