@@ -65,6 +65,10 @@ def _form(line: str) -> tuple[str, Callable[[str], Entry | None] | None]:
     return "", None
 
 
+#: Seconds; what says it took longer (or `NaN`, or less than none) is broken.
+_LONGEST = 366 * 86_400.0
+
+
 def _evener(line: str) -> Entry | None:
     if not line.startswith("{"):
         return None
@@ -72,12 +76,16 @@ def _evener(line: str) -> Entry | None:
         said = json.loads(line)
         ended = datetime.fromisoformat(said["time"]).timestamp()
         took = float(said["duration"])
+        if not 0 <= took < _LONGEST:
+            return None
         target = f"{said.get('url.path', '')}?{said.get('url.query', '')}"
         client = str(said.get("client.address", ""))
         status = int(said.get("http.response.status_code", 502 if "error.type" in said else 200))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    pool, server = said.get("evener.pool"), said.get("evener.server")
+    pool, server = (said.get(name) or None for name in ("evener.pool", "evener.server"))
+    if not all(isinstance(one, str | None) for one in (pool, server)):
+        return None
     return Entry(ended - took, took, _client(client), _key(target), pool, server, status)
 
 
@@ -132,6 +140,8 @@ def _combined(line: str) -> Entry | None:
         return None
     servers, times = _UPSTREAM.findall(found["more"]), _SECONDS.findall(found["more"])
     took = float(times[-1]) if times else None
+    if took is not None and took >= _LONGEST:
+        return None
     return Entry(
         ended - (took or 0.0),
         took,

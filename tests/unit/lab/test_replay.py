@@ -1,10 +1,13 @@
 """A log is read in three forms, and a model made of it knows what made it."""
 
+import gzip
 import heapq
 import json
 import random
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +16,8 @@ from evener.cli.app import app
 from evener.lab.engine import LabError
 from evener.lab.logs import Entry, Log, read
 from evener.lab.replay import Replay
+from evener.lab.results import Result
+from evener.lab.runs import run_plans
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 
@@ -110,11 +115,32 @@ def test_how_many_a_server_works_on_at_once_is_found(slots: int) -> None:
     assert Replay(made(slots)).slots.number == slots
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"duration": float("nan")},
+        {"duration": float("inf")},
+        {"duration": 1e300},
+        {"duration": -1.0},
+        {"evener.server": ["a"]},
+        {"evener.pool": {}, "evener.server": 7},
+        {"time": 7},
+        {"time": "0001-01-01T00:00:00"},
+    ],
+)
+def test_a_line_of_ours_that_makes_no_sense_is_counted_and_left_out(broken: object) -> None:
+    whole = [ours(at / 10, 0.1, "ab"[at % 2]) for at in range(40)]
+    line = json.dumps({**json.loads(ours(1.0, 0.1)), **broken})  # type: ignore[dict-item]  # a dict
+    log = read([*whole, line, '{"a":' + "[" * 100_000])
+    assert (len(log.entries), log.unread) == (40, 2)
+    assert Replay(log).compare(["round_robin"]).results
+
+
 def test_without_waiting_nothing_is_said_of_room() -> None:
     log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
-    replay = Replay(log)
-    assert replay.slots.number is None
-    assert "all that come" in replay.words()[2]
+    played = Replay(log)
+    assert played.slots.number is None
+    assert "all that come" in played.words()[2]
 
 
 def test_a_slow_server_is_seen_and_those_who_avoid_it_are_recommended() -> None:
