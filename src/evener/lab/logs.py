@@ -106,7 +106,8 @@ def _haproxy(line: str) -> Entry | None:
         return None
     request, queue, _, _, whole = (int(one.lstrip("+")) for one in found["timers"].split("/"))
     waited = max(request, 0) + max(queue, 0)
-    server = None if found["server"] == "<NOSRV>" else found["server"]
+    # `<NOSRV>`, and HAProxy's own services, such as `<STATS>` and `<CACHE>`.
+    server = None if found["server"].startswith("<") else found["server"]
     took = max(whole - waited, 0) / 1000 if server and whole >= 0 else None
     status = int(found["status"])
     return Entry(

@@ -136,6 +136,14 @@ def test_a_line_of_ours_that_makes_no_sense_is_counted_and_left_out(broken: obje
     assert Replay(log).compare(["round_robin"]).results
 
 
+def test_haproxys_own_services_are_no_servers() -> None:
+    line = (
+        "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in app/<STATS> 0/0/0/0/1 200 2750 - - LR-- "
+        '1/1/0/0/0 0/0 "GET /stats HTTP/1.1"'
+    )
+    assert [entry.server for entry in read([line]).entries] == [None]
+
+
 def test_without_waiting_nothing_is_said_of_room() -> None:
     log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
     played = Replay(log)
