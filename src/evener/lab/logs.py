@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,8 +55,22 @@ def read(lines: Iterable[str]) -> Log:
             log.unread += bool(line.strip())
         else:
             log.entries.append(entry)
+    if parse is _combined:
+        log.entries = _spread(log.entries)
     log.entries.sort(key=lambda entry: entry.at)
     return log
+
+
+def _spread(entries: list[Entry]) -> list[Entry]:
+    """Lines that tell no more than the second in which they were written, at even distances over
+    it: all of a second at once would be a crowd that never was."""
+    seconds = [round(entry.at + (entry.took or 0.0)) for entry in entries]
+    counts, before = Counter(seconds), Counter[int]()
+    spread = []
+    for entry, second in zip(entries, seconds, strict=True):
+        spread.append(entry._replace(at=entry.at + before[second] / counts[second]))
+        before[second] += 1
+    return spread
 
 
 def _form(line: str) -> tuple[str, Callable[[str], Entry | None] | None]:

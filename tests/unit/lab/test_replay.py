@@ -115,6 +115,20 @@ def test_how_many_a_server_works_on_at_once_is_found(slots: int) -> None:
     assert Replay(made(slots)).slots.number == slots
 
 
+def test_a_log_that_tells_seconds_makes_no_crowd_of_each() -> None:
+    """In the combined format all lines of a second end at once."""
+    lines = [
+        f'192.0.2.7 - - [01/Mar/2026:12:00:{at // 100:02} +0000] "GET /a HTTP/1.1" 200 12 "-" "x" '
+        f"10.0.0.{at % 2}:80 0.010"
+        for at in range(3_000)
+    ]
+    log = read(lines)
+    gaps = [after.at - before.at for before, after in pairwise(log.entries)]
+    assert max(gaps) < 0.011 and min(gaps) > 0.009
+    assert log.entries[0].at == pytest.approx(BEGIN - 0.01)
+    assert "no two requests met" in Replay(log).slots.why
+
+
 @pytest.mark.parametrize(
     "broken",
     [
