@@ -41,13 +41,16 @@ class Log:
     form: str = ""
     entries: list[Entry] = field(default_factory=list)
     unread: int = 0
+    #: Whether it begins as gzip's files do.
+    packed: bool = False
 
 
 def read(lines: Iterable[str]) -> Log:
     """The requests of these lines."""
     log = Log()
     parse: Callable[[str], Entry | None] | None = None
-    for line in lines:
+    for number, line in enumerate(lines):
+        log.packed |= number == 0 and line.startswith("\x1f")
         if parse is None:
             log.form, parse = _form(line)
         entry = parse(line) if parse is not None else None

@@ -250,6 +250,8 @@ def _of_pool(log: Log, pool: str | None) -> list[Entry]:
     if not log.entries:
         error = LabError("no line of the log is in a form that is known")
         error.remedy = "known are Evener's JSON, HAProxy's httplog and the combined format"
+        if log.packed:
+            error.remedy = "it is packed: unpack it first, as `zcat` does"
         raise error
     pools = Counter(entry.pool for entry in log.entries if entry.pool)
     if pool is None and len(pools) > 1:

@@ -158,6 +158,14 @@ def test_haproxys_own_services_are_no_servers() -> None:
     assert [entry.server for entry in read([line]).entries] == [None]
 
 
+def test_a_packed_log_is_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "access.log.1.gz"
+    file.write_bytes(gzip.compress(ours(1, 0.1).encode()))
+    with pytest.raises(LabError) as caught:
+        Replay.load(file)
+    assert "unpack it first" in caught.value.remedy
+
+
 def test_without_waiting_nothing_is_said_of_room() -> None:
     log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
     played = Replay(log)
