@@ -111,7 +111,8 @@ class Replay:
         """
         base = Scenario({"arrivals": "1/s", "servers": {"count": len(self.servers), "time": "1ms"}})
         cases = [base.under(name) for name in schedulers or usual()]
-        plans = [[self._plan(case.plan(seed)) for seed in SEEDS] for case in cases]
+        model = self._model()
+        plans = [[self._plan(case.plan(seed), model) for seed in SEEDS] for case in cases]
         results = run_plans(plans, SLICES)
         return Verdict(self.words(), results, advice(results, self.slots.number, self._speeds.odd))
 
@@ -130,8 +131,9 @@ class Replay:
             f"a server works on {room} at once: {self.slots.why}",
         ]
 
-    def _plan(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """A plan of the laboratory with this model in it."""
+    def _model(self) -> dict[str, Any]:
+        """What of a plan of the laboratory the log says: one of it serves all plans, as large logs
+        are large."""
         begin = self._entries[0].at
         recorded = [
             {
@@ -152,15 +154,17 @@ class Replay:
             }
             for name in self.servers
         ]
-        for server, name in zip(plan["pool"]["servers"], self.servers, strict=True):
-            server["id"] = name
-        end = recorded[-1]["at"] + 1
         return {
-            **plan,
             "arrivals": {"recorded": recorded},
             "servers": models,
-            "length": end,
+            "length": recorded[-1]["at"] + 1,
         }
+
+    def _plan(self, plan: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+        """A plan of the laboratory with this model in it."""
+        for server, name in zip(plan["pool"]["servers"], self.servers, strict=True):
+            server["id"] = name
+        return {**plan, **model}
 
 
 def usual() -> list[str]:

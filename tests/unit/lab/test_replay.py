@@ -129,6 +129,20 @@ def test_a_log_that_tells_seconds_makes_no_crowd_of_each() -> None:
     assert "no two requests met" in Replay(log).slots.why
 
 
+def test_a_large_log_is_held_once_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[dict[str, Any]]] = []
+
+    def play(plans: list[list[dict[str, Any]]], slices: int) -> list[Result]:
+        seen.extend(plans)
+        return run_plans(plans, slices)
+
+    monkeypatch.setattr("evener.lab.replay.run_plans", play)
+    Replay(made(2)).compare(["round_robin", "least_conn"])
+    held = {id(plan["arrivals"]["recorded"]) for plans in seen for plan in plans}
+    assert [len(plans) for plans in seen] == [3, 3]
+    assert len(held) == 1
+
+
 @pytest.mark.parametrize(
     "broken",
     [
