@@ -262,6 +262,12 @@ def _of_pool(log: Log, pool: str | None) -> list[Entry]:
         error = LabError("the log has several pools: " + ", ".join(sorted(pools)))
         error.remedy = f"say which: --pool {pools.most_common(1)[0][0]}"
         raise error
+    if pool is not None and pool not in pools:
+        error = LabError(f"the log has no pool `{pool}`")
+        error.remedy = (
+            "it has: " + ", ".join(sorted(pools)) if pools else f"{log.form} names no pools"
+        )
+        raise error
     found = [entry for entry in log.entries if pool is None or entry.pool == pool]
     timed = [entry for entry in found if entry.server and entry.took is not None]
     if not timed:

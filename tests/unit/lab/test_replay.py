@@ -172,6 +172,12 @@ def test_haproxys_own_services_are_no_servers() -> None:
     assert [entry.server for entry in read([line]).entries] == [None]
 
 
+def test_a_pool_that_the_log_has_not_is_told_with_those_it_has() -> None:
+    with pytest.raises(LabError, match="no pool `ap`") as caught:
+        Replay(read([ours(at, 0.1, "ab"[at % 2]) for at in range(9)]), pool="ap")
+    assert caught.value.remedy == "it has: app"
+
+
 def test_a_packed_log_is_told_as_such(tmp_path: Path) -> None:
     file = tmp_path / "access.log.1.gz"
     file.write_bytes(gzip.compress(ours(1, 0.1).encode()))
