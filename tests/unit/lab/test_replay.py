@@ -186,6 +186,11 @@ def test_a_packed_log_is_told_as_such(tmp_path: Path) -> None:
     assert "unpack it first" in caught.value.remedy
 
 
+def test_a_scheduler_that_was_played_alone_is_not_recommended() -> None:
+    verdict = Replay(made(2)).compare(["least_conn"])
+    assert verdict.advice[0].startswith("nginx/least_conn was played alone")
+
+
 def test_without_waiting_nothing_is_said_of_room() -> None:
     log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
     played = Replay(log)
