@@ -115,6 +115,37 @@ def test_how_many_a_server_works_on_at_once_is_found(slots: int) -> None:
     assert Replay(made(slots)).slots.number == slots
 
 
+def test_times_told_to_a_millisecond_find_it_too() -> None:
+    """HAProxy and nginx tell no more: of short requests of a busy server, many then end in the
+    millisecond in which they could begin."""
+    log = Log("HAProxy's httplog", [])
+    random.seed(3)
+    free = [[0.0] * 4 for _ in range(3)]
+    at = 0.0
+    for number in range(9_000):
+        at += random.expovariate(550)
+        server = number % 3
+        end = max(at, heapq.heappop(free[server])) + random.expovariate(50)
+        heapq.heappush(free[server], end)
+        came, took = int(at * 1000) / 1000, int((end - at) * 1000) / 1000
+        log.entries.append(Entry(came, took, 1, 1, None, f"s{server}", 200))
+    played = Replay(log)
+    assert played.slots.number == 4
+    assert all(work is not None for work in played._work)
+
+
+def test_servers_faster_than_a_log_can_tell_are_as_fast_as_each_other() -> None:
+    """Of a server that answers in half a millisecond nginx says 0.000 or 0.001, as it comes."""
+    log = Log("combined", [])
+    for at in range(4_000):
+        server = at % 2
+        took = 0.001 if (at // 1_000 + server) % 2 or at % 5 == 0 else 0.0
+        log.entries.append(Entry(at / 100, took, at, at, None, "ab"[server], 200))
+    verdict = Replay(log).compare(["round_robin", "peak_ewma"])
+    assert verdict.advice[0].startswith("It makes no difference")
+    assert not any("slow or failing" in said for said in verdict.advice)
+
+
 def test_a_log_that_tells_seconds_makes_no_crowd_of_each() -> None:
     """In the combined format all lines of a second end at once."""
     lines = [
