@@ -1,8 +1,8 @@
 //! A server that becomes slow, fails or heals: what it costs with which scheduler.
 
 use evener_lab::{
-    Arrivals, Deadline, Ending, Fault, Report, SECOND, Scenario, ServerModel, Service, What, pool,
-    run,
+    Arrivals, Deadline, Ending, Fault, Report, Room, SECOND, Scenario, ServerModel, Service, What,
+    pool, run,
 };
 use evener_plan::{Passive, Readmit, Scheduler};
 
@@ -65,4 +65,17 @@ fn a_scenario_that_makes_no_sense_is_not_run() {
     scenario.servers.pop();
     let error = run(&scenario).unwrap_err().to_string();
     assert_eq!(error, "the pool has 11 servers, the scenario has models of 10");
+}
+
+#[test]
+fn a_tail_without_end_ends() {
+    for room in [Room::Endless, Room::Slots(2), Room::Cores(2.0)] {
+        let service = Service::LogNormal { median: 50_000.0, spread: 100.0 };
+        let model = ServerModel { room, ..ServerModel::new(service) };
+        let pool = pool(Scheduler::NginxRoundRobin {}, &[1; 2]);
+        let scenario = Scenario::new(pool, vec![model; 2], Arrivals::Even { rate: 100.0 });
+        let report = run(&Scenario { length: 2 * SECOND, ..scenario }).unwrap();
+        assert_eq!(report.good_within(u64::MAX), 1.0);
+        assert!(report.samples.iter().all(|sample| sample.took < 400 * 86_400 * SECOND));
+    }
 }
