@@ -68,6 +68,23 @@ fn a_scenario_that_makes_no_sense_is_not_run() {
 }
 
 #[test]
+fn requests_arrive_as_often_as_is_said_however_often_that_is() {
+    let servers = vec![ServerModel::new(Service::Fixed(1)); 2];
+    let lasts = |arrivals, length| {
+        let pool = pool(Scheduler::NginxRoundRobin {}, &[1; 2]);
+        let scenario = Scenario::new(pool, servers.clone(), arrivals);
+        run(&Scenario { length, ..scenario }).unwrap().samples.len()
+    };
+    for rate in [1_000_000.0, 5_000_000.0] {
+        let wanted = rate as usize / 5;
+        for arrivals in [Arrivals::Poisson { rate }, Arrivals::Steps(vec![(0, rate)])] {
+            let came = lasts(arrivals.clone(), SECOND / 5);
+            assert!(came.abs_diff(wanted) < wanted / 50, "{came} of {wanted}: {arrivals:?}");
+        }
+    }
+}
+
+#[test]
 fn a_tail_without_end_ends() {
     for room in [Room::Endless, Room::Slots(2), Room::Cores(2.0)] {
         let service = Service::LogNormal { median: 50_000.0, spread: 100.0 };
