@@ -61,6 +61,24 @@ impl Arrivals {
         }
     }
 
+    /// How many come in this time, in the mean.
+    pub(crate) fn expected(&self, length: Micros) -> f64 {
+        let count = |from: Micros, until: Micros, rate: f64| {
+            until.saturating_sub(from) as f64 / SECOND as f64 * rate
+        };
+        match self {
+            Arrivals::Poisson { rate } | Arrivals::Even { rate } => count(0, length, *rate),
+            Arrivals::Steps(steps) => {
+                let ends = steps.iter().skip(1).map(|(from, _)| *from).chain([length]);
+                let step = |((from, rate), end): (&(Micros, f64), Micros)| {
+                    count(*from, end.min(length), *rate)
+                };
+                steps.iter().zip(ends).map(step).sum()
+            }
+            Arrivals::Recorded(requests) => requests.len() as f64,
+        }
+    }
+
     /// The rates there are.
     pub(crate) fn rates(&self) -> Vec<f64> {
         match self {

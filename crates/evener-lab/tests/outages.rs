@@ -1,8 +1,8 @@
 //! A server that becomes slow, fails or heals: what it costs with which scheduler.
 
 use evener_lab::{
-    Arrivals, Deadline, Ending, Fault, Report, Room, SECOND, Scenario, ServerModel, Service, What,
-    pool, run,
+    Arrivals, Deadline, Ending, Fault, LabError, Report, Room, SECOND, Scenario, ServerModel,
+    Service, What, pool, run,
 };
 use evener_plan::{Passive, Readmit, Scheduler};
 
@@ -81,6 +81,21 @@ fn requests_arrive_as_often_as_is_said_however_often_that_is() {
             let came = lasts(arrivals.clone(), SECOND / 5);
             assert!(came.abs_diff(wanted) < wanted / 50, "{came} of {wanted}: {arrivals:?}");
         }
+    }
+}
+
+#[test]
+fn more_requests_than_a_machine_holds_are_refused() {
+    let pool = pool(Scheduler::NginxRoundRobin {}, &[1]);
+    let servers = vec![ServerModel::new(Service::Fixed(1))];
+    for arrivals in [
+        Arrivals::Poisson { rate: 999_999_999.0 },
+        Arrivals::Even { rate: 2_000_000.0 },
+        Arrivals::Steps(vec![(0, 1.0), (30 * SECOND, 4_000_000.0)]),
+    ] {
+        let scenario = Scenario::new(pool.clone(), servers.clone(), arrivals);
+        let refused = run(&scenario).unwrap_err();
+        assert!(matches!(refused, LabError::TooMany(_)), "{refused}");
     }
 }
 
