@@ -167,3 +167,9 @@ def test_a_policy_in_python_is_refused_with_what_can_be_played_instead() -> None
         Scenario.parse(SMALL).under(written)
     said = problems(SMALL.replace("}}", "}, pool: {scheduler: {name: wlc, scope: shard}}}"))
     assert len(said) == 1 and "write `balancers: N` for N shards" in said[0]
+
+
+def test_a_wrong_step_beside_right_ones_is_told_with_its_place() -> None:
+    steps = "[{from: 0s, rate: 9/s}, 7, {from: x, rate: 8/s}, {from: 1s, rate: 7/s}]"
+    wrong = problems(f"{{arrivals: {{steps: {steps}}}, servers: [{{time: 1ms, faults: [x]}}, y]}}")
+    assert [found.split("`")[1] for found in wrong] == ["7", "x", "x", "y"]
