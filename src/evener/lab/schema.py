@@ -342,5 +342,15 @@ class ScenarioKeys:
         example="{scheduler: least_conn}",
     )
 
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        models = [model for model in self.servers if model is not BAD]
+        faults = [fault.at for model in models for fault in model.faults if fault is not BAD]
+        if faults and max(faults) >= self.length:
+            fail("servers", "a fault that begins when all is over", "it before `length`", "")
+        steps = [step.at for step in self.arrivals.steps or () if step is not BAD]
+        if steps and steps[-1] >= self.length:
+            fail("arrivals", "a step that begins when all is over", "it before `length`", "")
+
 
 SCENARIO = Section(ScenarioKeys, "a mapping with arrivals and servers")
