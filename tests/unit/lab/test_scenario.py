@@ -175,6 +175,15 @@ def test_a_wrong_step_beside_right_ones_is_told_with_its_place() -> None:
     assert [found.split("`")[1] for found in wrong] == ["7", "x", "x", "y"]
 
 
+def test_an_empty_scenario_is_told_the_smallest_scenario() -> None:
+    [problem] = problems("# later\n")
+    assert "expected a scenario" in problem
+    with pytest.raises(ConfigError) as caught:
+        Scenario.parse("")
+    assert "arrivals: 100/s" in caught.value.render()
+    assert "listeners" not in caught.value.render()
+
+
 def test_what_begins_when_all_is_over_would_never_be_seen() -> None:
     late = "{length: 2s, arrivals: 9/s, servers: {time: 1ms, faults: {takes: 2s, from: 2s}}}"
     [problem] = problems(late)
