@@ -78,6 +78,22 @@ def test_a_plot_that_cannot_be_written_does_not_cost_the_figures(tmp_path: Path)
         assert ended.stdout.startswith(first)
 
 
+def test_ctrl_c_gives_up_the_runs_that_have_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def run(_: object, __: int) -> dict[str, object]:
+        begun.append(1)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.1)
+        return {}
+
+    monkeypatch.setattr("evener.lab.engine.run", run)
+    with pytest.raises(KeyboardInterrupt):
+        compare(Scenario.parse(SLOW), seeds=500)
+    assert len(begun) < 250
+
+
 def test_without_matplotlib_the_command_that_brings_it_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
