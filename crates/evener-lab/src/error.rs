@@ -18,6 +18,9 @@ pub enum LabError {
     /// A rate, mean or deviation that is negative, infinite or no number.
     #[error("{0} is not a number above 0")]
     NotPositive(&'static str),
+    /// Every request is held until the end.
+    #[error("{0} requests would arrive, and 100 million can: shorten it, or lower the rate")]
+    TooMany(u64),
     /// The scheduler is a policy in another language, which has no virtual time.
     #[error("the laboratory cannot ask the policy {0}: it is not Rust, and knows no virtual time")]
     Policy(String),

@@ -19,6 +19,9 @@ pub type Micros = u64;
 /// A second in microseconds.
 pub const SECOND: Micros = 1_000_000;
 
+/// Requests of a run: each is held in 32 bytes until its end, and counted in 32 bits.
+const MOST: f64 = 100e6;
+
 /// What is simulated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,9 +101,14 @@ impl Scenario {
         }
         let rates = self.arrivals.rates().into_iter().map(|rate| ("a rate", rate));
         let numbers = rates.chain(self.servers.iter().flat_map(ServerModel::numbers));
-        match numbers.into_iter().find(|(_, number)| !(number.is_finite() && *number > 0.0)) {
-            Some((what, _)) => Err(LabError::NotPositive(what)),
-            None => Ok(()),
+        if let Some((what, _)) =
+            numbers.into_iter().find(|(_, number)| !(number.is_finite() && *number > 0.0))
+        {
+            return Err(LabError::NotPositive(what));
+        }
+        match self.arrivals.expected(self.length) {
+            many if many > MOST => Err(LabError::TooMany(many as u64)),
+            _ => Ok(()),
         }
     }
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::draw::Draw;
-use crate::scenario::Micros;
+use crate::scenario::{Micros, SECOND};
+
+/// In microseconds.
+const DAY: f64 = (24 * 3_600 * SECOND) as f64;
 
 /// How long a server works on a request, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,15 +41,17 @@ pub enum Service {
 }
 
 impl Service {
-    /// One time; `own` is what the log says of the request.
+    /// One time; `own` is what the log says of the request. None is drawn that is more than a day:
+    /// with a wide spread there are some that no clock can hold.
     pub(crate) fn draw(&self, own: Micros, draw: &mut Draw) -> f64 {
-        match *self {
-            Service::Fixed(span) => span as f64,
+        let drawn = match *self {
+            Service::Fixed(span) => return span as f64,
+            Service::OfRequest { times } => return own as f64 * times,
             Service::Exponential { mean } => mean * draw.exponential(),
             Service::Normal { mean, deviation } => (mean + deviation * draw.normal()).max(0.0),
             Service::LogNormal { median, spread } => median * (spread * draw.normal()).exp(),
-            Service::OfRequest { times } => own as f64 * times,
-        }
+        };
+        drawn.min(DAY)
     }
 
     /// The number that must be above 0.

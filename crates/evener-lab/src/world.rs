@@ -40,7 +40,7 @@ pub fn run(scenario: &Scenario) -> Result<Report, LabError> {
             Event::Share(server, alarm) => world.share(server, alarm),
             Event::Answer(visit, status) => world.answer(visit, Ending::Answered(status)),
             Event::Refuse(visit) => world.answer(visit, Ending::Refused),
-            Event::GiveUp(request, sample, sent) => world.give_up(request, sample, sent),
+            Event::GiveUp(request, sample, tries) => world.give_up(request, sample, tries),
             Event::Look => world.look(),
         }
     }
@@ -77,7 +77,7 @@ enum Event {
     Share(u32, u32),
     Answer(u32, u16),
     Refuse(u32),
-    /// If it is still this sample, and this try where the deadline is a try's.
+    /// If it is still this sample, and this try (0 is any) where the deadline is a try's.
     GiveUp(u32, u32, u16),
     Look,
 }
@@ -228,7 +228,7 @@ impl<'a> World<'a> {
         let Some(lease) = &asked.lease else {
             return;
         };
-        let (sample, tries, sent) = (asked.sample, asked.tries, asked.sent);
+        let (sample, tries) = (asked.sample, asked.tries);
         let server = lease.index() as u32;
         let visit = Visit { request, sample, tries, server, own: asked.own };
         let number = match self.free_visits.pop() {
@@ -242,7 +242,7 @@ impl<'a> World<'a> {
             }
         };
         if let Some(deadline) = self.scenario.deadline.filter(|deadline| deadline.blames) {
-            self.push(deadline.after, Event::GiveUp(request, sample, sent));
+            self.push(deadline.after, Event::GiveUp(request, sample, tries));
         }
         // Without a way it is there at once: half the events.
         match self.scenario.network {
@@ -305,8 +305,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn give_up(&mut self, request: u32, sample: u32, sent: u16) {
-        let waits = |asked: &&Asked| asked.sample == sample && (sent == 0 || asked.sent == sent);
+    fn give_up(&mut self, request: u32, sample: u32, tries: u16) {
+        let waits = |asked: &&Asked| asked.sample == sample && (tries == 0 || asked.tries == tries);
         if self.requests[request as usize].as_ref().filter(waits).is_some() {
             self.end_try(request, Ending::GaveUp);
         }

@@ -158,3 +158,15 @@ fn a_summary_says_what_came_of_it_piece_by_piece() {
         summary.whole.requests
     );
 }
+
+#[test]
+fn a_try_after_a_refusal_has_a_deadline_of_its_own() {
+    let mut scenario = scenario(What::Refuses);
+    scenario.pool.retry.on = vec![RetryOn::Connect];
+    // A refusal takes 100 ms, an answer 110 ms: more than the deadline together.
+    scenario.network = 100_000;
+    scenario.deadline = Some(Deadline { after: 150_000, blames: true });
+    let report = run(&scenario).unwrap();
+    assert!(report.samples.iter().any(|sample| sample.tries == 2));
+    assert_eq!(report.good_within(SECOND), 1.0);
+}

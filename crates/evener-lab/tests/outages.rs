@@ -1,8 +1,8 @@
 //! A server that becomes slow, fails or heals: what it costs with which scheduler.
 
 use evener_lab::{
-    Arrivals, Deadline, Ending, Fault, Report, SECOND, Scenario, ServerModel, Service, What, pool,
-    run,
+    Arrivals, Deadline, Ending, Fault, LabError, Report, Room, SECOND, Scenario, ServerModel,
+    Service, What, pool, run,
 };
 use evener_plan::{Passive, Readmit, Scheduler};
 
@@ -65,4 +65,49 @@ fn a_scenario_that_makes_no_sense_is_not_run() {
     scenario.servers.pop();
     let error = run(&scenario).unwrap_err().to_string();
     assert_eq!(error, "the pool has 11 servers, the scenario has models of 10");
+}
+
+#[test]
+fn requests_arrive_as_often_as_is_said_however_often_that_is() {
+    let servers = vec![ServerModel::new(Service::Fixed(1)); 2];
+    let lasts = |arrivals, length| {
+        let pool = pool(Scheduler::NginxRoundRobin {}, &[1; 2]);
+        let scenario = Scenario::new(pool, servers.clone(), arrivals);
+        run(&Scenario { length, ..scenario }).unwrap().samples.len()
+    };
+    for rate in [1_000_000.0, 5_000_000.0] {
+        let wanted = rate as usize / 5;
+        for arrivals in [Arrivals::Poisson { rate }, Arrivals::Steps(vec![(0, rate)])] {
+            let came = lasts(arrivals.clone(), SECOND / 5);
+            assert!(came.abs_diff(wanted) < wanted / 50, "{came} of {wanted}: {arrivals:?}");
+        }
+    }
+}
+
+#[test]
+fn more_requests_than_a_machine_holds_are_refused() {
+    let pool = pool(Scheduler::NginxRoundRobin {}, &[1]);
+    let servers = vec![ServerModel::new(Service::Fixed(1))];
+    for arrivals in [
+        Arrivals::Poisson { rate: 999_999_999.0 },
+        Arrivals::Even { rate: 2_000_000.0 },
+        Arrivals::Steps(vec![(0, 1.0), (30 * SECOND, 4_000_000.0)]),
+    ] {
+        let scenario = Scenario::new(pool.clone(), servers.clone(), arrivals);
+        let refused = run(&scenario).unwrap_err();
+        assert!(matches!(refused, LabError::TooMany(_)), "{refused}");
+    }
+}
+
+#[test]
+fn a_tail_without_end_ends() {
+    for room in [Room::Endless, Room::Slots(2), Room::Cores(2.0)] {
+        let service = Service::LogNormal { median: 50_000.0, spread: 100.0 };
+        let model = ServerModel { room, ..ServerModel::new(service) };
+        let pool = pool(Scheduler::NginxRoundRobin {}, &[1; 2]);
+        let scenario = Scenario::new(pool, vec![model; 2], Arrivals::Even { rate: 100.0 });
+        let report = run(&Scenario { length: 2 * SECOND, ..scenario }).unwrap();
+        assert_eq!(report.good_within(u64::MAX), 1.0);
+        assert!(report.samples.iter().all(|sample| sample.took < 400 * 86_400 * SECOND));
+    }
 }

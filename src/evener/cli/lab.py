@@ -75,16 +75,17 @@ def run(
         results = compare(read, _schedulers(schedulers), seeds=seeds)
     except ConfigError as error:
         fail(error.render(), code=USAGE)
+    if as_json:
+        click.echo(json.dumps([result.as_json() for result in results], indent=2))
+    else:
+        if read.keys.about:
+            say(read.keys.about)
+        click.echo(tables.results(results))
+    # Last, so that a file that cannot be written does not cost the figures.
     if plot is not None:
         from evener.lab.plot import plot as draw
 
         draw(results, plot, read.keys.about or scenario.stem)
-    if as_json:
-        click.echo(json.dumps([result.as_json() for result in results], indent=2))
-        return
-    if read.keys.about:
-        say(read.keys.about)
-    click.echo(tables.results(results))
 
 
 @lab.command()
@@ -152,11 +153,11 @@ def replay(
         verdict = played.compare(_schedulers(schedulers))
     except ConfigError as error:
         fail(error.render(), code=USAGE)
+    click.echo(json.dumps(verdict.as_json(), indent=2) if as_json else _words(verdict))
     if plot is not None:
         from evener.lab.plot import plot as draw
 
         draw(verdict.results, plot, log.name)
-    click.echo(json.dumps(verdict.as_json(), indent=2) if as_json else _words(verdict))
 
 
 def _words(verdict: Any) -> str:

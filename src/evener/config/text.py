@@ -28,8 +28,15 @@ _SMALLEST = (
 )
 
 
-def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) -> Node:
-    """The tree of a text.
+def parse(
+    text: str,
+    file: str,
+    env: AbstractMapping[str, str],
+    report: Report,
+    expected: tuple[str, str] = ("a configuration", _SMALLEST),
+) -> Node:
+    """The tree of a text; `expected` is what an empty one is told: what it should be, and the
+    smallest there is.
 
     Raises:
         ConfigError: the text is not YAML, or nothing is written in it.
@@ -43,7 +50,7 @@ def parse(text: str, file: str, env: AbstractMapping[str, str], report: Report) 
         ) from None
     if not events:
         # A file that an editor or a full disk cut to nothing must not take everything down.
-        raise ConfigError([Problem(Place(file, 1, 1), "", "nothing", "a configuration", _SMALLEST)])
+        raise ConfigError([Problem(Place(file, 1, 1), "", "nothing", *expected)])
     stream = iter(events)
     return _Builder(stream, file, env, report).node(next(stream), None)
 

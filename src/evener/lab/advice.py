@@ -35,8 +35,10 @@ def advice(results: Sequence[Result], slots: int | None, odd: Sequence[str]) -> 
 
 
 def _choice(winner: Result, others: Sequence[Result]) -> str:
+    if not others:
+        return f"{winner.scheduler} was played alone: name others to have it compared."
     close = [other.scheduler for other in others if not _differs(winner, other)]
-    if len(close) == len(others) and others:
+    if len(close) == len(others):
         return "It makes no difference worth a change: stay with what you have."
     also = f" ({_list(close)} did about as well)" if close else ""
     return f"Recommended: {winner.scheduler}{also}."

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,13 +41,16 @@ class Log:
     form: str = ""
     entries: list[Entry] = field(default_factory=list)
     unread: int = 0
+    #: Whether it begins as gzip's files do.
+    packed: bool = False
 
 
 def read(lines: Iterable[str]) -> Log:
     """The requests of these lines."""
     log = Log()
     parse: Callable[[str], Entry | None] | None = None
-    for line in lines:
+    for number, line in enumerate(lines):
+        log.packed |= number == 0 and line.startswith("\x1f")
         if parse is None:
             log.form, parse = _form(line)
         entry = parse(line) if parse is not None else None
@@ -54,8 +58,22 @@ def read(lines: Iterable[str]) -> Log:
             log.unread += bool(line.strip())
         else:
             log.entries.append(entry)
+    if parse is _combined:
+        log.entries = _spread(log.entries)
     log.entries.sort(key=lambda entry: entry.at)
     return log
+
+
+def _spread(entries: list[Entry]) -> list[Entry]:
+    """Lines that tell no more than the second in which they were written, at even distances over
+    it: all of a second at once would be a crowd that never was."""
+    seconds = [round(entry.at + (entry.took or 0.0)) for entry in entries]
+    counts, before = Counter(seconds), Counter[int]()
+    spread = []
+    for entry, second in zip(entries, seconds, strict=True):
+        spread.append(entry._replace(at=entry.at + before[second] / counts[second]))
+        before[second] += 1
+    return spread
 
 
 def _form(line: str) -> tuple[str, Callable[[str], Entry | None] | None]:
@@ -65,6 +83,10 @@ def _form(line: str) -> tuple[str, Callable[[str], Entry | None] | None]:
     return "", None
 
 
+#: Seconds; what says it took longer (or `NaN`, or less than none) is broken.
+_LONGEST = 366 * 86_400.0
+
+
 def _evener(line: str) -> Entry | None:
     if not line.startswith("{"):
         return None
@@ -72,12 +94,16 @@ def _evener(line: str) -> Entry | None:
         said = json.loads(line)
         ended = datetime.fromisoformat(said["time"]).timestamp()
         took = float(said["duration"])
+        if not 0 <= took < _LONGEST:
+            return None
         target = f"{said.get('url.path', '')}?{said.get('url.query', '')}"
         client = str(said.get("client.address", ""))
         status = int(said.get("http.response.status_code", 502 if "error.type" in said else 200))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    pool, server = said.get("evener.pool"), said.get("evener.server")
+    pool, server = (said.get(name) or None for name in ("evener.pool", "evener.server"))
+    if not all(isinstance(one, str | None) for one in (pool, server)):
+        return None
     return Entry(ended - took, took, _client(client), _key(target), pool, server, status)
 
 
@@ -98,7 +124,8 @@ def _haproxy(line: str) -> Entry | None:
         return None
     request, queue, _, _, whole = (int(one.lstrip("+")) for one in found["timers"].split("/"))
     waited = max(request, 0) + max(queue, 0)
-    server = None if found["server"] == "<NOSRV>" else found["server"]
+    # `<NOSRV>`, and HAProxy's own services, such as `<STATS>` and `<CACHE>`.
+    server = None if found["server"].startswith("<") else found["server"]
     took = max(whole - waited, 0) / 1000 if server and whole >= 0 else None
     status = int(found["status"])
     return Entry(
@@ -132,6 +159,8 @@ def _combined(line: str) -> Entry | None:
         return None
     servers, times = _UPSTREAM.findall(found["more"]), _SECONDS.findall(found["more"])
     took = float(times[-1]) if times else None
+    if took is not None and took >= _LONGEST:
+        return None
     return Entry(
         ended - (took or 0.0),
         took,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from evener.lab import engine
 from evener.lab.engine import LabError
+from evener.lab.runs import processors
 
 SEEDS = range(1, 6)
 
@@ -24,7 +23,7 @@ def studies(name: str | None = None) -> list[dict[str, Any]]:
         error = LabError(f"there is no study `{name}`")
         error.remedy = "there are: " + ", ".join(study.name for study in known)
         raise error
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with processors() as threads:
         futures = [
             (study, [threads.submit(engine.study, study.name, seed) for seed in SEEDS])
             for study in wanted

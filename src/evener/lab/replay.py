@@ -31,6 +31,9 @@ from evener.lab.scenario import Scenario
 
 #: Seconds over which a server's speed is told, and requests that tell it.
 WINDOW, ENOUGH = 10.0, 20
+#: Seconds to which logs tell times; others are finer.
+TOLD = {"HAProxy's httplog": 0.001, "combined": 0.001}
+FINE = 1e-6
 #: A speed that is further from a server's own is a fault of that window.
 ODD = 1.5
 SEEDS = range(1, 4)
@@ -82,9 +85,10 @@ class Replay:
         by_server = defaultdict(list)
         for entry in self._entries:
             by_server[entry.server].append(entry)
-        self.slots = _estimated(by_server) if slots is None else Slots(slots, "as was said")
-        self._work = _work(by_server, self.slots.number)
-        self._speeds = _Speeds(self._entries, self._work)
+        told = TOLD.get(log.form, FINE)
+        self.slots = _estimated(by_server, told) if slots is None else Slots(slots, "as was said")
+        self._work = _work(by_server, self.slots.number, told)
+        self._speeds = _Speeds(self._entries, self._work, told)
 
     @classmethod
     def load(
@@ -111,7 +115,8 @@ class Replay:
         """
         base = Scenario({"arrivals": "1/s", "servers": {"count": len(self.servers), "time": "1ms"}})
         cases = [base.under(name) for name in schedulers or usual()]
-        plans = [[self._plan(case.plan(seed)) for seed in SEEDS] for case in cases]
+        model = self._model()
+        plans = [[self._plan(case.plan(seed), model) for seed in SEEDS] for case in cases]
         results = run_plans(plans, SLICES)
         return Verdict(self.words(), results, advice(results, self.slots.number, self._speeds.odd))
 
@@ -130,8 +135,9 @@ class Replay:
             f"a server works on {room} at once: {self.slots.why}",
         ]
 
-    def _plan(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """A plan of the laboratory with this model in it."""
+    def _model(self) -> dict[str, Any]:
+        """What of a plan of the laboratory the log says: one of it serves all plans, as large logs
+        are large."""
         begin = self._entries[0].at
         recorded = [
             {
@@ -152,15 +158,17 @@ class Replay:
             }
             for name in self.servers
         ]
-        for server, name in zip(plan["pool"]["servers"], self.servers, strict=True):
-            server["id"] = name
-        end = recorded[-1]["at"] + 1
         return {
-            **plan,
             "arrivals": {"recorded": recorded},
             "servers": models,
-            "length": end,
+            "length": recorded[-1]["at"] + 1,
         }
+
+    def _plan(self, plan: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+        """A plan of the laboratory with this model in it."""
+        for server, name in zip(plan["pool"]["servers"], self.servers, strict=True):
+            server["id"] = name
+        return {**plan, **model}
 
 
 def usual() -> list[str]:
@@ -174,7 +182,7 @@ def usual() -> list[str]:
 class _Speeds:
     """How fast each server was when, as times what all take: 2 is twice as slow."""
 
-    def __init__(self, entries: Sequence[Entry], work: Sequence[float | None]) -> None:
+    def __init__(self, entries: Sequence[Entry], work: Sequence[float | None], told: float) -> None:
         known: dict[tuple[str, int], list[float]] = defaultdict(list)
         failed: dict[tuple[str, int], list[Entry]] = defaultdict(list)
         self._all = 0.0
@@ -191,17 +199,19 @@ class _Speeds:
         every = [spent for spents in known.values() for spent in spents]
         if not every:
             raise _too_little("no request of the log has both a server and a time")
-        self._all = median(every) or 1e-6
+        # What is told as nothing took half of the least that can be told, in the mean.
+        self._least, self._told = told / 2, told
+        self._all = max(median(every), self._least)
         self._own: dict[str, float] = {}
         for name in {name for name, _ in known}:
             own = [
                 spent for (server, _), spents in known.items() if server == name for spent in spents
             ]
-            self._own[name] = max(median(own) / self._all, 1e-3)
+            self._own[name] = max(median(own), self._least) / self._all
         self._windows = {
-            window: median(spents) / self._all
+            window: max(median(spents), self._least) / self._all
             for window, spents in known.items()
-            if len(spents) >= ENOUGH and self._is_odd(window[0], median(spents) / self._all)
+            if len(spents) >= ENOUGH and self._is_odd(window[0], median(spents))
         }
         self._failed = {
             window: broken
@@ -236,9 +246,9 @@ class _Speeds:
                 made.append(_fault(at, {"takes": {"of_request": {"times": times}}}))
         return made
 
-    def _is_odd(self, server: str, times: float) -> bool:
-        own = self.own(server)
-        return not own / ODD <= times <= own * ODD
+    def _is_odd(self, server: str, spent: float) -> bool:
+        own = self.own(server) * self._all
+        return not own / ODD <= spent <= own * ODD and abs(spent - own) > self._told
 
 
 def _fault(window: int, what: Any) -> dict[str, Any]:
@@ -250,11 +260,19 @@ def _of_pool(log: Log, pool: str | None) -> list[Entry]:
     if not log.entries:
         error = LabError("no line of the log is in a form that is known")
         error.remedy = "known are Evener's JSON, HAProxy's httplog and the combined format"
+        if log.packed:
+            error.remedy = "it is packed: unpack it first, as `zcat` does"
         raise error
     pools = Counter(entry.pool for entry in log.entries if entry.pool)
     if pool is None and len(pools) > 1:
         error = LabError("the log has several pools: " + ", ".join(sorted(pools)))
         error.remedy = f"say which: --pool {pools.most_common(1)[0][0]}"
+        raise error
+    if pool is not None and pool not in pools:
+        error = LabError(f"the log has no pool `{pool}`")
+        error.remedy = (
+            "it has: " + ", ".join(sorted(pools)) if pools else f"{log.form} names no pools"
+        )
         raise error
     found = [entry for entry in log.entries if pool is None or entry.pool == pool]
     timed = [entry for entry in found if entry.server and entry.took is not None]
@@ -272,11 +290,13 @@ def _too_little(text: str) -> LabError:
     return LabError(text)
 
 
-def _work(by_server: dict[str | None, list[Entry]], slots: int | None) -> list[float | None]:
+def _work(
+    by_server: dict[str | None, list[Entry]], slots: int | None, told: float
+) -> list[float | None]:
     """What servers spent on each request, in the order of all arrivals."""
     spent: list[tuple[float, int, float | None]] = []
     for entries in by_server.values():
-        found, _ = _spent(entries, slots)
+        found, _ = _spent(entries, slots, told)
         spent += [(entry.at, id(entry), work) for entry, work in zip(entries, found, strict=True)]
     by_id = {number: work for _, number, work in spent}
     ordered = sorted((entry for entries in by_server.values() for entry in entries), key=_arrival)
@@ -287,9 +307,11 @@ def _arrival(entry: Entry) -> float:
     return entry.at
 
 
-def _spent(entries: Sequence[Entry], slots: int | None) -> tuple[list[float | None], int]:
+def _spent(
+    entries: Sequence[Entry], slots: int | None, told: float
+) -> tuple[list[float | None], int]:
     """What a server spent on each, if it began them in order with so many slots; and how many
-    then ended before they could have begun."""
+    then ended before they could have begun, by more than two roundings."""
     if slots is None:
         return [entry.took for entry in entries], 0
     free = [float("-inf")] * slots
@@ -298,24 +320,25 @@ def _spent(entries: Sequence[Entry], slots: int | None) -> tuple[list[float | No
     for entry in entries:
         end = entry.at + (entry.took or 0.0)
         begin = max(entry.at, heapq.heappop(free))
-        odd += end <= begin
-        spent.append(end - begin if end > begin else None)
+        odd += end <= begin - 2 * told
+        spent.append(max(end - begin, 0.0) if end > begin - 2 * told else None)
         heapq.heappush(free, max(end, begin))
     return spent, odd
 
 
-def _estimated(by_server: dict[str | None, list[Entry]]) -> Slots:
+def _estimated(by_server: dict[str | None, list[Entry]], told: float) -> Slots:
     """The number of slots with which work does not hang on how many were there."""
     crowds = {name: _crowds(entries) for name, entries in by_server.items()}
     most = max(max(crowd) for crowd in crowds.values())
     if most < 2:
         return Slots(None, "no two requests met at a server, so that nothing is known of it")
-    best: tuple[float, int | None] = (abs(_hangs(by_server, crowds, None)), None)
+    best: tuple[float, int | None] = (abs(_hangs(by_server, crowds, None, told)), None)
     slots = 1
     while slots <= most:
-        pairs = [_spent(entries, slots)[1] for entries in by_server.values()]
+        pairs = [_spent(entries, slots, told)[1] for entries in by_server.values()]
         if sum(pairs) <= 0.01 * sum(len(entries) for entries in by_server.values()):
-            best = min(best, (abs(_hangs(by_server, crowds, slots)), slots), key=lambda it: it[0])
+            hangs = abs(_hangs(by_server, crowds, slots, told))
+            best = min(best, (hangs, slots), key=lambda it: it[0])
         slots *= 2
     hangs, number = best
     what = "the number with which the time of a request does not hang on how many were there"
@@ -338,12 +361,13 @@ def _hangs(
     by_server: dict[str | None, list[Entry]],
     crowds: dict[str | None, list[int]],
     slots: int | None,
+    told: float,
 ) -> float:
     """The correlation of work and crowd over all servers."""
     pairs = [
         (float(crowd), work)
         for name, entries in by_server.items()
-        for crowd, work in zip(crowds[name], _spent(entries, slots)[0], strict=True)
+        for crowd, work in zip(crowds[name], _spent(entries, slots, told)[0], strict=True)
         if work is not None
     ]
     if not pairs:

@@ -7,8 +7,9 @@ whatever ends first.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from evener.lab import engine
@@ -32,9 +33,21 @@ def compare(
     return run_plans([[case.plan(seed) for seed in range(1, seeds + 1)] for case in cases], slices)
 
 
+@contextmanager
+def processors() -> Iterator[ThreadPoolExecutor]:
+    """Threads, one per processor. What is waiting for one is given up when an error, or Ctrl-C,
+    ends it all; what runs cannot be, and is waited for."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        try:
+            yield threads
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 def run_plans(plans: Sequence[Sequence[dict[str, Any]]], slices: int) -> list[Result]:
     """Runs plans: a list per scheduler, in it one per seed."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with processors() as threads:
         futures = [[threads.submit(engine.run, plan, slices) for plan in seeds] for seeds in plans]
         runs = [tuple(future.result() for future in seeds) for seeds in futures]
     return [Result(seeds[0]["scheduler"], seeds) for seeds in runs]

@@ -36,6 +36,7 @@ from evener.lab.schema import (
     refuse_unplayable,
 )
 
+SMALLEST = "the smallest is `arrivals: 100/s` and `servers: {count: 3, time: 20ms}`"
 #: A moment that no run reaches.
 NEVER = 1 << 62
 
@@ -80,7 +81,7 @@ class Scenario:
             ConfigError: it is not YAML, or something in it is wrong.
         """
         report = Report()
-        node = parse(text, file, os.environ, report)
+        node = parse(text, file, os.environ, report, ("a scenario", SMALLEST))
         made = cls.__new__(cls)
         made._read(from_python({}, file) if node is None else node, report)
         return made

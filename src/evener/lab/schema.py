@@ -252,7 +252,7 @@ class Arrivals:
 
     def judge(self, fail: Fail, written: Container[str]) -> None:
         """Rules between its keys."""
-        times = [step.at for step in self.steps or ()]
+        times = [step.at for step in self.steps or () if step is not BAD]
         if times != sorted(set(times)):
             fail("steps", "steps out of order", "each `from` after the one before", "")
 
@@ -341,6 +341,16 @@ class ScenarioKeys:
         default={},
         example="{scheduler: least_conn}",
     )
+
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        models = [model for model in self.servers if model is not BAD]
+        faults = [fault.at for model in models for fault in model.faults if fault is not BAD]
+        if faults and max(faults) >= self.length:
+            fail("servers", "a fault that begins when all is over", "it before `length`", "")
+        steps = [step.at for step in self.arrivals.steps or () if step is not BAD]
+        if steps and steps[-1] >= self.length:
+            fail("arrivals", "a step that begins when all is over", "it before `length`", "")
 
 
 SCENARIO = Section(ScenarioKeys, "a mapping with arrivals and servers")

@@ -1,10 +1,13 @@
 """A log is read in three forms, and a model made of it knows what made it."""
 
+import gzip
 import heapq
 import json
 import random
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +16,8 @@ from evener.cli.app import app
 from evener.lab.engine import LabError
 from evener.lab.logs import Entry, Log, read
 from evener.lab.replay import Replay
+from evener.lab.results import Result
+from evener.lab.runs import run_plans
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 
@@ -110,11 +115,118 @@ def test_how_many_a_server_works_on_at_once_is_found(slots: int) -> None:
     assert Replay(made(slots)).slots.number == slots
 
 
+def test_times_told_to_a_millisecond_find_it_too() -> None:
+    """HAProxy and nginx tell no more: of short requests of a busy server, many then end in the
+    millisecond in which they could begin."""
+    log = Log("HAProxy's httplog", [])
+    random.seed(3)
+    free = [[0.0] * 4 for _ in range(3)]
+    at = 0.0
+    for number in range(9_000):
+        at += random.expovariate(550)
+        server = number % 3
+        end = max(at, heapq.heappop(free[server])) + random.expovariate(50)
+        heapq.heappush(free[server], end)
+        came, took = int(at * 1000) / 1000, int((end - at) * 1000) / 1000
+        log.entries.append(Entry(came, took, 1, 1, None, f"s{server}", 200))
+    played = Replay(log)
+    assert played.slots.number == 4
+    assert all(work is not None for work in played._work)
+
+
+def test_servers_faster_than_a_log_can_tell_are_as_fast_as_each_other() -> None:
+    """Of a server that answers in half a millisecond nginx says 0.000 or 0.001, as it comes."""
+    log = Log("combined", [])
+    for at in range(4_000):
+        server = at % 2
+        took = 0.001 if (at // 1_000 + server) % 2 or at % 5 == 0 else 0.0
+        log.entries.append(Entry(at / 100, took, at, at, None, "ab"[server], 200))
+    verdict = Replay(log).compare(["round_robin", "peak_ewma"])
+    assert verdict.advice[0].startswith("It makes no difference")
+    assert not any("slow or failing" in said for said in verdict.advice)
+
+
+def test_a_log_that_tells_seconds_makes_no_crowd_of_each() -> None:
+    """In the combined format all lines of a second end at once."""
+    lines = [
+        f'192.0.2.7 - - [01/Mar/2026:12:00:{at // 100:02} +0000] "GET /a HTTP/1.1" 200 12 "-" "x" '
+        f"10.0.0.{at % 2}:80 0.010"
+        for at in range(3_000)
+    ]
+    log = read(lines)
+    gaps = [after.at - before.at for before, after in pairwise(log.entries)]
+    assert max(gaps) < 0.011 and min(gaps) > 0.009
+    assert log.entries[0].at == pytest.approx(BEGIN - 0.01)
+    assert "no two requests met" in Replay(log).slots.why
+
+
+def test_a_large_log_is_held_once_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[dict[str, Any]]] = []
+
+    def play(plans: list[list[dict[str, Any]]], slices: int) -> list[Result]:
+        seen.extend(plans)
+        return run_plans(plans, slices)
+
+    monkeypatch.setattr("evener.lab.replay.run_plans", play)
+    Replay(made(2)).compare(["round_robin", "least_conn"])
+    held = {id(plan["arrivals"]["recorded"]) for plans in seen for plan in plans}
+    assert [len(plans) for plans in seen] == [3, 3]
+    assert len(held) == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"duration": float("nan")},
+        {"duration": float("inf")},
+        {"duration": 1e300},
+        {"duration": -1.0},
+        {"evener.server": ["a"]},
+        {"evener.pool": {}, "evener.server": 7},
+        {"time": 7},
+        {"time": "0001-01-01T00:00:00"},
+    ],
+)
+def test_a_line_of_ours_that_makes_no_sense_is_counted_and_left_out(broken: object) -> None:
+    whole = [ours(at / 10, 0.1, "ab"[at % 2]) for at in range(40)]
+    line = json.dumps({**json.loads(ours(1.0, 0.1)), **broken})  # type: ignore[dict-item]  # a dict
+    log = read([*whole, line, '{"a":' + "[" * 100_000])
+    assert (len(log.entries), log.unread) == (40, 2)
+    assert Replay(log).compare(["round_robin"]).results
+
+
+def test_haproxys_own_services_are_no_servers() -> None:
+    line = (
+        "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in app/<STATS> 0/0/0/0/1 200 2750 - - LR-- "
+        '1/1/0/0/0 0/0 "GET /stats HTTP/1.1"'
+    )
+    assert [entry.server for entry in read([line]).entries] == [None]
+
+
+def test_a_pool_that_the_log_has_not_is_told_with_those_it_has() -> None:
+    with pytest.raises(LabError, match="no pool `ap`") as caught:
+        Replay(read([ours(at, 0.1, "ab"[at % 2]) for at in range(9)]), pool="ap")
+    assert caught.value.remedy == "it has: app"
+
+
+def test_a_packed_log_is_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "access.log.1.gz"
+    file.write_bytes(gzip.compress(ours(1, 0.1).encode()))
+    with pytest.raises(LabError) as caught:
+        Replay.load(file)
+    assert "unpack it first" in caught.value.remedy
+
+
+def test_a_scheduler_that_was_played_alone_is_not_recommended() -> None:
+    verdict = Replay(made(2)).compare(["least_conn"])
+    assert verdict.advice[0].startswith("nginx/least_conn was played alone")
+
+
 def test_without_waiting_nothing_is_said_of_room() -> None:
     log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
-    replay = Replay(log)
-    assert replay.slots.number is None
-    assert "all that come" in replay.words()[2]
+    played = Replay(log)
+    assert played.slots.number is None
+    assert "all that come" in played.words()[2]
 
 
 def test_a_slow_server_is_seen_and_those_who_avoid_it_are_recommended() -> None:

@@ -1,6 +1,7 @@
 """Runs give the same figures for the same seeds, and tables say them."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,32 @@ def test_the_command_prints_a_table_json_and_a_plot(tmp_path: Path) -> None:
     odd = CliRunner().invoke(app, [*run, "--plot", str(tmp_path / "a.nosuch")])
     assert odd.exit_code == 1
     assert "cannot be written" in odd.stderr
+
+
+def test_a_plot_that_cannot_be_written_does_not_cost_the_figures(tmp_path: Path) -> None:
+    file = tmp_path / "slow.yaml"
+    file.write_text(SLOW)
+    run = ["lab", "run", str(file), "--seeds", "1", "--plot", str(tmp_path / "none" / "a.svg")]
+    for more, first in (([], "SCHEDULER"), (["--json"], "[")):
+        ended = CliRunner().invoke(app, [*run, *more])
+        assert ended.exit_code == 1
+        assert ended.stdout.startswith(first)
+
+
+def test_ctrl_c_gives_up_the_runs_that_have_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def run(_: object, __: int) -> dict[str, object]:
+        begun.append(1)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.1)
+        return {}
+
+    monkeypatch.setattr("evener.lab.engine.run", run)
+    with pytest.raises(KeyboardInterrupt):
+        compare(Scenario.parse(SLOW), seeds=500)
+    assert len(begun) < 250
 
 
 def test_without_matplotlib_the_command_that_brings_it_is_named(

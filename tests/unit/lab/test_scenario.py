@@ -167,3 +167,27 @@ def test_a_policy_in_python_is_refused_with_what_can_be_played_instead() -> None
         Scenario.parse(SMALL).under(written)
     said = problems(SMALL.replace("}}", "}, pool: {scheduler: {name: wlc, scope: shard}}}"))
     assert len(said) == 1 and "write `balancers: N` for N shards" in said[0]
+
+
+def test_a_wrong_step_beside_right_ones_is_told_with_its_place() -> None:
+    steps = "[{from: 0s, rate: 9/s}, 7, {from: x, rate: 8/s}, {from: 1s, rate: 7/s}]"
+    wrong = problems(f"{{arrivals: {{steps: {steps}}}, servers: [{{time: 1ms, faults: [x]}}, y]}}")
+    assert [found.split("`")[1] for found in wrong] == ["7", "x", "x", "y"]
+
+
+def test_an_empty_scenario_is_told_the_smallest_scenario() -> None:
+    [problem] = problems("# later\n")
+    assert "expected a scenario" in problem
+    with pytest.raises(ConfigError) as caught:
+        Scenario.parse("")
+    assert "arrivals: 100/s" in caught.value.render()
+    assert "listeners" not in caught.value.render()
+
+
+def test_what_begins_when_all_is_over_would_never_be_seen() -> None:
+    late = "{length: 2s, arrivals: 9/s, servers: {time: 1ms, faults: {takes: 2s, from: 2s}}}"
+    [problem] = problems(late)
+    assert "a fault that begins when all is over" in problem and "s.yaml:1:" in problem
+    steps = "{length: 2s, arrivals: {steps: {from: 5s, rate: 9/s}}, servers: {time: 1ms}}"
+    [problem] = problems(steps)
+    assert "a step that begins when all is over" in problem
