@@ -581,3 +581,44 @@ fn clients_that_weight_0_keeps_try_an_ejected_server_once() {
     assert_eq!(of(&group, kept[2], 20_000).index(), 0, "the trial is used up");
     assert_eq!(words(group.report(&trial, OK, 20_001)), (State::Ejected, State::Up));
 }
+
+/// Two servers by the time of requests under way, of which the first has one that hangs.
+fn with_one_that_hangs() -> (Group, Lease) {
+    let mut plan = pool(&[10, 1]);
+    let measure = evener_plan::Measure::LastByte;
+    plan.scheduler = Scheduler::NginxLeastTime { measure, inflight: true };
+    let group = group(&plan);
+    let hangs = pick(&group, 0);
+    assert_eq!(hangs.index(), 0);
+    (group, hangs)
+}
+
+/// Picks that end at once.
+fn quick(group: &Group, picks: usize, now: u64) -> Vec<usize> {
+    let ends = |lease: Lease| {
+        group.report(&lease, OK, now);
+        lease.index()
+    };
+    (0..picks).map(|_| ends(pick(group, now))).collect()
+}
+
+#[test]
+fn a_request_sent_anew_after_a_stale_connection_ends_once() {
+    let (group, _hangs) = with_one_that_hangs();
+    let mut tried = Tried::new();
+    tried.insert(1);
+    let lease = group.pick(&tried, 0).unwrap();
+    group.report(&lease, Outcome::StaleReuse, 0);
+    group.report(&lease, OK, 0);
+    drop(lease);
+    quick(&group, 2, 60_000);
+    assert_eq!(quick(&group, 4, 60_001), [1; 4], "the first has one that takes a minute");
+}
+
+#[test]
+fn a_request_that_nobody_reported_is_not_under_way_for_ever() {
+    let (group, lost) = with_one_that_hangs();
+    drop(lost);
+    quick(&group, 4, 60_000);
+    assert!(quick(&group, 8, 120_000).contains(&0));
+}
