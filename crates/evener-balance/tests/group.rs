@@ -622,3 +622,34 @@ fn a_request_that_nobody_reported_is_not_under_way_for_ever() {
     quick(&group, 4, 60_000);
     assert!(quick(&group, 8, 120_000).contains(&0));
 }
+
+#[test]
+fn a_reload_does_not_begin_the_round_of_a_map_or_ring_anew() {
+    let ring = evener_plan::HaproxyHash {
+        consistent: true,
+        function: evener_plan::HashFunction::Sdbm,
+        avalanche: true,
+        balance_factor: 0,
+        key: evener_plan::HashKey::Id,
+        pass_full: false,
+    };
+    let map = evener_plan::HaproxyHash { consistent: false, ..ring };
+    for scheduler in [
+        Scheduler::HaproxyStaticRr {},
+        Scheduler::HaproxyHash { hash: map },
+        Scheduler::HaproxyHash { hash: ring },
+    ] {
+        let mut plan = pool(&[1; 8]);
+        plan.scheduler = scheduler;
+        let mut group = group(&plan);
+        let mut counts = [0; 8];
+        // Someone else's limit changes after every second pick.
+        for round in 0..200 {
+            letters(&group, 2, 0).bytes().for_each(|id| counts[usize::from(id - b'a')] += 1);
+            plan.servers[7].limits.most = 100 + round;
+            group = Group::new(&plan, Some(&group), Birth::Reload, 0);
+        }
+        let name = format!("{:?}", plan.scheduler);
+        assert!(counts.iter().all(|count| (25..=75).contains(count)), "{name}: {counts:?}");
+    }
+}
