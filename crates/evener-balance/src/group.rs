@@ -206,7 +206,7 @@ impl Group {
     }
 
     /// How the try that a lease was for has ended (or is certain to end). Call it once per lease,
-    /// before the lease is dropped.
+    /// before the lease is dropped, and once more before for each kept connection that was stale.
     pub fn report(&self, lease: &Lease, outcome: Outcome, now: u64) -> Option<Transition> {
         let whole = now.saturating_sub(lease.begun()) * 1_000;
         self.report_timed(lease, outcome, Timing { head: None, whole }, now)
@@ -225,7 +225,8 @@ impl Group {
             let answered = matches!(how, How::Works | How::Refuses);
             let head = timing.head.or(answered.then_some(timing.whole));
             let (headed, mark) = (lease.is_headed(), lease.mark());
-            let done = Done { how, head, whole: timing.whole, headed, mark };
+            let again = !lease.note_report();
+            let done = Done { how, head, whole: timing.whole, headed, again, mark };
             lease.roster().on_done(lease.index(), lease.shard(), &done, now);
         }
         match outcome.verdict() {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::roster::{Picked, Roster};
+use crate::schedule::{Done, How};
 use crate::server::ServerState;
 
 /// The right to use a server for one request or session; dropping it gives it back.
@@ -22,6 +23,8 @@ pub struct Lease {
     begun: u64,
     /// The scheduler heard that the head of the answer came.
     headed: AtomicBool,
+    /// The scheduler heard how it went.
+    reported: AtomicBool,
     /// The scheduler did not pick it, and hears nothing of it but the count.
     pinned: bool,
 }
@@ -30,8 +33,9 @@ impl Lease {
     /// Of a server whose in-flight count has been raised for it at `now`.
     pub(crate) fn of_begun(roster: Arc<Roster>, picked: &Picked, now: u64) -> Lease {
         let Picked { index, mark, shard, .. } = *picked;
-        let (index, shard, headed) = (index as u32, shard as u16, AtomicBool::new(false));
-        Lease { roster, index, mark, shard, begun: now, headed, pinned: false }
+        let (index, shard) = (index as u32, shard as u16);
+        let (headed, reported) = (AtomicBool::new(false), AtomicBool::new(false));
+        Lease { roster, index, mark, shard, begun: now, headed, reported, pinned: false }
     }
 
     /// The same for one that no scheduler picked.
@@ -66,6 +70,11 @@ impl Lease {
         !self.headed.swap(true, Ordering::Relaxed)
     }
 
+    /// Notes that it is told how it went; true the first time.
+    pub(crate) fn note_report(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
+    }
+
     pub(crate) fn shard(&self) -> usize {
         self.shard.into()
     }
@@ -86,6 +95,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // Nobody said how it went, as when its task broke: it is over all the same.
+        if self.is_timed() && self.note_report() {
+            let (headed, mark) = (self.is_headed(), self.mark);
+            let done = Done { how: How::Nothing, head: None, whole: 0, headed, again: false, mark };
+            self.roster.on_done(self.index(), self.shard(), &done, self.begun);
+        }
         self.roster.end(self.index(), self.mark, self.shard());
     }
 }

@@ -127,6 +127,8 @@ pub(crate) struct Done {
     pub(crate) whole: u64,
     /// Whether [`Schedule::on_head`] was called for it.
     pub(crate) headed: bool,
+    /// Whether its lease was reported before: the exchange was begun anew.
+    pub(crate) again: bool,
     /// The mark of its lease.
     pub(crate) mark: u32,
 }

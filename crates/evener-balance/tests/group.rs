@@ -581,3 +581,75 @@ fn clients_that_weight_0_keeps_try_an_ejected_server_once() {
     assert_eq!(of(&group, kept[2], 20_000).index(), 0, "the trial is used up");
     assert_eq!(words(group.report(&trial, OK, 20_001)), (State::Ejected, State::Up));
 }
+
+/// Two servers by the time of requests under way, of which the first has one that hangs.
+fn with_one_that_hangs() -> (Group, Lease) {
+    let mut plan = pool(&[10, 1]);
+    let measure = evener_plan::Measure::LastByte;
+    plan.scheduler = Scheduler::NginxLeastTime { measure, inflight: true };
+    let group = group(&plan);
+    let hangs = pick(&group, 0);
+    assert_eq!(hangs.index(), 0);
+    (group, hangs)
+}
+
+/// Picks that end at once.
+fn quick(group: &Group, picks: usize, now: u64) -> Vec<usize> {
+    let ends = |lease: Lease| {
+        group.report(&lease, OK, now);
+        lease.index()
+    };
+    (0..picks).map(|_| ends(pick(group, now))).collect()
+}
+
+#[test]
+fn a_request_sent_anew_after_a_stale_connection_ends_once() {
+    let (group, _hangs) = with_one_that_hangs();
+    let mut tried = Tried::new();
+    tried.insert(1);
+    let lease = group.pick(&tried, 0).unwrap();
+    group.report(&lease, Outcome::StaleReuse, 0);
+    group.report(&lease, OK, 0);
+    drop(lease);
+    quick(&group, 2, 60_000);
+    assert_eq!(quick(&group, 4, 60_001), [1; 4], "the first has one that takes a minute");
+}
+
+#[test]
+fn a_request_that_nobody_reported_is_not_under_way_for_ever() {
+    let (group, lost) = with_one_that_hangs();
+    drop(lost);
+    quick(&group, 4, 60_000);
+    assert!(quick(&group, 8, 120_000).contains(&0));
+}
+
+#[test]
+fn a_reload_does_not_begin_the_round_of_a_map_or_ring_anew() {
+    let ring = evener_plan::HaproxyHash {
+        consistent: true,
+        function: evener_plan::HashFunction::Sdbm,
+        avalanche: true,
+        balance_factor: 0,
+        key: evener_plan::HashKey::Id,
+        pass_full: false,
+    };
+    let map = evener_plan::HaproxyHash { consistent: false, ..ring };
+    for scheduler in [
+        Scheduler::HaproxyStaticRr {},
+        Scheduler::HaproxyHash { hash: map },
+        Scheduler::HaproxyHash { hash: ring },
+    ] {
+        let mut plan = pool(&[1; 8]);
+        plan.scheduler = scheduler;
+        let mut group = group(&plan);
+        let mut counts = [0; 8];
+        // Someone else's limit changes after every second pick.
+        for round in 0..200 {
+            letters(&group, 2, 0).bytes().for_each(|id| counts[usize::from(id - b'a')] += 1);
+            plan.servers[7].limits.most = 100 + round;
+            group = Group::new(&plan, Some(&group), Birth::Reload, 0);
+        }
+        let name = format!("{:?}", plan.scheduler);
+        assert!(counts.iter().all(|count| (25..=75).contains(count)), "{name}: {counts:?}");
+    }
+}

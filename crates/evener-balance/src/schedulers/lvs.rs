@@ -127,17 +127,32 @@ impl<R: Rule> Lvs<R> {
         }
     }
 
-    fn choose(&mut self, ask: &Ask<'_>) -> Option<usize> {
-        self.mark = 0;
-        let Some(templates) = &mut self.templates else {
-            return self.rule.pick(&self.roll, &ask.key, ask.now);
-        };
-        for place in templates.expire(ask.now) {
+    /// Forgets some of the templates that are over.
+    fn forget_templates(&mut self, now: u64) {
+        let templates = self.templates.as_mut();
+        for place in templates.map(|templates| templates.expire(now)).unwrap_or_default() {
             self.roll.add_template(place, -1);
             self.rule.on_load(&self.roll, place);
         }
-        let Some(client) = ask.key.client else {
-            return self.rule.pick(&self.roll, &ask.key, ask.now);
+    }
+
+    /// Whom the rule picks; templates that are over make nobody full.
+    fn pick_by_rule(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        loop {
+            let picked = self.rule.pick(&self.roll, &ask.key, ask.now);
+            let is_late = |templates: &Templates| templates.is_late(ask.now);
+            if picked.is_some() || !self.templates.as_ref().is_some_and(is_late) {
+                return picked;
+            }
+            self.forget_templates(ask.now);
+        }
+    }
+
+    fn choose(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        self.mark = 0;
+        self.forget_templates(ask.now);
+        let (Some(templates), Some(client)) = (&mut self.templates, ask.key.client) else {
+            return self.pick_by_rule(ask);
         };
         let client = templates.client(client.ip());
         let mut known = templates.of(client);
@@ -155,9 +170,9 @@ impl<R: Rule> Lvs<R> {
         let kept = known.map(|slot| templates.kept(slot)).filter(keeps).map(|(place, _)| place);
         let place = match kept {
             Some(place) => place,
-            None => self.rule.pick(&self.roll, &ask.key, ask.now)?,
+            None => self.pick_by_rule(ask)?,
         };
-        let (mark, lost) = templates.take(client, known, place, ask.now);
+        let (mark, lost) = self.templates.as_mut()?.take(client, known, place, ask.now);
         self.mark = mark;
         if kept.is_none() {
             self.roll.add_template(place, 1);

@@ -81,8 +81,10 @@ impl Schedule for Hashed {
 
     fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
         let before = before.downcast_ref::<Hashed>().map(|before| &before.servers);
-        if let (Servers::Ring(ring), Some(Servers::Ring(before))) = (&mut self.servers, before) {
-            ring.inherit(before, kept);
+        match (&mut self.servers, before) {
+            (Servers::Ring(ring), Some(Servers::Ring(before))) => ring.inherit(before, kept),
+            (Servers::Map(map), Some(Servers::Map(before))) => map.inherit(before),
+            _ => {}
         }
     }
 }

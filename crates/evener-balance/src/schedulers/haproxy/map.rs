@@ -33,6 +33,11 @@ impl Map {
         Map { weights: weights.collect(), steps: Vec::new(), is_current: false, next: 0 }
     }
 
+    /// Round robin goes on at the same step.
+    pub(super) fn inherit(&mut self, before: &Map) {
+        self.next = before.next;
+    }
+
     /// A server came or went.
     pub(super) fn outdate(&mut self) {
         self.is_current = false;

@@ -65,8 +65,11 @@ impl Ring {
         }
     }
 
-    /// Takes over from the ring of the plan before what does not change with a server's weight.
+    /// Takes over from the ring of the plan before what does not change with a server's weight:
+    /// where round robin is, too.
     pub(super) fn inherit(&mut self, before: &Ring, kept: &[Option<u32>]) {
+        let last = before.last.map(|last| self.nodes.first(before.node(last).0));
+        self.last = last.filter(|last| *last < self.len());
         for (place, kept) in kept.iter().enumerate() {
             if let Some(kept) = kept {
                 self.before[place] = before.before[*kept as usize];

@@ -6,6 +6,8 @@
 //!
 //! Source: HAProxy `src/lb_map.c`.
 
+use std::any::Any;
+
 use super::map::Map;
 use super::room::Room;
 use crate::schedule::{Ask, Crew, Schedule};
@@ -39,5 +41,11 @@ impl Schedule for StaticRr {
 
     fn set_in_flight(&mut self, place: usize, leases: u32) {
         self.room.set_leases(place, leases);
+    }
+
+    fn inherit(&mut self, before: &dyn Any, _kept: &[Option<u32>]) {
+        if let Some(before) = before.downcast_ref::<StaticRr>() {
+            self.map.inherit(&before.map);
+        }
     }
 }

@@ -153,6 +153,11 @@ impl Templates {
         servers
     }
 
+    /// Whether some are yet to be looked at.
+    pub(super) fn is_late(&self, now: u64) -> bool {
+        self.due.peek().is_some_and(|Reverse((due, _))| *due <= now)
+    }
+
     /// Forgets a template if its time is over, else gives it what it lasts on; its server, if it was
     /// forgotten.
     pub(super) fn lapse(&mut self, slot: u32, now: u64) -> Option<usize> {

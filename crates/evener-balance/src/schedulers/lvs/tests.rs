@@ -481,3 +481,14 @@ fn a_shorter_time_out_holds_for_connections_that_ended_before_it() {
     let ask = Ask { now: 10_000, ..Ask::default() };
     assert_eq!(after.pick(&ask), Some(1), "nobody counts any more");
 }
+
+#[test]
+fn templates_that_are_over_make_no_server_full() {
+    let mut troop = Troop::new(&[1]);
+    troop.servers[0].limits.most = 1_000;
+    let mut schedule = troop.make(&Scheduler::LvsRr(persistent(32)));
+    let client = |number: u32| format!("10.0.{}.{}:1", number / 250, number % 250);
+    let mut served = |number| visit(&mut *schedule, &client(number), 0).is_some();
+    assert_eq!((0..1_100).filter(|number| served(*number)).count(), 1_000);
+    assert_eq!(visit(&mut *schedule, &client(2_000), 3_600_000), Some(0));
+}

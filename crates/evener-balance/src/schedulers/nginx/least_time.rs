@@ -139,7 +139,7 @@ impl Schedule for LeastTime {
 
     fn on_done(&mut self, place: usize, done: &Done, now: u64) {
         // Seated when its lease ends, which follows.
-        self.now = now;
+        self.now = self.now.max(now);
         self.times.on_done(place, done, now);
         self.note_busy(place);
     }
@@ -279,7 +279,8 @@ mod tests {
                     Event::Done(place, took, works) if scan.leases[place] > 0 => {
                         let how = if works { How::Works } else { How::Fails };
                         let whole = took * 1_000;
-                        let done = Done { how, head: Some(whole / 2), whole, headed: took % 2 == 0, mark: 0 };
+                        let (head, headed) = (Some(whole / 2), took % 2 == 0);
+                        let done = Done { how, head, whole, headed, again: false, mark: 0 };
                         least.on_done(place, &done, now);
                         scan.times.on_done(place, &done, now);
                         scan.leases[place] -= 1;
@@ -298,7 +299,7 @@ mod tests {
 
     fn done(took: u64) -> Done {
         let whole = took * 1_000;
-        Done { how: How::Works, head: Some(whole), whole, headed: false, mark: 0 }
+        Done { how: How::Works, head: Some(whole), whole, headed: false, again: false, mark: 0 }
     }
 
     #[test]

@@ -169,6 +169,7 @@ mod tests {
             head: Some(micros),
             whole: micros,
             headed: false,
+            again: false,
             mark: 0,
         };
         random.on_done(0, &done(900_000), 1);

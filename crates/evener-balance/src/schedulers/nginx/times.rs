@@ -116,7 +116,7 @@ impl Times {
 
     pub(super) fn on_done(&mut self, place: usize, done: &Done, now: u64) {
         let is_noted = self.inflight && self.measure == Measure::Header;
-        if self.inflight && !(is_noted && done.headed) {
+        if self.inflight && !done.again && !(is_noted && done.headed) {
             self.one_less(place, done.whole / 1_000, now);
         }
         let (How::Works | How::Refuses, Some(head)) = (done.how, done.head) else {

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn done(how: How, whole: u64) -> Done {
-        Done { how, head: None, whole, headed: false, mark: 0 }
+        Done { how, head: None, whole, headed: false, again: false, mark: 0 }
     }
 
     #[test]

@@ -123,7 +123,7 @@ mod tests {
     fn ask(schedule: &mut dyn Schedule, now: u64, how: impl Fn(usize) -> (How, u64)) -> usize {
         let place = schedule.pick(&Ask { now, ..Ask::default() }).expect("somebody is active");
         let (mark, (how, whole)) = (schedule.mark(), how(place));
-        let done = Done { how, head: Some(whole), whole, headed: false, mark };
+        let done = Done { how, head: Some(whole), whole, headed: false, again: false, mark };
         schedule.on_done(place, &done, now);
         schedule.ended(place, mark);
         place
