@@ -263,7 +263,8 @@ def _of_pool(log: Log, pool: str | None) -> list[Entry]:
         if log.packed:
             error.remedy = "it is packed: unpack it first, as `zcat` does"
         raise error
-    pools = Counter(entry.pool for entry in log.entries if entry.pool)
+    # A proxy's own pages stand under its frontend's name, without a server.
+    pools = Counter(entry.pool for entry in log.entries if entry.pool and entry.server)
     if pool is None and len(pools) > 1:
         error = LabError("the log has several pools: " + ", ".join(sorted(pools)))
         error.remedy = f"say which: --pool {pools.most_common(1)[0][0]}"

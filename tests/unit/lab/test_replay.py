@@ -209,6 +209,15 @@ def test_a_pool_that_the_log_has_not_is_told_with_those_it_has() -> None:
     assert caught.value.remedy == "it has: app"
 
 
+def test_a_page_of_the_proxys_own_is_no_pool_to_choose_from() -> None:
+    line = (
+        "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in app/s1 0/0/0/0/1 200 2750 - - LR-- "
+        '1/1/0/0/0 0/0 "GET /x HTTP/1.1"'
+    )
+    log = read([line, line.replace("/s1", "/s2"), line.replace("app/s1", "in/<STATS>")])
+    assert Replay(log).servers == ["s1", "s2"]
+
+
 def test_a_packed_log_is_told_as_such(tmp_path: Path) -> None:
     file = tmp_path / "access.log.1.gz"
     file.write_bytes(gzip.compress(ours(1, 0.1).encode()))
