@@ -248,6 +248,14 @@ def test_a_slow_server_is_seen_and_those_who_avoid_it_are_recommended() -> None:
     assert any("s0 was slow or failing" in said for said in verdict.advice)
 
 
+def test_long_times_are_said_in_seconds() -> None:
+    log = Log("made", [Entry(at * 20, 30.5, at, at, None, "ab"[at % 2], 200) for at in range(900)])
+    verdict = Replay(log).compare(["round_robin", "least_conn"])
+    words = "\n".join([*verdict.log, *verdict.advice])
+    assert "p50 30.5s, p99 30.5s" in words
+    assert "e+0" not in words
+
+
 def test_what_makes_no_difference_is_told_as_such() -> None:
     log = Log("made", [Entry(at / 10, 0.05, at, at, None, "ab"[at % 2], 200) for at in range(900)])
     verdict = Replay(log).compare(["round_robin", "least_conn"])
