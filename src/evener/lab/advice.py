@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evener.lab.results import Result, best
+from evener.lab.tables import span
 
 #: Below this part a difference is not worth a change.
 WORTH = 0.1
@@ -52,10 +53,10 @@ def _against(winner: Result, other: Result) -> str:
         parts.append(f"{100 * winner.good:.2f} % good answers, not {100 * other.good:.2f} %")
     if one.mean is not None and two.mean is not None and two.most is not None:
         parts.append(
-            f"p99 {one.mean:.3g} ms, not {two.mean:.3g} ms ({two.least:.3g} to {two.most:.3g} "
+            f"p99 {span(one.mean)}, not {span(two.mean)} ({span(two.least)} to {span(two.most)} "
             "over the seeds)"
         )
-    parts.append(f"mean {winner.mean:.3g} ms, not {other.mean:.3g} ms")
+    parts.append(f"mean {span(winner.mean)}, not {span(other.mean)}")
     return f"{winner.scheduler} beside {other.scheduler}: " + ", ".join(parts) + "."
 
 

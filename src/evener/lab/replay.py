@@ -28,6 +28,7 @@ from evener.lab.logs import Entry, Log, read
 from evener.lab.results import Result
 from evener.lab.runs import SLICES, run_plans
 from evener.lab.scenario import Scenario
+from evener.lab.tables import span
 
 #: Seconds over which a server's speed is told, and requests that tell it.
 WINDOW, ENOUGH = 10.0, 20
@@ -124,14 +125,14 @@ class Replay:
         """What the log has."""
         took = sorted(entry.took for entry in self._entries if entry.took is not None)
         good = sum(entry.status < 500 for entry in self._entries) / len(self._entries)
-        span = self._entries[-1].at - self._entries[0].at
+        lasted = self._entries[-1].at - self._entries[0].at
         room = "all that come" if self.slots.number is None else f"{self.slots.number} requests"
         skipped = f", {self._unread} lines were none" if self._unread else ""
         return [
-            f"{len(self._entries)} requests in {span:.0f} s to {len(self.servers)} servers "
+            f"{len(self._entries)} requests in {lasted:.0f} s to {len(self.servers)} servers "
             f"({self._form}{skipped})",
-            f"as it was: {100 * good:.2f} % good, p50 {1000 * _at(took, 0.5):.3g} ms, "
-            f"p99 {1000 * _at(took, 0.99):.3g} ms",
+            f"as it was: {100 * good:.2f} % good, p50 {span(1000 * _at(took, 0.5))}, "
+            f"p99 {span(1000 * _at(took, 0.99))}",
             f"a server works on {room} at once: {self.slots.why}",
         ]
 
@@ -263,7 +264,8 @@ def _of_pool(log: Log, pool: str | None) -> list[Entry]:
         if log.packed:
             error.remedy = "it is packed: unpack it first, as `zcat` does"
         raise error
-    pools = Counter(entry.pool for entry in log.entries if entry.pool)
+    # A proxy's own pages stand under its frontend's name, without a server.
+    pools = Counter(entry.pool for entry in log.entries if entry.pool and entry.server)
     if pool is None and len(pools) > 1:
         error = LabError("the log has several pools: " + ", ".join(sorted(pools)))
         error.remedy = f"say which: --pool {pools.most_common(1)[0][0]}"

@@ -27,6 +27,8 @@ class Result:
 
     scheduler: str
     runs: tuple[dict[str, Any], ...]
+    #: What servers should have of it, in proportion; as much each without it.
+    weights: tuple[int, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -69,9 +71,11 @@ class Result:
 
     @property
     def evenness(self) -> float:
-        """The busiest server's tries, of the mean: 1 is even."""
-        shares = self.shares.values()
-        return max(shares) * len(shares)
+        """The busiest server's tries, as times its share by weight: 1 is even."""
+        shares = list(self.shares.values())
+        weights = self.weights if any(self.weights) else (1,) * len(shares)
+        pairs = [pair for pair in zip(shares, weights, strict=True) if pair[1]]
+        return max(share / weight for share, weight in pairs) * sum(weights)
 
     def as_json(self) -> dict[str, Any]:
         """The figures, for programs; times in milliseconds."""

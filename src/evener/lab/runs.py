@@ -50,4 +50,17 @@ def run_plans(plans: Sequence[Sequence[dict[str, Any]]], slices: int) -> list[Re
     with processors() as threads:
         futures = [[threads.submit(engine.run, plan, slices) for plan in seeds] for seeds in plans]
         runs = [tuple(future.result() for future in seeds) for seeds in futures]
-    return [Result(seeds[0]["scheduler"], seeds) for seeds in runs]
+    return [
+        Result(seeds[0]["scheduler"], seeds, _weights(cases[0]["pool"]["servers"]))
+        for seeds, cases in zip(runs, plans, strict=True)
+    ]
+
+
+def _weights(servers: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+    """What servers should have; those that wait for others, or are out, nothing."""
+    ready = [server for server in servers if server["admin"] == "ready"]
+    first = min((server["tier"] for server in ready), default=0)
+    return tuple(
+        server["weight"] if (server["admin"], server["tier"]) == ("ready", first) else 0
+        for server in servers
+    )

@@ -209,6 +209,15 @@ def test_a_pool_that_the_log_has_not_is_told_with_those_it_has() -> None:
     assert caught.value.remedy == "it has: app"
 
 
+def test_a_page_of_the_proxys_own_is_no_pool_to_choose_from() -> None:
+    line = (
+        "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in app/s1 0/0/0/0/1 200 2750 - - LR-- "
+        '1/1/0/0/0 0/0 "GET /x HTTP/1.1"'
+    )
+    log = read([line, line.replace("/s1", "/s2"), line.replace("app/s1", "in/<STATS>")])
+    assert Replay(log).servers == ["s1", "s2"]
+
+
 def test_a_packed_log_is_told_as_such(tmp_path: Path) -> None:
     file = tmp_path / "access.log.1.gz"
     file.write_bytes(gzip.compress(ours(1, 0.1).encode()))
@@ -237,6 +246,14 @@ def test_a_slow_server_is_seen_and_those_who_avoid_it_are_recommended() -> None:
     assert verdict.advice[0] == "Recommended: nginx/least_conn."
     assert verdict.advice[1].startswith("nginx/least_conn beside nginx/round_robin: ")
     assert any("s0 was slow or failing" in said for said in verdict.advice)
+
+
+def test_long_times_are_said_in_seconds() -> None:
+    log = Log("made", [Entry(at * 20, 30.5, at, at, None, "ab"[at % 2], 200) for at in range(900)])
+    verdict = Replay(log).compare(["round_robin", "least_conn"])
+    words = "\n".join([*verdict.log, *verdict.advice])
+    assert "p50 30.5s, p99 30.5s" in words
+    assert "e+0" not in words
 
 
 def test_what_makes_no_difference_is_told_as_such() -> None:

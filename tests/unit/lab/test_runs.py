@@ -68,6 +68,19 @@ def test_the_command_prints_a_table_json_and_a_plot(tmp_path: Path) -> None:
     assert "cannot be written" in odd.stderr
 
 
+def test_the_busiest_servers_share_is_that_of_its_weight() -> None:
+    servers = [
+        {"time": "1ms", "server": {"weight": 3}},
+        {"time": "1ms"},
+        {"time": "1ms", "server": {"tier": 1}},
+        {"time": "1ms", "server": {"admin": "drain"}},
+    ]
+    scenario = Scenario({"length": "10s", "arrivals": {"even": "100/s"}, "servers": servers})
+    weighted, unweighted = compare(scenario, ["round_robin", "rr"], seeds=1)
+    assert weighted.evenness == pytest.approx(1, abs=0.01)
+    assert unweighted.evenness == pytest.approx(2, abs=0.01)
+
+
 def test_a_plot_that_cannot_be_written_does_not_cost_the_figures(tmp_path: Path) -> None:
     file = tmp_path / "slow.yaml"
     file.write_text(SLOW)
