@@ -2,7 +2,8 @@
 //! them, on virtual time.
 //!
 //! Rules kept here:
-//! - Looked for ten times a second. Each balancer has checks of its own, at moments of its own.
+//! - Looked for ten times a second, while there is something that can become due. Each balancer has
+//!   checks of its own, at moments of its own.
 //! - What a check finds is what goes wrong with the server then: a refusal and silence fail, a
 //!   fault's status is judged by `expect`; slowness by load alone does not fail one, as checks are
 //!   light.
@@ -20,7 +21,6 @@ use crate::server::What;
 #[derive(Debug)]
 pub(crate) struct Probes {
     checks: Vec<Check>,
-    readmits: bool,
     /// When each is due, in milliseconds: by balancer, server, check.
     due: Vec<u64>,
     servers: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Probes {
 }
 
 /// How often is looked.
-const LOOK: Micros = SECOND / 10;
+pub(crate) const LOOK: Micros = SECOND / 10;
 
 impl Probes {
     pub(crate) fn new(pool: &Pool, balancers: usize, draw: &mut Draw) -> Probes {
@@ -36,11 +36,10 @@ impl Probes {
         let servers = pool.servers.len();
         let rows = (0..balancers * servers).flat_map(|_| &pool.checks);
         let due = rows.map(|check| draw.below(check.every)).collect();
-        let readmits = pool.passive.is_some();
-        Probes { checks: pool.checks.clone(), readmits, due, servers, draw }
+        Probes { checks: pool.checks.clone(), due, servers, draw }
     }
 
-    /// Makes what is due. Gives when to look again; `None` is never.
+    /// Makes what is due. Gives when to look again; `None` is when a server has been ejected.
     pub(crate) fn look(
         &mut self,
         groups: &[Group],
@@ -48,11 +47,13 @@ impl Probes {
         fault: impl Fn(usize) -> Option<What>,
     ) -> Option<Micros> {
         let millis = now / 1_000;
+        let mut waits = !self.checks.is_empty();
         for (balancer, group) in groups.iter().enumerate() {
             for index in 0..self.servers {
                 if group.readmit_at(index).is_some_and(|due| due <= millis) {
                     group.on_readmit(index, connects(fault(index)), millis);
                 }
+                waits |= group.readmit_at(index).is_some();
                 let row = (balancer * self.servers + index) * self.checks.len();
                 for (at, check) in self.checks.iter().enumerate() {
                     if self.due[row + at] <= millis {
@@ -67,7 +68,7 @@ impl Probes {
                 }
             }
         }
-        (self.readmits || !self.checks.is_empty()).then_some(LOOK)
+        waits.then_some(LOOK)
     }
 }
 

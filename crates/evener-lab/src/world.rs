@@ -19,7 +19,7 @@ use crate::at_work::{Next, Server};
 use crate::clients::{Asker, Crowd};
 use crate::draw::Draw;
 use crate::error::LabError;
-use crate::probes::Probes;
+use crate::probes::{LOOK, Probes};
 use crate::report::{Ending, Report, Sample};
 use crate::scenario::{Micros, Scenario};
 use crate::server::What;
@@ -56,6 +56,8 @@ struct World<'a> {
     crowd: Crowd,
     groups: Vec<Group>,
     probes: Probes,
+    /// Whether a look is to come.
+    looks: bool,
     servers: Vec<Server>,
     requests: Vec<Option<Asked>>,
     free_requests: Vec<u32>,
@@ -129,6 +131,7 @@ impl<'a> World<'a> {
             made: 0,
             crowd: Crowd::new(scenario.clients),
             probes: Probes::new(&scenario.pool, groups.len(), &mut draw),
+            looks: false,
             draw,
             groups,
             servers,
@@ -321,7 +324,12 @@ impl<'a> World<'a> {
             let group = &self.groups[asked.balancer as usize];
             let timing = Timing { head: None, whole };
             group.report_timed(&lease, self.outcome(ending), timing, self.now / 1_000);
+            let ejected = group.readmit_at(lease.index()).is_some();
             asked.tried.insert(lease.index());
+            if ejected && !self.looks && self.now < self.scenario.length {
+                self.looks = true;
+                self.push(LOOK - self.now % LOOK, Event::Look);
+            }
         }
         let sample = &mut self.samples[asked.sample as usize];
         sample.ending = ending;
@@ -368,9 +376,10 @@ impl<'a> World<'a> {
     fn look(&mut self) {
         let (now, servers) = (self.now, &self.servers);
         let fault = |index: usize| servers[index].model().fault(now);
-        if let Some(after) = self.probes.look(&self.groups, now, fault)
-            && now < self.scenario.length
-        {
+        let again = self.probes.look(&self.groups, now, fault);
+        let again = again.filter(|_| now < self.scenario.length);
+        self.looks = again.is_some();
+        if let Some(after) = again {
             self.push(after, Event::Look);
         }
     }

@@ -170,3 +170,21 @@ fn a_try_after_a_refusal_has_a_deadline_of_its_own() {
     assert!(report.samples.iter().any(|sample| sample.tries == 2));
     assert_eq!(report.good_within(SECOND), 1.0);
 }
+
+#[test]
+fn time_in_which_nothing_happens_costs_nothing() {
+    let passive = Passive { fails: 1, within: 10_000, out: 3_000, readmit: Readmit::Tcp };
+    // A log's clock that was not yet set: its first line is of 1970.
+    let at = |at| Recorded { at: at * SECOND, client: 1, key: 1, work: 1_000 };
+    let day = 86_400;
+    let requests = [0, 1, 2, 365 * day, 365 * day + 1].map(at).to_vec();
+    let mut scenario = scenario(What::Refuses);
+    scenario.servers[0].faults = vec![Fault::new(0, 30 * SECOND, What::Refuses)];
+    scenario.pool.passive = Some(passive);
+    scenario.pool.retry.on = vec![RetryOn::Connect];
+    scenario.arrivals = Arrivals::Recorded(requests);
+    scenario.length = 366 * day * SECOND;
+    let report = run(&scenario).unwrap();
+    assert_eq!(report.good_within(SECOND), 1.0);
+    assert!(report.events < 1_000, "{}", report.events);
+}
