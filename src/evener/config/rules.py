@@ -19,6 +19,8 @@ from evener.config.templates import TCP_WORDS
 
 # HAProxy's SRV_UWGHT_MAX.
 _HAPROXY_WEIGHT = 256
+# nginx's consistent hash makes 160 points of each: 128 MB of them.
+_RING_WEIGHTS = 100_000
 
 NO_LISTENER = (
     "no listener",
@@ -106,6 +108,12 @@ class _Rules:
             if pool.scheduler.program == "haproxy" and server.weight > _HAPROXY_WEIGHT:
                 got = f"weight {server.weight} with `{pool.scheduler.shown}`"
                 self._wrong((here, "weight"), got, f"a weight from 0 to {_HAPROXY_WEIGHT}")
+        ringed = pool.scheduler.shown == "nginx/hash" and pool.scheduler.consistent
+        weights = sum(server.weight for _, server in _good(pool.servers))
+        if ringed and weights > _RING_WEIGHTS:
+            got = f"weights of {weights:,} together with `nginx/hash` and `consistent: on`"
+            hint = "each makes 160 points of a ring; divide them all by the same"
+            self._wrong((path, "servers"), got, f"{_RING_WEIGHTS:,} at most", hint)
         for index, check in _good(pool.check):
             if pool.protocol == "fastcgi" and check.http is not None:
                 asked = (((path, "check"), index), "http")

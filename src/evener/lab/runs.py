@@ -29,6 +29,8 @@ def compare(
         ConfigError: there is no such scheduler.
         LabError: the scenario makes no sense.
     """
+    if seeds < 1:
+        raise engine.LabError(f"{seeds} seeds: at least one is needed")
     cases = [scenario.under(name) for name in schedulers] or [scenario]
     return run_plans([[case.plan(seed) for seed in range(1, seeds + 1)] for case in cases], slices)
 

@@ -369,6 +369,14 @@ def test_haproxys_weights_end_at_256() -> None:
     assert plan_of("wrr", servers=server)["servers"][0]["weight"] == 257
 
 
+def test_the_points_of_nginxs_ring_have_an_end() -> None:
+    server = "{address: '10.0.0.1:80', weight: 50001}, {address: '10.0.0.2:80', weight: 50000}"
+    ring, plain = "{name: hash, key: uri, consistent: on}", "{name: hash, key: uri}"
+    assert "expected 100,000 at most (each makes 160 points" in refusal(ring, servers=server)
+    assert len(plan_of(plain, servers=server)["servers"]) == 2
+    assert len(plan_of(ring, servers=server.replace("50001", "50000"))["servers"]) == 2
+
+
 def test_a_scheduler_is_written_whole_and_read_again() -> None:
     for program, name in ALL:
         protocol = SPELLINGS[program][name].speaks or "http"

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from evener.cli.app import app
-from evener.lab import Scenario, compare, plot, quality, tables
+from evener.lab import LabError, Scenario, compare, plot, quality, tables
 
 SLOW = """
 about: one of four is slow
@@ -66,6 +66,12 @@ def test_the_command_prints_a_table_json_and_a_plot(tmp_path: Path) -> None:
     odd = CliRunner().invoke(app, [*run, "--plot", str(tmp_path / "a.nosuch")])
     assert odd.exit_code == 1
     assert "cannot be written" in odd.stderr
+
+
+def test_without_a_seed_nothing_is_compared() -> None:
+    scenario = Scenario({"arrivals": "1/s", "servers": {"count": 1, "time": "1ms"}})
+    with pytest.raises(LabError, match="at least one is needed"):
+        compare(scenario, seeds=0)
 
 
 def test_the_busiest_servers_share_is_that_of_its_weight() -> None:
