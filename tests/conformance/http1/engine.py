@@ -231,7 +231,7 @@ class Lane:
 
     def _answer(self, run: Run, bytewise: bool) -> None:
         case, before = run.case, len(self.origin.seen)
-        self.origin.script = Script(run.send + case.behind, case.eof, bytewise)
+        self.origin.script = Script(run.send, case.eof, bytewise, case.behind)
         with self._open(run) as wire:
             wire.send(case.ask)
             kept = self._answered(run, wire)

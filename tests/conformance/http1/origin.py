@@ -56,11 +56,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Script:
-    """An answer to play once: its bytes, whether the connection ends behind, and in what pieces."""
+    """An answer to play once: its bytes, whether the connection ends behind, in what pieces, and
+    what lies behind it: that comes with its last byte, or it could come when it is asked again."""
 
     send: bytes
     eof: bool = False
     bytewise: bool = False
+    behind: bytes = b""
 
 
 class _End(Exception):
@@ -192,7 +194,7 @@ class _Talk:
             end = ANSWER.index(b"\r\n\r\n") + 4
             self._send(ANSWER[:end] if seen.head.startswith(b"HEAD ") else ANSWER)
             return True
-        self._send(send, script.bytewise)
+        self._send(send, script.bytewise, script.behind)
         if script.eof:
             self._end()
         return not script.eof
@@ -205,8 +207,10 @@ class _Talk:
         while self._sock.recv(65536):
             pass
 
-    def _send(self, data: bytes, bytewise: bool = False) -> None:
-        for piece in [data[at : at + 1] for at in range(len(data))] if bytewise else [data]:
+    def _send(self, data: bytes, bytewise: bool = False, behind: bytes = b"") -> None:
+        pieces = [data[at : at + 1] for at in range(len(data))] if bytewise else [data]
+        *others, last = pieces or [b""]
+        for piece in (*others, last + behind):
             self._sock.sendall(piece)
 
     def _body(self, fields: dict[bytes, bytes], seen: Seen) -> None:
