@@ -187,9 +187,11 @@ def test_a_large_log_is_held_once_for_all_runs(monkeypatch: pytest.MonkeyPatch) 
         {"time": "0001-01-01T00:00:00"},
     ],
 )
-def test_a_line_of_ours_that_makes_no_sense_is_counted_and_left_out(broken: object) -> None:
+def test_a_line_of_ours_that_makes_no_sense_is_counted_and_left_out(
+    broken: dict[str, object],
+) -> None:
     whole = [ours(at / 10, 0.1, "ab"[at % 2]) for at in range(40)]
-    line = json.dumps({**json.loads(ours(1.0, 0.1)), **broken})  # type: ignore[dict-item]  # a dict
+    line = json.dumps({**json.loads(ours(1.0, 0.1)), **broken})
     log = read([*whole, line, '{"a":' + "[" * 100_000])
     assert (len(log.entries), log.unread) == (40, 2)
     assert Replay(log).compare(["round_robin"]).results
