@@ -58,9 +58,14 @@ def addresses(servers: dict[str, Origin]) -> dict[str, str]:
 
 
 def answered(evener: Evener, count: int, target: str = "/") -> Counter[str]:
-    """How often which server answers."""
+    """How often which server answers, on a connection of its own."""
     with Wire(evener.listen) as wire:
-        bodies = [wire.ask(target).body.decode() for _ in range(count)]
+        return answers_to(wire, count, target)
+
+
+def answers_to(wire: Wire, count: int, target: str) -> Counter[str]:
+    """How often which server answers."""
+    bodies = [wire.ask(target).body.decode() for _ in range(count)]
     return Counter(body.split()[0] for body in bodies)
 
 
@@ -244,7 +249,10 @@ def test_three_schedulers(evener: Evener, origins: Callable[..., Origin]) -> Non
     servers = local(origins, "app1", "app2", "one", "two", "blue", "green")
     begin(evener, "three-schedulers", {":8080": evener.listen, **addresses(servers)})
     assert answered(evener, 10) == {"app1": 5, "app2": 5}
-    caches = [answered(evener, 3, f"/static/{at}.css") for at in range(20)]
+    with Wire(evener.listen) as wire:
+        # On one connection: another's request may still count as running at its server for a
+        # moment after its answer has come, and bounded load passes a busy server over.
+        caches = [answers_to(wire, 3, f"/static/{at}.css") for at in range(20)]
     assert all(len(each) == 1 for each in caches)
     assert {*caches[0]} | {*caches[1]} | {*sum(caches, Counter())} == {"one", "two"}
     with Wire(evener.listen) as wire:
