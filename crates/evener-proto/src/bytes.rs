@@ -78,11 +78,17 @@ fn is(b: u8, wanted: u8) -> bool {
 /// hyphens.
 #[inline]
 pub(crate) fn token(text: &[u8]) -> (usize, bool) {
-    let plain = text.iter().position(|&b| !is(b, PLAIN)).unwrap_or(text.len());
+    let plain = plain_len(text);
     match text.get(plain) {
         Some(&b) if is_token(b) => (token_len(text), false),
         _ => (plain, true),
     }
+}
+
+/// How many letters, digits and hyphens `text` begins with.
+#[inline]
+pub(crate) fn plain_len(text: &[u8]) -> usize {
+    text.iter().position(|&b| !is(b, PLAIN)).unwrap_or(text.len())
 }
 
 #[cold]
@@ -174,6 +180,21 @@ pub(crate) fn check_value(text: &[u8]) -> Result<(), Malformed> {
     }
 }
 
+/// How many bytes `text` begins with that are neither control bytes nor a tab: all that the value
+/// of nearly every field is made of.
+#[inline]
+pub(crate) fn printable_len(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let controls = controls(u64::from_le_bytes(*word));
+        if controls != 0 {
+            return at * 8 + (controls.trailing_zeros() / 8) as usize;
+        }
+    }
+    let is_control = |b: &u8| *b < b' ' || *b == 0x7f;
+    text.len() - rest.len() + rest.iter().position(is_control).unwrap_or(rest.len())
+}
+
 /// The name of the offence of a control byte inside a line.
 #[cold]
 pub(crate) fn control_offence(b: u8) -> Malformed {
@@ -185,17 +206,22 @@ pub(crate) fn control_offence(b: u8) -> Malformed {
     }
 }
 
-/// Whether any of eight bytes is below 0x20 or is 0x7f (both tests are exact for "any at all":
-/// a borrow can only begin at a byte that is itself a hit).
+/// Whether any of eight bytes is below 0x20 or is 0x7f.
 #[inline]
 fn has_control(word: [u8; 8]) -> bool {
+    controls(u64::from_ne_bytes(word)) != 0
+}
+
+/// Marks, by their highest bit, bytes below 0x20 and 0x7f. Exact up to the lowest mark, and so for
+/// "any at all": a borrow can only begin at a byte that is itself marked, and goes upwards.
+#[inline]
+fn controls(x: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let x = u64::from_ne_bytes(word);
     let low = x.wrapping_sub(ONES * 0x20) & !x;
     let del = x ^ (ONES * 0x7f);
     let del = del.wrapping_sub(ONES) & !del;
-    (low | del) & HIGH != 0
+    (low | del) & HIGH
 }
 
 #[cfg(test)]
@@ -214,6 +240,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_printable_run_ends_at_its_first_control_byte() {
+        for b in 0..=255u8 {
+            for len in 1..20 {
+                for at in 0..len {
+                    let mut text = vec![0xffu8; len];
+                    text[at] = b;
+                    text.extend_from_slice(b"\x7f\x01\x20\x80\0\x1f");
+                    let run = if b < 0x20 || b == 0x7f { at } else { len };
+                    assert_eq!(printable_len(&text), run, "{b:#x} at {at} of {len}");
+                }
+            }
+        }
+        assert_eq!(printable_len(b"all of it, nine"), 15);
     }
 
     #[test]

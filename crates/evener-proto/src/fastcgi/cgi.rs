@@ -103,14 +103,15 @@ impl CgiParser {
     /// # Errors
     /// The first offence, by line; the answer is a 502.
     pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, Malformed> {
+        self.head.fields.read_usual(buf, &mut self.lines, limits);
         while let Some(line) = self.lines.next(buf, limits.max_head, Ending::Any)? {
-            if line.start < line.end {
-                self.head.fields.push(buf, line, limits.max_fields)?;
-            } else {
+            if line.start == line.end {
                 self.head.len = line.next;
                 self.finish(buf)?;
                 return Ok(Some(line.next));
             }
+            self.head.fields.push(buf, line, limits.max_fields)?;
+            self.head.fields.read_usual(buf, &mut self.lines, limits);
         }
         Ok(None)
     }

@@ -7,9 +7,11 @@
 //!
 //! Not known here: which fields go on, and what they mean for the body.
 
-use crate::bytes::{check_value, control_offence, is_blank, is_token, token, trim};
+use crate::bytes::{
+    check_value, control_offence, is_blank, is_token, plain_len, printable_len, token, trim,
+};
 use crate::h1::Violations;
-use crate::h1::lines::Line;
+use crate::h1::lines::{Limits, Line, Lines};
 use crate::h1::name::{FRAMING, HOP_BY_HOP, Name, Names, classify, looks_like};
 use crate::{Malformed, Span};
 
@@ -139,6 +141,21 @@ impl Fields {
         self.borne = Violations::NONE;
     }
 
+    /// Reads the field lines that follow as long as they are complete and written as nearly all
+    /// are, in one pass over each. What is left is for `Lines` and `push` to judge, which say the
+    /// same of such a line.
+    #[inline]
+    pub(crate) fn read_usual(&mut self, buf: &[u8], lines: &mut Lines, limits: &Limits) {
+        let buf = buf.get(..limits.max_head).unwrap_or(buf);
+        while let Some(start) = lines.untouched()
+            && self.list.len() < limits.max_fields
+            && let Some(field) = usual(buf, start)
+        {
+            lines.skip_to(field.line.end as usize);
+            self.add(field);
+        }
+    }
+
     /// Reads one field line and adds it.
     #[inline]
     pub(crate) fn push(&mut self, buf: &[u8], line: Line, max: usize) -> Result<(), Malformed> {
@@ -154,18 +171,22 @@ impl Fields {
         };
         let (blanks, value) = trim(value);
         check_value(value)?;
-        let id = classify(name, plain);
         let value_start = line.start + colon + 1 + blanks;
-        let bit = Names::of(&[id]);
-        self.repeated = self.repeated.with(self.seen.and(bit));
-        self.seen = self.seen.with(bit);
-        self.list.push(Field {
-            id,
+        self.add(Field {
+            id: classify(name, plain),
             name: Span::new(line.start, line.start + colon),
             value: Span::new(value_start, value_start + value.len()),
             line: Span::new(line.start, line.next),
         });
         Ok(())
+    }
+
+    #[inline]
+    fn add(&mut self, field: Field) {
+        let bit = Names::of(&[field.id]);
+        self.repeated = self.repeated.with(self.seen.and(bit));
+        self.seen = self.seen.with(bit);
+        self.list.push(field);
     }
 
     /// As `push`, where `bad_names` lets a name in that is no token: the field is kept to be cut,
@@ -279,6 +300,31 @@ impl<'a> IntoIterator for &'a Fields {
     }
 }
 
+/// The field line that begins at `start`: a plain name, its colon, at most one space, a value
+/// without blanks around it or tabs in it, CRLF. `None` for any other, and for half of one.
+#[inline]
+fn usual(buf: &[u8], start: usize) -> Option<Field> {
+    let text = buf.get(start..)?;
+    let colon = plain_len(text);
+    let (name, rest) = text.split_at_checked(colon)?;
+    let value = match rest {
+        [b':', b' ', value @ ..] | [b':', value @ ..] if !name.is_empty() => value,
+        _ => return None,
+    };
+    let value_start = start + text.len() - value.len();
+    let (value, rest) = value.split_at_checked(printable_len(value))?;
+    if value.first() == Some(&b' ') || value.last() == Some(&b' ') || !rest.starts_with(b"\r\n") {
+        return None;
+    }
+    let end = value_start + value.len();
+    Some(Field {
+        id: classify(name, true),
+        name: Span::new(start, start + colon),
+        value: Span::new(value_start, end),
+        line: Span::new(start, end + 2),
+    })
+}
+
 /// The members of a comma-separated list, empty ones left out (RFC 9110 §5.6.1).
 pub(crate) fn members(list: Span, buf: &[u8]) -> impl Iterator<Item = Span> {
     let pieces = list.of(buf).split(|&b| b == b',');
@@ -338,6 +384,47 @@ fn name_offence(name: &[u8], rest: &[u8], first: bool) -> Malformed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::h1::lines::Ending;
+
+    /// Every text of up to five of these bytes as a line, whole and cut short.
+    #[test]
+    fn what_is_read_as_usual_is_what_a_judge_reads() {
+        let bytes = b"aZ-:_ \t\r\n\0\x7f\xe9";
+        let mut texts = vec![vec![]];
+        let mut usual_ones = 0;
+        for _ in 0..5 {
+            texts = texts
+                .iter()
+                .flat_map(|text| bytes.iter().map(move |&b| [text.as_slice(), &[b]].concat()))
+                .collect();
+            for text in &texts {
+                for end in [&b""[..], b"\r", b"\r\n", b"\r\n\r\n"] {
+                    let buf = [b"X: y\r\n", text.as_slice(), end].concat();
+                    let Some(field) = usual(&buf, 6) else { continue };
+                    usual_ones += 1;
+                    let (mut lines, mut judged) = (Lines::default(), Fields::default());
+                    lines.skip_to(6);
+                    let line = lines.next(&buf, buf.len(), Ending::Crlf).unwrap().unwrap();
+                    judged.push(&buf, line, 1).unwrap();
+                    assert_eq!(judged.list, [field], "{}", buf.escape_ascii());
+                }
+            }
+        }
+        assert!(usual_ones > 3_000, "{usual_ones}");
+    }
+
+    #[test]
+    fn reading_as_usual_keeps_within_the_limits() {
+        let buf = b"A: b\r\nC:d\r\nE: f\r\n";
+        for (max_head, max_fields, read) in
+            [(99, 9, 3), (17, 9, 3), (16, 9, 2), (99, 2, 2), (0, 9, 0)]
+        {
+            let (mut lines, mut fields) = (Lines::default(), Fields::default());
+            fields.read_usual(buf, &mut lines, &Limits { max_head, max_fields });
+            assert_eq!(fields.len(), read);
+            assert_eq!(lines.untouched(), Some([0, 6, 11, 17][read]));
+        }
+    }
 
     #[test]
     fn empty_members_of_a_list_are_left_out() {

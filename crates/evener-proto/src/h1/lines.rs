@@ -72,6 +72,18 @@ impl Lines {
         self.bare
     }
 
+    /// Where the next line begins, if none of it was searched yet.
+    #[inline]
+    pub fn untouched(&self) -> Option<usize> {
+        (self.scanned == self.start).then_some(self.start)
+    }
+
+    /// Goes on at `next`: somebody else has read what lies before.
+    #[inline]
+    pub fn skip_to(&mut self, next: usize) {
+        (self.start, self.scanned) = (next, next);
+    }
+
     /// The next complete line of `buf`, whose bytes before the place reached must not have changed
     /// their offsets. `None`: more bytes are needed.
     ///

@@ -148,6 +148,7 @@ impl RequestParser {
             } else {
                 return self.finish(buf, line).map(Some);
             }
+            self.usual_fields(buf, limits);
         }
         Ok(None)
     }
@@ -174,6 +175,7 @@ impl RequestParser {
             } else {
                 self.head.fields.push_accepting(buf, line, limits.max_fields, accept)?;
             }
+            self.usual_fields(buf, limits);
         }
         Ok(None)
     }
@@ -189,6 +191,13 @@ impl RequestParser {
             Malformed::HeadTooLarge if self.head.line.is_empty() => Malformed::TargetTooLong,
             other => other,
         })
+    }
+
+    #[inline]
+    fn usual_fields(&mut self, buf: &[u8], limits: &Limits) {
+        if !self.head.line.is_empty() {
+            self.head.fields.read_usual(buf, &mut self.lines, limits);
+        }
     }
 
     /// The request line, or an empty one before it.

@@ -109,6 +109,7 @@ impl ResponseParser {
             } else {
                 self.head.fields.push_accepting(buf, line, limits.max_fields, accept)?;
             }
+            self.head.fields.read_usual(buf, &mut self.lines, limits);
         }
         Ok(None)
     }
