@@ -307,7 +307,7 @@ fn authority(text: &[u8]) -> bool {
     let host_fits = match inside.map(std::str::from_utf8) {
         Some(Ok(address)) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         Some(Err(_)) => false,
-        None => !host.is_empty() && host.iter().all(name),
+        None => !host.is_empty() && host != b"." && host.iter().all(name),
     };
     port_fits && host_fits
 }
