@@ -264,6 +264,12 @@ impl Exchange<'_> {
         attempt.down.begun = true;
         attempt.down.tunnel = tunnel;
         self.record.on_head(self.shard, head.status);
+        if let (Some(pool), Some(lease)) = (&self.record.pool, &attempt.lease)
+            && pool.group().times()
+        {
+            let took = self.record.answered.saturating_sub(self.record.picked);
+            pool.group().on_head(lease, took, self.shard.now());
+        }
         self.name_head(attempt, head, tunnel);
         if tunnel {
             attempt.down.at = Download::Write(head.taken, Then::Done);
@@ -386,6 +392,9 @@ impl Exchange<'_> {
         let then = if done { Then::Done } else { Then::Body };
         self.record.at_once &= done;
         attempt.down.at = Download::Write(skip + progress.consumed, then);
+        if done {
+            self.on_whole(attempt);
+        }
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! A request and the servers of its pool: pick, connect, try, and another one where that is safe.
 //!
 //! Rules kept here:
-//! - A pick gives a lease, and the lease ends with the try. One outcome is made per try, here.
+//! - A pick gives a lease, and the lease ends with the try, or with the server's part in it: before
+//!   the last of an answer leaves, so that whoever has the answer finds the server free. One outcome
+//!   is made per try.
 //! - A connection that could not be made tries every eligible server once, within twice
 //!   `timeouts.connect` in all; requests sent are counted against `retry.attempts`. What a server
 //!   that was sent one took is no time of the next one's.
@@ -55,6 +57,8 @@ pub struct ServerConnection {
 
 /// One try at one server.
 pub struct Attempt {
+    /// The right to it, until the server has done its part.
+    pub lease: Option<Lease>,
     /// The connection.
     pub server: ServerConnection,
     /// What is spoken on it.
@@ -204,7 +208,7 @@ impl<'p> Tries<'p> {
     }
 
     /// One server: perhaps a stale connection first, then a fresh one.
-    async fn one(&mut self, exchange: &mut Exchange<'_>, lease: Lease) -> Verdict {
+    async fn one(&mut self, exchange: &mut Exchange<'_>, mut lease: Lease) -> Verdict {
         let index = lease.index();
         if self.last.is_some() {
             exchange.record.asked = exchange.shard.micros();
@@ -216,42 +220,39 @@ impl<'p> Tries<'p> {
         loop {
             let connection = match self.connection(exchange, &lease).await {
                 Ok(connection) => connection,
-                Err(fault) => return self.judge(exchange, &lease, fault),
+                Err(fault) => return self.judge(exchange, Some(&lease), fault),
             };
             self.sent += 1;
             exchange.record.tries = exchange.record.tries.saturating_add(1);
-            let ended = exchange.attempt(self, &lease, connection).await;
+            let (ended, held) = exchange.attempt(self, lease, connection).await;
             if matches!(ended, Ended::Failed(_)) {
                 self.begin_to_connect(exchange.shard.now());
             }
-            match ended {
-                Ended::Done => {
-                    let outcome = Outcome::Answered { status: exchange.record.status };
-                    self.report(exchange, &lease, outcome);
-                    return Verdict::Over(exchange.after_answer());
-                }
-                Ended::Tunnel(attempt) => {
-                    self.report(exchange, &lease, Outcome::Answered { status: 101 });
+            match (ended, held) {
+                (Ended::Done, _) => return Verdict::Over(exchange.after_answer()),
+                (Ended::Tunnel(attempt), held) => {
+                    if let Some(held) = &held {
+                        exchange.report(self.pool, held, Outcome::Answered { status: 101 });
+                    }
                     tunnel::upgraded(exchange, *attempt).await;
+                    drop(held);
                     return Verdict::Over(After::Gone);
                 }
-                Ended::TakenIn(rest) => {
-                    let outcome = Outcome::Answered { status: exchange.record.status };
-                    self.report(exchange, &lease, outcome);
-                    drop(lease);
+                (Ended::TakenIn(rest), _) => {
                     self.pool.counters.add(PoolCounter::AnswersTakenIn);
                     return match exchange.deliver(*rest).await {
                         Ok(()) => Verdict::Over(exchange.after_answer()),
                         Err(fault) => Verdict::Refuse(fault),
                     };
                 }
-                Ended::Failed(Fault::Stale) if exchange.may_send_again() => {
-                    self.report(exchange, &lease, Outcome::StaleReuse);
+                (Ended::Failed(Fault::Stale), Some(held)) if exchange.may_send_again() => {
+                    exchange.report(self.pool, &held, Outcome::StaleReuse);
                     self.pool.counters.add(PoolCounter::RetriesStale);
                     self.sent -= 1;
                     self.stale = true;
+                    lease = held;
                 }
-                Ended::Failed(fault) => return self.judge(exchange, &lease, fault),
+                (Ended::Failed(fault), held) => return self.judge(exchange, held.as_ref(), fault),
             }
         }
     }
@@ -294,9 +295,17 @@ impl<'p> Tries<'p> {
         Ok(ServerConnection { stream, inbox, born: now, reused: false, owned: false })
     }
 
-    /// A try has failed: whose fault is it, and may another follow?
-    fn judge(&mut self, exchange: &mut Exchange<'_>, lease: &Lease, fault: Fault) -> Verdict {
-        self.report(exchange, lease, fault.outcome());
+    /// A try has failed: whose fault is it, and may another follow? Without a lease the server has
+    /// done its part, and that was told.
+    fn judge(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        lease: Option<&Lease>,
+        fault: Fault,
+    ) -> Verdict {
+        if let Some(lease) = lease {
+            exchange.report(self.pool, lease, fault.outcome());
+        }
         self.last = Some(fault);
         let allowed = match fault.retry_key() {
             None => false,
@@ -333,12 +342,6 @@ impl<'p> Tries<'p> {
         self.allows(RetryOn::NonIdempotent) && !exchange.body.streamed
     }
 
-    fn report(&self, exchange: &Exchange<'_>, lease: &Lease, outcome: Outcome) {
-        step("dial::report");
-        let timing = self.pool.group().times().then(|| exchange.record.timing(exchange.shard));
-        dial::report(exchange.shard, self.pool, lease, outcome, timing);
-    }
-
     /// Nobody is left to try.
     async fn give_up(&self, exchange: &mut Exchange<'_>, why: NoServer) -> After {
         self.pool.counters.no_server(why);
@@ -350,25 +353,26 @@ impl<'p> Tries<'p> {
 }
 
 impl Exchange<'_> {
-    /// One try on a connection.
+    /// One try on a connection: how it ended, and the lease unless the server has done its part.
     async fn attempt(
         &mut self,
         tries: &Tries<'_>,
-        lease: &Lease,
+        lease: Lease,
         server: ServerConnection,
-    ) -> Ended {
+    ) -> (Ended, Option<Lease>) {
         step("exchange::attempt");
         let pool = tries.pool;
         let index = lease.index();
         let Some(target) = pool.target(index) else {
-            return Ended::Failed(Fault::Server(Cause::ConnectFailed));
+            return (Ended::Failed(Fault::Server(Cause::ConnectFailed)), Some(lease));
         };
         let codec = match self.codec(pool, index) {
             Ok(codec) => codec,
-            Err(fault) => return Ended::Failed(fault),
+            Err(fault) => return (Ended::Failed(fault), Some(lease)),
         };
         let deadlines = &self.shard.deadlines;
         let mut attempt = Attempt {
+            lease: Some(lease),
             server,
             codec,
             up: UploadState::new(deadlines.slot()),
@@ -383,24 +387,15 @@ impl Exchange<'_> {
         let own = forwarded::own(self.client, &self.view, &self.asked, &target.authority);
         let read = self.client.inbox.bytes();
         if let Err(what) = attempt.codec.request_head(&self.asked, self.work, read, &own) {
-            return Ended::Failed(Fault::ClientMalformed(what));
+            return (Ended::Failed(Fault::ClientMalformed(what)), attempt.lease);
         }
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
         let whole = self.body.decoder.is_done() && self.body.stored.is_empty();
         attempt.codec.request_body(data, whole, &mut self.work.up);
-        let mut awaits_head = pool.group().times();
-        let result = poll_fn(|cx| {
-            let polled = self.poll_attempt(&mut attempt, cx);
-            if awaits_head && attempt.down.has_begun() {
-                awaits_head = false;
-                let took = self.record.answered.saturating_sub(self.record.picked);
-                pool.group().on_head(lease, took, self.shard.now());
-            }
-            match polled {
-                Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
-                other => other,
-            }
+        let result = poll_fn(|cx| match self.poll_attempt(&mut attempt, cx) {
+            Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
+            other => other,
         })
         .await;
         self.settle(pool, index, attempt, result)
@@ -478,7 +473,8 @@ impl Exchange<'_> {
         index: usize,
         mut attempt: Attempt,
         result: Result<(), Fault>,
-    ) -> Ended {
+    ) -> (Ended, Option<Lease>) {
+        let held = attempt.lease.take();
         if let Upload::Piece(used) = attempt.up.at {
             // Of the body, sent or not: as the start of the next request it would be smuggled.
             self.body.later.consume(used);
@@ -494,10 +490,10 @@ impl Exchange<'_> {
         if let Err(fault) = result {
             // Whatever came behind half an interim answer would be read as a part of it.
             self.record.head_sent |= self.work.down.is_cut();
-            return Ended::Failed(fault);
+            return (Ended::Failed(fault), held);
         }
         if attempt.down.is_tunnel() {
-            return Ended::Tunnel(Box::new(attempt));
+            return (Ended::Tunnel(Box::new(attempt)), held);
         }
         let used = match attempt.down.at {
             Download::Write(used, _) => used,
@@ -513,10 +509,25 @@ impl Exchange<'_> {
                 false => pool.keep_idle(index, stream, born, now),
             }
         }
-        match attempt.down.at {
+        let ended = match attempt.down.at {
             Download::Done => Ended::Done,
             _ => Ended::TakenIn(Box::new(Rest { inbox, down: attempt.down })),
+        };
+        (ended, held)
+    }
+
+    /// The server has sent all of its answer: it is free before the last of that leaves.
+    #[inline]
+    pub(super) fn on_whole(&self, attempt: &mut Attempt) {
+        if let (Some(pool), Some(lease)) = (&self.record.pool, attempt.lease.take()) {
+            self.report(pool, &lease, Outcome::Answered { status: self.record.status });
         }
+    }
+
+    fn report(&self, pool: &PoolView, lease: &Lease, outcome: Outcome) {
+        step("dial::report");
+        let timing = pool.group().times().then(|| self.record.timing(self.shard));
+        dial::report(self.shard, pool, lease, outcome, timing);
     }
 
     /// How much is taken in for its client: the route's word, else the pool's.

@@ -253,6 +253,9 @@ impl Exchange<'_> {
         body_pieces(attempt.down.chunked, data, done, &mut self.work.down);
         let then = if done { Then::Done } else { Then::Body };
         attempt.down.at = Download::Write(used + progress.consumed, then);
+        if done {
+            self.on_whole(attempt);
+        }
     }
 
     /// Writes the rest of an answer that has no server any more.

@@ -58,6 +58,20 @@ fn lease_a_server_is_in_flight_from_the_pick_to_the_end_of_the_try_and_no_longer
 }
 
 #[test]
+fn lease_it_ends_with_the_servers_part_before_the_client_has_the_end() {
+    let sim = Sim::with(&["a"], |plan| plan.pools[0].buffer.response = 0);
+    let client = sim.client();
+    client.stops_reading().sends(GET);
+    assert_eq!((sim.in_flight("a"), sim.outcomes().len()), (1, 0));
+    sim.server("a").connection(0).sends(OK);
+    assert_eq!((sim.in_flight("a"), client.taken()), (0, 0));
+    sim.saw(&[("a", answered(200))]);
+    // What the client does then is not the server's.
+    client.resets();
+    sim.saw(&[]);
+}
+
+#[test]
 fn outcome_one_is_made_for_every_try_and_one_log_line_for_every_exchange() {
     on_every_wire(|| {
         let sim = Sim::with(&["a", "b"], |plan| {
