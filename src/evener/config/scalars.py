@@ -30,6 +30,8 @@ _SIZES = {
     "TiB": 1 << 40,
 }
 _YEAR = 365 * 86_400_000
+_LONGEST = 40
+"""Characters of a number, more than any bound has; Python refuses to read thousands of digits."""
 
 
 class Text(ScalarType):
@@ -191,6 +193,8 @@ class Quantity(ScalarType):
         return True
 
     def _bounded(self, number: str, scale: int) -> int:
+        if len(number) > _LONGEST:
+            raise RejectError(expected=f"{self.noun} {self.bounds}")
         whole, _, part = number.partition(".")
         value, rest = divmod(int(whole + part) * scale, 10 ** len(part))
         if rest:
