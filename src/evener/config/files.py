@@ -9,6 +9,7 @@ Rules kept here:
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
+from os.path import realpath
 from pathlib import Path
 
 from evener.config.errors import ConfigError, Place, Problem
@@ -36,7 +37,7 @@ class _Pieces:
     def __init__(self, env: AbstractMapping[str, str], report: Report) -> None:
         self._env = env
         self._report = report
-        self._open: list[Path] = []
+        self._open: list[str] = []
 
     def whole(self, path: str) -> Node:
         """The file's tree, with its includes merged into it."""
@@ -45,7 +46,7 @@ class _Pieces:
             return node
         _, patterns = node.entries["include"]
         merged = {name: e for name, e in node.entries.items() if name != "include"}
-        self._open.append(Path(path).resolve())
+        self._open.append(realpath(path))
         for piece in self._matching(path, patterns):
             self._merge(merged, self.whole(piece))
         self._open.pop()
@@ -70,14 +71,18 @@ class _Pieces:
             if not isinstance(pattern, Scalar) or not pattern.text:
                 self._wrong(pattern, pattern.describe(), "a path such as conf.d/*.yaml")
                 continue
-            matches = _files(Path(path).parent, pattern.text)
+            try:
+                matches = _files(Path(path).parent, pattern.text)
+            except ValueError:
+                self._wrong(pattern, pattern.describe(), "a path such as conf.d/*.yaml")
+                continue
             if not matches and not _MAGIC & {*pattern.text}:
                 self._wrong(pattern, pattern.describe(), "a file that exists")
             elif not matches:
                 words = f"{pattern.describe()} matches no file"
                 self._report.warn(pattern, (None, "include"), words)
             for match in matches:
-                if match.resolve() in self._open:
+                if realpath(match) in self._open:
                     self._wrong(pattern, f"`{match}`, which includes this file", "other files")
                 else:
                     found.append(str(match))
@@ -129,8 +134,14 @@ _MAGIC = {"*", "?", "["}
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    """The files that a pattern names, sorted; hidden ones (editors leave some) only by name."""
+    """The files that a pattern names, sorted; hidden ones (editors leave some) only by name.
+
+    Raises:
+        ValueError: it is no pattern: `a**`, or a directory such as `/` or `.` and nothing in it.
+    """
     if pattern.startswith("/"):
         folder, pattern = Path("/"), pattern.lstrip("/")
+    if not Path(pattern).parts:
+        raise ValueError(pattern)
     hidden = pattern.rpartition("/")[2].startswith(".")
     return sorted(f for f in folder.glob(pattern) if hidden or not f.name.startswith("."))

@@ -83,11 +83,24 @@ def test_a_pattern_that_matches_nothing_is_warned_of(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("pattern", ["/", "//", ".", "a**", "**a/*.yaml"])
+def test_what_is_no_pattern_is_told_where_it_stands(tmp_path: Path, pattern: str) -> None:
+    assert errors(write(tmp_path, main=f"include: '{pattern}'{LISTENS}")) == [
+        f"main.yaml:1:10: include: found `{pattern}`, expected a path such as conf.d/*.yaml"
+    ]
+
+
 def test_a_circle_is_an_error(tmp_path: Path) -> None:
     main = write(tmp_path, main=f"include: a.yaml{LISTENS}", a="include: main.yaml")
     (only,) = errors(main)
     assert only.startswith("a.yaml:1:10: include: found `")
     assert only.endswith("main.yaml`, which includes this file, expected other files")
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to("a.yaml")
+    with pytest.raises(ConfigError, match="Too many levels of symbolic links"):
+        Config.load(write(tmp_path, main=f"include: '*.yaml'{LISTENS}"))
 
 
 def test_errors_name_the_file_they_stand_in(tmp_path: Path) -> None:
