@@ -43,13 +43,15 @@ def judge(root: Root, node: Node, report: Report) -> None:
     """
     rules = _Rules(root, node, report)
     rules.addresses(root)
+    users: dict[str | None, dict[str, Listener]] = {}
     for name, listener in root.listeners.items():
         rules.listener(((None, "listeners"), name), listener)
+        for used in pools_of(listener):
+            users.setdefault(used, {})[name] = listener
     for name, pool in root.pools.items():
         path = ((None, "pools"), name)
         rules.pool(path, pool)
-        users = {key: each for key, each in root.listeners.items() if name in pools_of(each)}
-        rules.scheduler((path, "scheduler"), pool.scheduler, users)
+        rules.scheduler((path, "scheduler"), pool.scheduler, users.get(name, {}))
 
 
 def pools_of(listener: Listener) -> set[str | None]:
@@ -63,7 +65,8 @@ class _Rules:
         self._node = node
         self._report = report
         pools = _child(node, "pools")
-        self._pools = list(pools.entries) if isinstance(pools, Mapping) else []
+        self._pools = [*pools.entries] if isinstance(pools, Mapping) else []
+        self._known = {*self._pools}
 
     def addresses(self, root: Root) -> None:
         """Rules of all that is listened on together."""
@@ -214,7 +217,7 @@ class _Rules:
             self._pool_exists(here, route.respond.needs.pool)
 
     def _pool_exists(self, path: Path, name: str | None) -> None:
-        if name is None or name in self._pools:
+        if name is None or name in self._known:
             return
         known = ", ".join(self._pools[:20]) or "nothing yet: there are no pools"
         expected = f"one of the pools: {known}"

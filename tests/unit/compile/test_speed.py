@@ -1,4 +1,4 @@
-"""10,000 servers and 1,000 routes, from text to the plan's JSON."""
+"""10,000 servers and 1,000 routes, and as many pools as routes, from text to the plan's JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 
 from evener.compile import Facts, compile
 from evener.config import Config
+from evener.config.node import from_python
+from evener.config.report import Report
+from evener.config.rules import judge
 
 POOLS, SERVERS, ROUTES = 100, 100, 1000
 
@@ -40,3 +43,27 @@ def test_a_large_configuration_is_a_plan_in_well_under_a_second(
     assert sum(len(pool["servers"]) for pool in compiled.plan["pools"]) == POOLS * SERVERS
     record_property("figure", f"{min(took):.2f} s of processor time")
     assert min(took) < BOUND
+
+
+def test_rules_take_as_long_as_there_are_pools_and_routes_not_their_product() -> None:
+    one, two = (min(_judged(count) for _ in range(3)) for count in (1000, 4000))
+    assert two < 8 * one, "four times as many; sixteen would be each pool with each route"
+
+
+def _judged(count: int) -> float:
+    """Processor time that rules between things take, with a pool for each of so many routes."""
+    tree = {
+        "listeners": {
+            "web": {
+                "bind": ":8080",
+                "routes": [{"host": f"h{i}.example", "pool": f"p{i}"} for i in range(count)],
+            }
+        },
+        "pools": {f"p{i}": f"10.0.{i // 250}.{i % 250}" for i in range(count)},
+    }
+    root, node, report = Config(tree, env={}).settings, from_python(tree), Report()
+    begin = time.process_time()
+    judge(root, node, report)
+    took = time.process_time() - begin
+    assert not report.problems()
+    return took
