@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -193,6 +194,22 @@ def test_the_page_is_on_its_own_address_and_moves_by_reload(evener: Evener, orig
     refused = evener.command("reload", "--run", str(evener.run))
     assert refused.returncode == 1 and origin.address in refused.stderr
     assert _page(second)
+
+
+def test_strangers_at_the_page_keep_nobody_from_giving_commands(
+    evener: Evener, origin: Origin
+) -> None:
+    page = fresh_address()
+    evener.wrapper = [program("prlimit"), "--nofile=256:256"]
+    text = two(evener, origin, origin).replace(f", '{origin.address}'", "")
+    evener.start(text, metrics={"bind": page})
+    eventually(lambda: _page(page), what="the page")
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(Wire(page)).send(b"GET /metrics HTTP/1.1\r\n")
+        assert _page(page)
+        assert evener.command("reload", "--run", str(evener.run)).returncode == 0
+    assert "Too many open files" not in evener.words()
 
 
 def _page(address: str) -> str:

@@ -3,6 +3,8 @@
 Rules kept here:
 - A peer on the admin socket must be root, our own user, or of the group that was named when
   started as root; anybody else is cut off before a byte is read.
+- Anybody may come to the Prometheus page's address: few at a time and none for long, since
+  commands, reloads and new workers need the same descriptors.
 - Signals are the supervisor's: the HTTP server sets no handlers.
 Not known here: what is served.
 """
@@ -24,6 +26,15 @@ from evener.control.supervisor import Supervisor
 
 #: Seconds that answers in hand get when a door closes.
 CLOSING = 2
+#: Connections to the page at once; one more ends the oldest.
+MOST = 64
+#: Seconds that one may last; Prometheus gives a scrape up 10 s after it began.
+LONGEST = 30.0
+#: Connections that asyncio takes in one turn of its loop; those of a few turns are there before the
+#: first of them counts. It asks for a queue of this length, too.
+AT_ONCE = 16
+#: Connections that may wait in the kernel's queue.
+QUEUE = 128
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -58,7 +69,7 @@ async def _metrics(supervisor: Supervisor) -> None:
             app = metrics_app(supervisor)
             # A copy: the HTTP server closes what it serves, the supervisor what it opened.
             copy = supervisor.metrics.dup()
-            serving = asyncio.create_task(_serve(app, copy, H11Protocol))
+            serving = asyncio.create_task(_serve(app, copy, bounded()))
         try:
             await changed
         finally:
@@ -68,7 +79,33 @@ async def _metrics(supervisor: Supervisor) -> None:
                 await asyncio.gather(serving, return_exceptions=True)
 
 
+def bounded() -> type[H11Protocol]:
+    """A protocol of which `MOST` connections live at once, each for `LONGEST`."""
+    held: dict[H11Protocol, asyncio.TimerHandle] = {}
+
+    class Bounded(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(held) >= MOST:
+                oldest = next(iter(held))
+                held.pop(oldest).cancel()
+                oldest.transport.abort()
+            held[self] = self.loop.call_later(LONGEST, transport.abort)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self in held:
+                held.pop(self).cancel()
+            super().connection_lost(exc)
+
+    return Bounded
+
+
 class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for sock in sockets or ():
+            sock.listen(QUEUE)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -84,6 +121,7 @@ async def _serve(app: Any, sock: socket.socket, protocol: type[H11Protocol]) -> 
         access_log=False,
         server_header=False,
         ws="none",
+        backlog=AT_ONCE,
         timeout_graceful_shutdown=CLOSING,
     )
     server = _Server(config)
