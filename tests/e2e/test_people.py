@@ -329,3 +329,28 @@ def test_curl_is_answered(evener: Evener, origin: Origin) -> None:
     assert output_of([program("curl"), "-sS", "--http2", url]) == "origin /curl"
     sent = output_of([program("curl"), "-sS", "-d", "a=b", "-w", "%{http_code}", url])
     assert sent == "origin /curl200"
+
+
+def test_what_is_asked_wrongly_of_the_api_is_told_so_and_does_nothing(
+    evener: Evener, origin: Origin
+) -> None:
+    evener.start(two(evener, origin, origin).replace(f", '{origin.address}'", ""))
+    door, server = f"unix:{evener.run}/admin.sock", f"/v1/servers/app/{origin.address}"
+    for method, path, body, status, words in (
+        ("PUT", server, b"{", 400, "not JSON"),
+        ("PUT", server, b"\xff", 400, "not JSON"),
+        ("PUT", server, b"[" * 60_000, 400, "not JSON"),
+        ("PUT", server, b"[]", 400, "not a JSON object"),
+        ("PUT", server, b" " * 70_000, 413, "more than 65536 bytes"),
+        ("POST", "/v1/stop", b'{"now": "false"}', 400, '{"now": true}'),
+        ("POST", "/v1/stop", b'{"nwo": true}', 400, '{"now": true}'),
+        ("DELETE", "/v1/status", b"", 405, "Method Not Allowed"),
+        ("GET", "/v1/nothing", b"", 404, "Not Found"),
+    ):
+        with Wire(door) as wire:
+            answer = wire.ask(path, method=method, body=body)
+        assert answer.status == status, (path, body[:20], answer.body)
+        told = json.loads(answer.body)
+        assert words in told["error"] and told["remedy"] == "", (path, body[:20])
+    assert evener.server(f"app/{origin.address}")["state"] == "up"
+    assert not evener.status()["instance"]["stopping"]

@@ -1,8 +1,9 @@
 """The routes of the API: each a few lines between HTTP and the supervisor.
 
 Rules kept here:
-- Bodies are JSON objects; an error is `{"error": words, "remedy": words}` with a status that says
-  whose fault it is: 400 the asker's, 404 nothing of that name, 409 refused, 503 no worker.
+- Bodies are JSON objects, and short; an error is `{"error": words, "remedy": words}` with a status
+  that says whose fault it is: 400 the asker's, 404 nothing of that name, 409 refused, 503 that
+  there is no worker.
 - GET only reads.
 Not known here: sockets, and who may ask.
 """
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -27,6 +29,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 #: Words a person may say of a server here. `maint` stands in the file only, for now.
 WORDS = ("ready", "drain")
+#: Bytes of a body: many times what anything that can be said here takes.
+_MOST_BODY = 64 << 10
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -47,7 +51,11 @@ def admin_app(supervisor: Supervisor) -> Starlette:
     ]
     return Starlette(
         routes=routes,
-        exception_handlers={ControlError: _said, LinkLostError: _no_worker},
+        exception_handlers={
+            ControlError: _said,
+            LinkLostError: _no_worker,
+            HTTPException: _not_so,
+        },
     )
 
 
@@ -114,7 +122,10 @@ class _Handlers:
         return JSONResponse(dict(outcome.answer))
 
     async def stop(self, request: Request) -> Response:
-        now = bool((await _body(request)).get("now", False))
+        body = await _body(request)
+        now = body.get("now", False)
+        if body.keys() - {"now"} or not isinstance(now, bool):
+            return _wrong('the body is empty, or {"now": true}')
         self._supervisor.ask_stop(now)
         return JSONResponse({"stopping": True, "at": now_ms()}, 202)
 
@@ -124,13 +135,17 @@ class _Handlers:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    text = await request.body()
+    text = bytearray()
+    async for piece in request.stream():
+        text += piece
+        if len(text) > _MOST_BODY:
+            raise HTTPException(413, f"the body has more than {_MOST_BODY} bytes")
     try:
         body = json.loads(text) if text else {}
-    except ValueError as error:
-        raise ControlError(f"the body is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise ControlError("the body is not a JSON object")
+        raise HTTPException(400, "the body is not a JSON object")
     return body
 
 
@@ -153,6 +168,12 @@ def _wrong(text: str) -> Response:
 async def _said(_: Request, error: Exception) -> Response:
     remedy = getattr(error, "remedy", "")
     return JSONResponse({"error": str(error), "remedy": remedy}, 409)
+
+
+async def _not_so(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = {"error": error.detail, "remedy": ""}
+    return JSONResponse(answer, error.status_code, headers=error.headers)
 
 
 async def _no_worker(_: Request, error: Exception) -> Response:
