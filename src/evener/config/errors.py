@@ -3,6 +3,7 @@
 Rules kept here:
 - A problem is data: place, path, what was found, what was expected, what to do.
 - `ConfigError` carries all problems of a configuration, never only the first.
+- A terminal and a log are shown no character that they would obey, wherever it was written.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
         tail = f" ({self.hint})" if self.hint else ""
-        return f"{self.place}: {where}found {self.got}, expected {self.expected}{tail}"
+        return printable(f"{self.place}: {where}found {self.got}, expected {self.expected}{tail}")
 
     def render(self) -> str:
         """Up to three lines: what is wrong, where, and what to do."""
@@ -48,7 +49,14 @@ class Problem(NamedTuple):
         lines.append(f"  at {self.place}" + (f", {self.path}" if self.path else ""))
         if self.hint:
             lines.append(f"  {self.hint}")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
+
+
+def printable(text: str) -> str:
+    """The text, with an escape for each character that is not shown but obeyed, as an ESC is."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ConfigError(EvenerError):

@@ -59,7 +59,7 @@ class Scalar(Node):
         if not self.text:
             return "an empty value"
         shown = self.text if len(self.text) <= 60 else self.text[:57] + "..."
-        return "`" + shown.replace("\n", "\\n") + "`"
+        return f"`{shown}`"
 
 
 class Sequence(Node):

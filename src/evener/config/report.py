@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from evener.config.errors import ConfigError, Problem
+from evener.config.errors import ConfigError, Problem, printable
 from evener.config.node import Node
 
 # A path is built at every step down the tree but printed only in an error, so it is a linked
@@ -36,7 +36,7 @@ class Report:
 
     def warn(self, node: Node, path: Path, words: str) -> None:
         """Notes something that can hardly be meant, but is no error."""
-        self.warnings.append(f"{node.place}: {show(path)}: {words}")
+        self.warnings.append(printable(f"{node.place}: {show(path)}: {words}"))
 
     def spoil(self, node: Node, path: Path, got: str, expected: str, hint: str = "") -> None:
         """Notes that `node` is wrong, and that nothing more need be said of it."""

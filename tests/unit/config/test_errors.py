@@ -469,6 +469,18 @@ def test_a_problem_renders_as_what_where_and_what_to_do() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['"ev\\e[2J\\r": 1', 'evener: {log: {level: "ev\\e[2J\\r"}}', 'pools: {"ev\\e[2J\\r": [h]}'],
+)
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(text: str) -> None:
+    file = "conf.d/\x1b]0;x\x07.yaml"
+    (problem,) = Config.parse(text, file=file).problems()
+    for words in (str(problem), *problem.render().splitlines()):
+        assert words.isprintable(), words
+    assert r"ev\x1b[2J\r" in problem.render() and r"\x1b]0;x\x07.yaml" in problem.render()
+
+
 def test_a_tree_built_in_python_has_paths_instead_of_places() -> None:
     config = Config({"pools": {"a": {"servers": "h", "initial": 5}, "b": {"initial": 5}}}, env={})
     assert [str(each) for each in config.problems()] == [
