@@ -171,7 +171,9 @@ class _GlobPath(ScalarType):
     def parse(self, text: str) -> str:
         if not text.startswith(("/", "*")):
             raise RejectError
-        return text
+        # What no path can be, no glob can match: `?` is any character, a star begins with any.
+        canonical("/" + text.removeprefix("/").replace("?", "x"))
+        return "?".join(map(_one_form, text.split("?")))
 
 
 class _HttpsOrTemplate(ScalarType):
@@ -198,14 +200,18 @@ def canonical(path: str) -> str:
         raise RejectError("begin it with `/`")
     if "?" in path or "#" in path:
         raise RejectError("`?` and `#` are no part of a path; matching on `query` is not built yet")
-    if "\\" in path or re.search(r"%(?![0-9A-Fa-f]{2})|%00", path):
+    if "\\" in path or "\0" in path or re.search(r"%(?![0-9A-Fa-f]{2})|%00", path):
         raise RejectError("requests with `\\`, `%00` or broken escapes are answered 400 before")
-    escaped = "".join(c if "!" <= c <= "~" else _percent(c) for c in path)
-    plain = re.sub(r"/+", "/", _ESCAPE.sub(_decode, escaped))
+    plain = _one_form(path)
     segments = re.split(r"/|%2F|%5C", plain)
     if any(re.split(r";|%3B", segment)[0] in (".", "..") for segment in segments):
         raise RejectError("segments `.` and `..` are answered 400 before routes are asked")
     return plain
+
+
+def _one_form(text: str) -> str:
+    escaped = "".join(c if "!" <= c <= "~" else _percent(c) for c in text)
+    return re.sub(r"/+", "/", _ESCAPE.sub(_decode, escaped))
 
 
 def _decode(match: re.Match[str]) -> str:

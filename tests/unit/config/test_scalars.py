@@ -166,7 +166,21 @@ def test_a_path_is_brought_to_the_form_requests_are_compared_in(text: str, form:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "/a?b", "/a#b", "/%", "/%4", "/%zz", "/%00", "/a\\b", "/./a", "/a/..", "/a%2F..%2Fb"]
+    [
+        "",
+        "a",
+        "/a?b",
+        "/a#b",
+        "/\0",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/%00",
+        "/a\\b",
+        "/./a",
+        "/a/..",
+        "/a%2F..%2Fb",
+    ]
     + ["/..;x/a", "/%2e%2E/a", "/a/.%3Bx"],
 )
 def test_a_path_that_no_request_can_have_is_refused(text: str) -> None:
@@ -181,6 +195,31 @@ def test_canonical_is_its_own_form(text: str) -> None:
     except RejectError:
         return
     assert canonical(once) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("/café/*", "/caf%C3%A9/*"),
+        ("/%7euser/**", "/~user/**"),
+        ("/a b//?%2f?", "/a%20b/?%2F?"),
+        ("*.php", "*.php"),
+        ("/..?/*", "/..?/*"),
+    ],
+)
+def test_a_glob_is_brought_to_that_form_too(text: str, form: str) -> None:
+    report = Report()
+    assert PathForm().read(from_python({"glob": text}), None, report) == ("glob", form)
+    assert not report.problems()
+
+
+@pytest.mark.parametrize(
+    "text", ["/a/../*", "/*/./b", "/%", "/a\\*", "/a#*", "/%00*", "/\0", "*/.."]
+)
+def test_a_glob_that_matches_no_path_is_refused(text: str) -> None:
+    report = Report()
+    PathForm().read(from_python({"glob": text}), None, report)
+    assert report.problems()
 
 
 FORMS = st.one_of(
