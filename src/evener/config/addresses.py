@@ -169,8 +169,11 @@ def _unix_path(text: str) -> str:
     path = text.removeprefix("unix:")
     if not path.startswith("/"):
         raise RejectError(f"write an absolute path: `unix:/{path}`")
+    if not path.isprintable():
+        # It is the server's name in tables, logs, metrics and commands.
+        raise RejectError("a path without control characters")
     # sockaddr_un holds 108 bytes with the closing zero (linux/un.h).
-    if len(path.encode()) > 107 or "\0" in path:
+    if len(path.encode()) > 107:
         raise RejectError("the path of a unix socket has at most 107 bytes")
     return path
 

@@ -110,6 +110,8 @@ def test_a_text_means(type: ScalarType, text: str, value: object) -> None:
         (SERVER_ADDRESS, "[10.0.0.1]"),
         (SERVER_ADDRESS, "unix:relative"),
         (SERVER_ADDRESS, "unix:/" + "x" * 107),
+        *((SERVER_ADDRESS, f"unix:/a{c}b") for c in "\0\n\t\x1b\x9b\u202e\udcff"),
+        (BIND_ADDRESS, "unix:/a\nb"),
         (BIND_ADDRESS, "127.0.0.1"),
         (BIND_ADDRESS, "web1:80"),
         (BIND_ADDRESS, ":0"),
