@@ -38,6 +38,8 @@ def expand(text: str, env: Mapping[str, str]) -> str:
                 "`${NAME}` or `${NAME:-default}`", "write `$${` for the text `${`"
             )
         found = env.get(name)
+        if found and not _is_text(found):
+            raise UnknownVariableError(f"the environment variable {name} to be UTF-8 text", "")
         if found or (found is not None and default is None):
             return found
         if default is not None:
@@ -48,6 +50,15 @@ def expand(text: str, env: Mapping[str, str]) -> str:
         )
 
     return _REFERENCE.sub(word, text)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a variable was UTF-8: Python holds other bytes as surrogates (PEP 383)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def escape(text: str) -> str:

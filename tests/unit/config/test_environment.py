@@ -36,6 +36,15 @@ def test_what_is_no_reference_or_not_set_is_an_error(text: str) -> None:
         expand(text, ENV)
 
 
+def test_a_variable_that_is_no_text_is_an_error_where_it_is_read() -> None:
+    text = 'listeners: {web: {bind: ":80", routes: [{path: {regex: "${B}"}, respond: 200}]}}'
+    (problem,) = Config.parse(text, file="f", env={"B": "\udcff"}).problems()
+    assert str(problem) == (
+        "f:1:56: listeners.web.routes[0].path.regex: found `${B}`, "
+        "expected the environment variable B to be UTF-8 text"
+    )
+
+
 @given(st.text("${}A:-x", max_size=20))
 def test_an_escaped_text_expands_to_itself(text: str) -> None:
     assert expand(escape(text), ENV) == text
