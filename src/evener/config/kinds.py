@@ -203,7 +203,10 @@ class Section(Type):
     def read(self, node: Node, path: Path, report: Report) -> Any:
         mapping = self.expand(node)
         if not isinstance(mapping, Mapping):
-            return self.refuse(node, path, report)
+            # "expected times" says little to who wrote `off` and does not know which there are.
+            a_word = isinstance(node, Scalar) and node.text and not self.form.kinds
+            hint = "it has the keys " + ", ".join(self.keys) if a_word else ""
+            return self.refuse(node, path, report, hint)
         keys = self.keys
         values = {} if report.partial else self.defaults.copy()
         for name, (key_node, value) in mapping.entries.items():
@@ -314,6 +317,10 @@ class Section(Type):
         if key.text in self.form.planned:
             expected = "keys that are built"
             hint = f"`{key.text}` is planned but not built yet"
+        elif key.text in self._inlinable:
+            inline = self.form.inline
+            expected = f"one of `{inline}.{key.text}` and its short form"
+            hint = f"write it into `{inline}`, once"
         else:
             known = list(self._words())
             expected = "one of " + ", ".join(known)
@@ -322,10 +329,16 @@ class Section(Type):
 
     def _words(self) -> Iterable[str]:
         yield from self.keys
-        if self.form.inline:
-            inline = self.keys[self.form.inline].type
-            assert isinstance(inline, Section)
-            yield from inline.keys
+        yield from self._inlinable
+
+    @cached_property
+    def _inlinable(self) -> tuple[str, ...]:
+        """Keys of the inline section, which may stand here."""
+        if not self.form.inline:
+            return ()
+        inline = self.keys[self.form.inline].type
+        assert isinstance(inline, Section)
+        return tuple(inline.keys)
 
     def _one_kind(self, mapping: Mapping, path: Path, report: Report) -> bool:
         chosen = [name for name in mapping.entries if name in self.form.kinds]

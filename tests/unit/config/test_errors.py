@@ -87,7 +87,12 @@ FORMS = {
     ),
     "text where a mapping belongs": (
         P % "timeouts: 5s",
-        "f:1:44: pools.app.timeouts: found `5s`, expected times",
+        "f:1:44: pools.app.timeouts: found `5s`, expected times (it has the keys connect, send, "
+        "response, receive)",
+    ),
+    "a word where a mapping belongs": (
+        P % "retry: off",
+        "f:1:41: pools.app.retry: found `off`, expected rules (it has the keys attempts, on)",
     ),
     "missing key": (
         "listeners: {web: {pool: app}}\npools: {app: 10.0.0.1}",
@@ -393,6 +398,11 @@ FORMS = {
         L % "routes: [{header: {a: {prefx: b}}, respond: 200}]",
         "f:1:55: listeners.web.routes[0].match.header.a.prefx: found the key `prefx`, expected one "
         "of prefix, regex, present (did you mean `prefix`?)",
+    ),
+    "a match key beside the same in match": (
+        L % "routes: [{match: {host: a}, host: b, respond: 200}]",
+        "f:1:60: listeners.web.routes[0].host: found the key `host`, expected one of `match.host` "
+        "and its short form (write it into `match`, once)",
     ),
     "include in a text": (
         "include: x.yaml",
