@@ -13,7 +13,7 @@ def explain(key: str | None) -> None:
     \b
     Examples:
       evener explain pools.app.passive
-      evener explain slow_start
+      evener explain retry.attempts
     """
     from evener.config.explain import UnknownKeyError, entries
     from evener.config.explain import explain as words

@@ -56,8 +56,9 @@ def explain(asked: str) -> str:
         UnknownKeyError: no key has this path, or several end so; the words name the nearest.
     """
     known = {entry.path: entry for entry in entries()}
-    found = [entry for path, entry in known.items() if _is(path, asked)]
-    found = found or [entry for path, entry in known.items() if _ends(path, asked)]
+    meant = _of_one(asked)
+    found = [entry for path, entry in known.items() if _is(path, meant)]
+    found = found or [entry for path, entry in known.items() if _ends(path, meant)]
     if len(found) == 1:
         return _words(found[0])
     if found:
@@ -100,6 +101,16 @@ def shared(path: str) -> str:
             # Lists replace: only a check, which may stand alone, merges key by key.
             return "" if "[]" in rest.replace("check[]", "check") else other + rest
     return ""
+
+
+def _of_one(asked: str) -> str:
+    """The path of the one thing that stands for all: `pools.NAME.x` for `defaults.pool.x`; and of a
+    thing itself (`pools.app`) that of the map it is in."""
+    for begin, other in _SHARED:
+        rest = asked.removeprefix(other)
+        if rest != asked:
+            return begin + rest
+    return re.sub(r"^(listeners|pools)\.[^.\[\]]+$", r"\1", asked)
 
 
 def _sections() -> Iterator[Section]:

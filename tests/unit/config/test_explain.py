@@ -37,6 +37,12 @@ def test_a_key_is_explained_with_all_there_is_to_know() -> None:
         ("weight", "pools.NAME.servers[].weight"),
         ("tunnel.idle", "listeners.NAME.timeouts.tunnel.idle"),
         ("evener", "evener"),
+        ("pools.app", "pools"),
+        ("listeners.web", "listeners"),
+        ("defaults.pool", "defaults.pool"),
+        ("defaults.pool.check.every", "pools.NAME.check[].every"),
+        ("defaults.route.response_headers.set", "listeners.NAME.routes[].response_headers.set"),
+        ("defaults.listener.timeouts.idle", "listeners.NAME.timeouts.idle"),
     ],
 )
 def test_a_key_is_found_by_any_name_by_index_and_by_its_end(asked: str, path: str) -> None:
