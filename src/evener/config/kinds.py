@@ -154,7 +154,8 @@ class Or(Type):
         return (self.type,)
 
     def _is_word(self, node: Node) -> bool:
-        return isinstance(node, Scalar) and node.text in self._words
+        # As switches, which are read in any case.
+        return isinstance(node, Scalar) and node.text.lower() in self._words
 
 
 class Section(Type):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,3 +136,10 @@ def test_short_forms_are_expanded_before_they_merge() -> None:
         from_python({"timeouts": {"tunnel": "5s"}}),
     )
     assert plain(listener) == {"timeouts": {"tunnel": {"max": "9s", "idle": "5s"}}}
+
+
+@pytest.mark.parametrize("word", ["off", "Off", "OFF", "no", "False"])
+def test_off_is_off_in_any_case_wherever_it_may_stand(word: str) -> None:
+    text = f"pools: {{app: {{servers: 10.0.0.1, passive: {word}, tls: {{verify: {word}}}}}}}"
+    pool = Config.parse(text).settings.pools["app"]
+    assert pool.passive is None and pool.tls is not None and not pool.tls.verify
