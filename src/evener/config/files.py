@@ -59,8 +59,10 @@ class _Pieces:
             got = f"a file that can't be read: {error.strerror}"
             raise ConfigError([Problem(Place(path, 0, 0), "", got, "a readable file")]) from None
         except UnicodeDecodeError as error:
-            got = f"a byte that is not UTF-8, at offset {error.start}"
-            raise ConfigError([Problem(Place(path, 0, 0), "", got, "UTF-8 text")]) from None
+            place = _place_of(error, path)
+            raise ConfigError(
+                [Problem(place, "", "a byte that is not UTF-8", "UTF-8 text")]
+            ) from None
         return parse(text, path, self._env, self._report)
 
     def _matching(self, path: str, patterns: Node) -> list[str]:
@@ -119,6 +121,12 @@ class _Pieces:
 
     def _wrong(self, node: Node, got: str, expected: str) -> None:
         self._report.add(node, (None, "include"), got, expected)
+
+
+def _place_of(error: UnicodeDecodeError, path: str) -> Place:
+    before = error.object[: error.start].decode()
+    line = before.rpartition("\n")[2]
+    return Place(path, before.count("\n") + 1, len(line) + 1)
 
 
 def _must_listen(root: Node, report: Report) -> None:
