@@ -1,6 +1,7 @@
 """`evener reload`, `evener stop`, `evener server …`: what changes a running instance."""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from evener.control.errors import OrphanError
 
 #: Seconds between two looks at a server that drains, or at an instance that stops.
 LOOK = 0.2
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_TIME = re.compile(rf"([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(_UNITS)})")
 
 
 @click.command()
@@ -165,12 +168,10 @@ def weight(name: str, number: int, run: str | None, config: str | None, as_json:
 
 def seconds(text: str) -> float:
     """A time as in the configuration (`500ms`, `30s`, `5m`, `1h`), in seconds."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    number = text.rstrip("msh")
-    unit = text[len(number) :]
-    if unit not in units or not number.replace(".", "", 1).isdigit():
+    match = _TIME.fullmatch(text)
+    if match is None:
         raise click.BadParameter(f"{text!r} is no time; write 30s or 5m", param_hint="--wait")
-    return float(number) * units[unit]
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def _put(client: Client, name: str, about: str, word: str | int) -> dict[str, Any]:

@@ -136,8 +136,15 @@ async def test_waiting_for_a_drain_ends_with_its_time(tmp_path: Path) -> None:
         scene.script.worker.health["app", "10.0.0.1:80"]["in_flight"] = 3
         late = await evener(tmp_path, "server", "drain", "app/10.0.0.1:80", "--wait", "10ms")
         assert late.exit_code == 1 and "still has 3 in hand" in late.stderr
-        wrong = await evener(tmp_path, "server", "drain", "app/10.0.0.1:80", "--wait", "soon")
-        assert wrong.exit_code == 2
+        for no_time in ("soon", "5", "²s", "5hm", "1.s", "-1s"):
+            wrong = await evener(tmp_path, "server", "drain", "app/10.0.0.1:80", "--wait", no_time)
+            assert wrong.exit_code == 2, no_time
+
+
+async def test_a_time_on_the_line_is_a_time_of_the_file() -> None:
+    assert [steer.seconds(text) for text in ("250ms", "1.5s", "2m", "1 h", "1d")] == [
+        *(0.25, 1.5, 120.0, 3600.0, 86_400.0)
+    ]
 
 
 async def test_reload_tells_what_changed_or_what_is_wrong(tmp_path: Path) -> None:
