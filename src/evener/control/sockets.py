@@ -326,9 +326,13 @@ def open_metrics(address: str | None) -> socket.socket | None:
         why = "expected an address with a port; the admin socket has the page already"
         raise BindError([f"evener.metrics.bind: {address}: {why}"])
     host, port = split(address)
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # `:9901` is every address of both families: of a listener two sockets, here one is enough.
+    every = not host and socket.has_dualstack_ipv6()
+    sock = socket.socket(socket.AF_INET6 if every or ":" in host else socket.AF_INET)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not every)
         sock.bind((host, port))
         sock.listen(128)
     except OSError as error:

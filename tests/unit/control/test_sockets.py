@@ -1,5 +1,6 @@
 """Listening sockets: one per shard, all or nothing, and who holds what is taken."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -178,3 +179,29 @@ def test_what_stays_keeps_its_sockets_and_what_goes_is_closed() -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)), 1)
     listening.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [
+        ("", ("127.0.0.1", "::1")),
+        ("[::1]", ("::1",)),
+        ("[::]", ("::1",)),
+        ("127.0.0.1", ("127.0.0.1",)),
+    ],
+)
+def test_metrics_are_where_a_listener_of_that_address_would_be(
+    host: str, reached: tuple[str, ...]
+) -> None:
+    with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as free:
+        port = free.getsockname()[1]
+    sock = open_metrics(f"{host}:{port}")
+    assert sock is not None
+    with sock:
+        for address in ("127.0.0.1", "::1"):
+            with contextlib.closing(socket.socket(_family(address))) as client:
+                assert (client.connect_ex((address, port)) == 0) == (address in reached), address
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
