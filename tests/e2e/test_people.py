@@ -209,7 +209,11 @@ def test_strangers_at_the_page_keep_nobody_from_giving_commands(
             stack.enter_context(Wire(page)).send(b"GET /metrics HTTP/1.1\r\n")
         assert _page(page)
         assert evener.command("reload", "--run", str(evener.run)).returncode == 0
-    assert "Too many open files" not in evener.words()
+    with Wire(page) as wire:
+        assert wire.send(b"no HTTP\r\n\r\n").answer().status == 400
+    assert _page(page)
+    words = evener.words()
+    assert "Too many open files" not in words and "HTTP" not in words
 
 
 def _page(address: str) -> str:

@@ -118,6 +118,7 @@ async def _serve(app: Any, sock: socket.socket, protocol: type[H11Protocol]) -> 
         loop="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # what strangers say is no news, and they could fill a disk with it
         access_log=False,
         server_header=False,
         ws="none",
