@@ -217,7 +217,7 @@ class Supervisor:
         """Reads the configuration and has it served; failures are in what is returned."""
         async with self._reloading:
             try:
-                loaded, compiled, secrets = await self._read()
+                loaded, compiled, secrets = await self._read_safely()
                 own = self.run_directory.path / "admin.sock"
                 refuse_fixed(self.settings, compiled.settings, loaded, own)
                 answer = await self._change(loaded, compiled, secrets)
@@ -292,6 +292,17 @@ class Supervisor:
         for warning in compiled.warnings:
             LOG.warning("%s", warning)
         return loaded, compiled, secrets
+
+    async def _read_safely(self) -> tuple[Loaded, Compiled, dict[str, str]]:
+        """As `_read`; no fault of a reading ends what serves."""
+        try:
+            return await self._read()
+        except EXPECTED:
+            raise
+        except Exception as error:
+            LOG.exception("a fault of Evener's own while it read the configuration")
+            text = f"a fault of Evener's own: {type(error).__name__}: {error}"
+            raise ControlError(text, "the log has where; please report it") from error
 
     async def _compile(self, loaded: Loaded) -> tuple[Compiled, dict[str, str]]:
         answers = self._resolver.answers()

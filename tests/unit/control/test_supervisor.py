@@ -236,6 +236,22 @@ async def test_an_admin_socket_is_not_moved_by_a_reload(scene: Scene) -> None:
         assert (await supervisor.reload()).errors == (), "written out, and the same"
 
 
+async def test_a_fault_of_reading_fails_a_reload_and_ends_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty() -> None:
+        raise ValueError("not foreseen")
+
+    async with scene.serving() as supervisor:
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.source, "load", faulty)
+            outcome = await supervisor.reload()
+            assert "ValueError: not foreseen" in outcome.errors[0]
+            supervisor.ask_reload()
+            await until(lambda: supervisor.reloads["failed"] == 2)
+        assert (await supervisor.reload()).answer["generation"] == 2
+
+
 async def test_reloads_at_once_wait_for_each_other(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         outcomes = await asyncio.gather(*(supervisor.reload() for _ in range(5)))
