@@ -126,7 +126,7 @@ class BindAddressType(ScalarType):
             return BindAddress("all", "", port)
         kind, host = _host(host, text)
         if kind == "name":
-            if host.lower() != "localhost":
+            if host != "localhost":
                 raise RejectError("listeners are bound to addresses, not to names")
             kind, host = "ip4", "127.0.0.1"
         return BindAddress(kind, host, port)
@@ -209,8 +209,11 @@ def _host(host: str, text: str) -> tuple[str, str]:
     if host.startswith("["):
         return "ip6", _ipv6(host[1:-1])
     if not _NAME.fullmatch(host) or ".." in host or host.replace(".", "").isdigit():
-        raise RejectError
-    return "name", host
+        whole = host.removesuffix(".")
+        dotted = whole != host and _NAME.fullmatch(whole) is not None
+        raise RejectError(f"leave out the dot at the end: `{whole}`" if dotted else "")
+    # Names have no case (RFC 4343): `Web1` is no second server beside `web1`.
+    return "name", host.lower()
 
 
 def _ipv6(text: str) -> str:

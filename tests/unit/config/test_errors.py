@@ -404,6 +404,17 @@ FORMS = {
         "f:1:60: listeners.web.routes[0].host: found the key `host`, expected one of `match.host` "
         "and its short form (write it into `match`, once)",
     ),
+    "one host in two cases": (
+        S % '"Web1:80", "web1:80"',
+        "f:1:26: pools.app.servers[1]: found the server `web1:80` twice, expected each server once "
+        "(it stands first at f:1:15; give one of them an `id`)",
+    ),
+    "a host with the dot of the root": (
+        S % '"web1.:80"',
+        "f:1:15: pools.app.servers[0].address: found `web1.:80`, expected an address such as "
+        "10.0.0.1:80, web1:8000, [2001:db8::1]:80 or unix:/path (leave out the dot at the end: "
+        "`web1`)",
+    ),
     "include in a text": (
         "include: x.yaml",
         "f:1:10: include: found `include` outside a file, expected a configuration loaded from a "
