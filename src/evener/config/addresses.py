@@ -141,6 +141,8 @@ class Network(ScalarType):
     def parse(self, text: str) -> str:
         if text == "unix":
             return text
+        if "%" in text:
+            raise RejectError("addresses with a zone (`%eth0`) are not built yet")
         import ipaddress  # 3 ms of start-up, spent only where networks are written
 
         try:

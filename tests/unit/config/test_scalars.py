@@ -53,6 +53,7 @@ from evener.config.templates import Template
         (NETWORK, "unix", "unix"),
         (HOST_PATTERN, "*.A.Example", "*.a.example"),
         (HOST_PATTERN, "[::1]", "[::1]"),
+        (HOST_PATTERN, "[2001:DB8:0:0::1]", "[2001:db8::1]"),
         (Template(), "a{{b}{header.X-Y}{query.q}", "a{{b}{header.X-Y}{query.q}"),
     ],
 )
@@ -85,6 +86,10 @@ def test_a_text_means(type: ScalarType, text: str, value: object) -> None:
         (Integer(0, 9), "10"),
         (NETWORK, "10.0.0.0/33"),
         (NETWORK, "example"),
+        (NETWORK, "fe80::1%eth0"),
+        (NETWORK, "fe80::%eth0/64"),
+        (HOST_PATTERN, "[::::]"),
+        (HOST_PATTERN, "[1.2.3.4]"),
         (HOST_PATTERN, "a..b"),
         (HOST_PATTERN, "*.*.a"),
         (HOST_PATTERN, "a.*"),
