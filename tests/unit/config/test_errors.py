@@ -415,6 +415,11 @@ FORMS = {
         "10.0.0.1:80, web1:8000, [2001:db8::1]:80 or unix:/path (leave out the dot at the end: "
         "`web1`)",
     ),
+    "a run directory with no room for the names of its sockets": (
+        f"evener: {{run: /{'x' * 87}}}",
+        "f:1:15: evener.run: found a path of 88 bytes, expected one of 87 at most (there are "
+        "sockets in it)",
+    ),
     "include in a text": (
         "include: x.yaml",
         "f:1:10: include: found `include` outside a file, expected a configuration loaded from a "

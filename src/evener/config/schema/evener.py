@@ -127,6 +127,10 @@ class Log:
     access: Access = key(Section(Access, "an access log"), "The access log.", default={})
 
 
+_LONGEST_RUN = 107 - len("/worker-1000000.sock")
+"""Bytes of a run directory's path: of a socket in it, a path has at most 107 (linux/un.h)."""
+
+
 @section(planned="user")
 class Evener:
     """The instance itself."""
@@ -160,3 +164,9 @@ class Evener:
     admin: Admin = key(Section(Admin, "an admin socket"), "The admin socket.", default={})
     metrics: Metrics = key(Section(Metrics, "a metrics page"), "The metrics page.", default={})
     log: Log = key(Section(Log, "logs"), "Logs.", default={})
+
+    def judge(self, fail: Fail, written: Container[str]) -> None:
+        """Rules between its keys."""
+        if self.run is not None and len(self.run.encode()) > _LONGEST_RUN:
+            got, hint = f"a path of {len(self.run.encode())} bytes", "there are sockets in it"
+            fail("run", got, f"one of {_LONGEST_RUN} at most", hint)
