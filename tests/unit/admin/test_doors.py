@@ -1,4 +1,4 @@
-"""Who comes to the Prometheus page: few at a time, and none for long."""
+"""Who comes to the Prometheus page: few at a time and none for long; and how often it is made."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from evener.admin.api import FRESH, Page
 from evener.admin.doors import LONGEST, MOST, bounded
 
 Timers = list[tuple[float, asyncio.Handle]]
@@ -82,3 +83,10 @@ def test_the_time_of_one_that_has_left_is_forgotten(
     protocol.connection_lost(None)
     [(_, timer)] = timers
     assert timer.cancelled()
+
+
+def test_strangers_have_a_page_made_no_more_often_than_it_is_fresh_for() -> None:
+    made = iter(("one", "two"))
+    page = Page(lambda: next(made))
+    times = (5.0, 5.0, 5.0 + 0.9 * FRESH, 5.0 + FRESH, 5.0 + 1.9 * FRESH)
+    assert [page.at(now) for now in times] == ["one", "one", "one", "two", "two"]
