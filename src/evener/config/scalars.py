@@ -111,6 +111,8 @@ class Choice(ScalarType):
     def parse(self, text: str) -> str:
         if text in self.words:
             return text
+        if "off" in self.words and text.lower() in _OFF:
+            return "off"
         if text in self._planned:
             raise RejectError(f"`{text}` is planned but not built yet")
         raise RejectError(nearest(text, self.words))
@@ -119,7 +121,8 @@ class Choice(ScalarType):
         numbers = [
             float(word) if "." in word else int(word) for word in self.words if word[0].isdigit()
         ]
-        return {"enum": [*self.words, *numbers]}
+        off = [False, *_OFF] if "off" in self.words else []
+        return {"enum": [*dict.fromkeys([*self.words, *numbers, *off])]}
 
 
 class Integer(ScalarType):

@@ -15,6 +15,7 @@ from evener.config.node import from_python
 from evener.config.report import Report
 from evener.config.scalars import (
     ByteRate,
+    Choice,
     Duration,
     Integer,
     Percent,
@@ -32,6 +33,7 @@ from evener.config.templates import Template
     [
         *((Switch(), word, True) for word in ("on", "true", "yes", "True")),
         *((Switch(), word, False) for word in ("off", "false", "no")),
+        *((Choice("on_top", "off"), word, "off") for word in ("off", "Off", "false", "no")),
         (Duration(), "250ms", 250),
         (Duration(), "1.5s", 1500),
         (Duration(), "2m", 120_000),
@@ -66,6 +68,7 @@ def test_a_text_means(type: ScalarType, text: str, value: object) -> None:
     [
         (Switch(), "1"),
         (Switch(), "enabled"),
+        (Choice("json"), "false"),
         (Duration(), "0s"),
         (Duration(), "-1s"),
         (Duration(), "1h30m"),
