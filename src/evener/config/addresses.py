@@ -192,8 +192,10 @@ def _no_url(text: str) -> None:
 def _split(text: str) -> tuple[str, int | None]:
     match = _SPLIT.fullmatch(text)
     if match is None:
-        hint = f"write IPv6 addresses in brackets: `[{text}]`" if text.count(":") > 1 else ""
-        raise RejectError(hint)
+        if re.search(r"[\s,;]", text):
+            raise RejectError("several are a list")
+        bare = text.count(":") > 1 and re.fullmatch(r"[0-9A-Fa-f:.]+(%\w+)?", text)
+        raise RejectError(f"write IPv6 addresses in brackets: `[{text}]`" if bare else "")
     host, port = match.group(1), match.group(2)
     if port is None:
         return host, None

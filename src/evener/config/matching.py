@@ -149,6 +149,10 @@ class _PlainPath(ScalarType):
         self.expected = expected
 
     def parse(self, text: str) -> tuple[str, str]:
+        if text.startswith(("~", "^")):
+            raise RejectError(
+                f"a regular expression is written `{{regex: '{text.lstrip('~* ')}'}}`"
+            )
         stem = text.removesuffix("*")
         if "*" in stem or (stem != text and not stem.endswith("/")):
             raise RejectError(f"other stars need `{{glob: {text}}}`")

@@ -420,6 +420,18 @@ FORMS = {
         "f:1:15: evener.run: found a path of 88 bytes, expected one of 87 at most (there are "
         "sockets in it)",
     ),
+    "several servers in one text": (
+        S % '"10.0.0.1:80 10.0.0.2:80"',
+        "f:1:15: pools.app.servers[0].address: found `10.0.0.1:80 10.0.0.2:80`, expected an "
+        "address such as 10.0.0.1:80, web1:8000, [2001:db8::1]:80 or unix:/path (several are a "
+        "list)",
+    ),
+    "a regular expression as nginx writes it": (
+        L % "routes: [{path: '~* ^/a.*', respond: 200}]",
+        "f:1:48: listeners.web.routes[0].match.path[0]: found `~* ^/a.*`, expected a path such as "
+        "/x, /x/* or /x/, or {exact: …}, {regex: …}, {glob: …} (a regular expression is written "
+        "`{regex: '^/a.*'}`)",
+    ),
     "include in a text": (
         "include: x.yaml",
         "f:1:10: include: found `include` outside a file, expected a configuration loaded from a "
