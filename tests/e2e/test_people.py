@@ -194,6 +194,10 @@ def test_the_page_is_on_its_own_address_and_moves_by_reload(evener: Evener, orig
     refused = evener.command("reload", "--run", str(evener.run))
     assert refused.returncode == 1 and origin.address in refused.stderr
     assert _page(second)
+    evener.reload(text, metrics={"bind": f":{second.rpartition(':')[2]}"})
+    assert eventually(lambda: Metrics(_page(second)).value("evener_plan_generation") == 3)
+    evener.reload(text, metrics={"bind": second})
+    assert eventually(lambda: Metrics(_page(second)).value("evener_plan_generation") == 4)
 
 
 def test_strangers_at_the_page_keep_nobody_from_giving_commands(

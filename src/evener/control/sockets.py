@@ -16,7 +16,7 @@ import grp
 import os
 import socket
 import stat
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -314,8 +314,12 @@ def descriptors(groups: Sequence[Group]) -> list[tuple[str, int | None, int]]:
     ]
 
 
-def open_metrics(address: str | None) -> socket.socket | None:
+def open_metrics(address: str | None, before: socket.socket | None = None) -> socket.socket | None:
     """The listening socket of the Prometheus page.
+
+    Args:
+        address: Where it listens.
+        before: The one that it takes over from, which may have a part of the same address.
 
     Raises:
         BindError: it cannot be opened.
@@ -333,9 +337,23 @@ def open_metrics(address: str | None) -> socket.socket | None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not every)
-        sock.bind((host, port))
-        sock.listen(128)
+        with _shared(sock, before):
+            sock.bind((host, port))
+            sock.listen(128)  # asks for the address once more
     except OSError as error:
         sock.close()
         raise BindError([f"evener.metrics.bind: {address}: {error.strerror}"]) from error
     return sock
+
+
+@contextlib.contextmanager
+def _shared(*sockets: socket.socket | None) -> Iterator[None]:
+    """Lets these, and others only meanwhile, have one address."""
+    ours = [sock for sock in sockets if sock is not None]
+    try:
+        for sock in ours:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, len(ours) > 1)
+        yield
+    finally:
+        for sock in ours:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)

@@ -376,7 +376,7 @@ class Supervisor:
         with contextlib.ExitStack() as undo:
             metrics, access = self.metrics, self.keeper.log
             if new.metrics != old.metrics:
-                metrics = open_metrics(new.metrics)
+                metrics = open_metrics(new.metrics, self.metrics)
                 undo.callback(_close_socket, metrics)
             if new.access_to != old.access_to:
                 access = self._open_access(new)

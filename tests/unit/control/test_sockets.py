@@ -203,5 +203,25 @@ def test_metrics_are_where_a_listener_of_that_address_would_be(
                 assert (client.connect_ex((address, port)) == 0) == (address in reached), address
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("127.0.0.1", ""), ("", "127.0.0.1"), ("", "[::]"), ("[::1]", "")]
+)
+def test_metrics_move_to_an_address_that_has_a_part_of_the_one_before(
+    first: str, second: str
+) -> None:
+    with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as free:
+        port = free.getsockname()[1]
+    before = open_metrics(f"{first}:{port}")
+    assert before is not None
+    with before:
+        with pytest.raises(BindError):
+            open_metrics(f"{second}:{port}")  # whoever does not take over
+        after = open_metrics(f"{second}:{port}", before)
+        assert after is not None
+        after.close()
+        with pytest.raises(BindError):
+            open_metrics(f"{second}:{port}")
+
+
 def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
