@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evener.compile import Compiled, Settings
+from evener.config.errors import printable
 from evener.control import limits, logs, systemd
 from evener.control.certificates import read_secrets
 from evener.control.errors import (
@@ -491,7 +492,8 @@ class Supervisor:
             self._on_log(event)
 
     def _on_log(self, event: Message) -> None:
-        text = said = event["text"]
+        # A program's words on stderr, too, which may have what a client sent it.
+        text = said = printable(event["text"])
         if (pool := event.get("pool")) is not None:
             if (pool, event["server"]) in self.keeper.health:
                 self.warnings[pool, event["server"]] = Warned(now_ms(), text)

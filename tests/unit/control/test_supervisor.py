@@ -422,6 +422,18 @@ async def test_a_warning_about_a_server_is_logged_with_what_to_do_and_kept(
         assert supervisor.warnings == {}
 
 
+async def test_a_servers_words_are_one_line_that_no_terminal_obeys(
+    scene: Scene, log: list[str]
+) -> None:
+    async with scene.serving() as supervisor:
+        said = "PHP message: \x1b[2J\n2026-11-28T00:00:00+0000 info stopped é"
+        scene.script.worker.say("log", pool="app", server="10.0.0.1:80", level="warning", text=said)
+        await until(lambda: supervisor.warnings)
+        shown = r"PHP message: \x1b[2J\n2026-11-28T00:00:00+0000 info stopped é"
+        assert supervisor.warnings["app", "10.0.0.1:80"].text == shown
+        assert any(line.endswith(f"app/10.0.0.1:80: {shown}") for line in log), log
+
+
 # people's words
 
 
