@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use evener_balance::{Birth, Group};
-use evener_plan::{Answer, Listener, Plan, Pool, Redirect, Respond, Scheduler};
+use evener_plan::{
+    Answer, Listener, Plan, Pool, PoolProtocol, PoolTls, Redirect, Respond, Scheduler,
+};
 use evener_proto::h1::{Policy, Violations};
 use evener_stats::Kind;
 use rustls::{ClientConfig, ServerConfig};
@@ -297,7 +299,7 @@ impl RunningPool {
             accept: policy::violations(&spec.http.accept),
             tls,
             params: params(spec)?,
-            fingerprint: fingerprint(spec, shop.secrets),
+            fingerprint: fingerprint(spec.protocol, spec.tls.as_ref(), shop.secrets),
             spec: spec.clone(),
         })
     }
@@ -335,13 +337,40 @@ fn params(spec: &Pool) -> Result<Vec<Params>, String> {
 }
 
 /// What a kept connection depends on beside the server's address.
-fn fingerprint(spec: &Pool, secrets: &BTreeMap<String, String>) -> u64 {
+fn fingerprint(
+    protocol: PoolProtocol,
+    tls: Option<&PoolTls>,
+    secrets: &BTreeMap<String, String>,
+) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hash = DefaultHasher::new();
-    format!("{:?}{:?}", spec.protocol, spec.tls).hash(&mut hash);
-    let named = spec.tls.iter().flat_map(|tls| [tls.ca.as_ref(), tls.client.as_ref()]).flatten();
-    for id in named {
-        secrets.get(id).hash(&mut hash);
+    format!("{protocol:?}{tls:?}").hash(&mut hash);
+    if let Some(tls) = tls {
+        secrets.get(tls::client::authorities(tls)).hash(&mut hash);
+        tls.client.as_ref().map(|id| secrets.get(id)).hash(&mut hash);
     }
     hash.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evener_plan::TlsVersion;
+
+    fn tls(ca: Option<&str>) -> PoolTls {
+        let ca = ca.map(str::to_owned);
+        PoolTls { verify: true, ca, server_name: None, client: None, min_version: TlsVersion::V12 }
+    }
+
+    #[test]
+    fn other_authorities_are_another_fingerprint_whoever_named_them() {
+        let with = |tls: &PoolTls, id: &str, pem: &str| {
+            let secrets = BTreeMap::from([(id.to_owned(), pem.to_owned())]);
+            fingerprint(PoolProtocol::Http, Some(tls), &secrets)
+        };
+        for (tls, id) in [(tls(None), tls::client::SYSTEM), (tls(Some("own")), "own")] {
+            assert_eq!(with(&tls, id, "one"), with(&tls, id, "one"));
+            assert_ne!(with(&tls, id, "one"), with(&tls, id, "two"), "{id}");
+        }
+    }
 }

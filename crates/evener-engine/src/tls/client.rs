@@ -18,6 +18,11 @@ use super::certificates;
 /// them.
 pub const SYSTEM: &str = "system";
 
+/// Id of the secret with the authorities that a pool verifies against.
+pub fn authorities(tls: &PoolTls) -> &str {
+    tls.ca.as_deref().unwrap_or(SYSTEM)
+}
+
 /// Builds the configuration of a pool.
 ///
 /// # Errors
@@ -69,7 +74,7 @@ fn verifier(
     if !tls.verify {
         return Ok(Arc::new(Unverified(provider.clone())));
     }
-    let id = tls.ca.as_deref().unwrap_or(SYSTEM);
+    let id = authorities(tls);
     let roots = roots(secret(secrets, id)?).map_err(|why| format!("{id}: {why}"))?;
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()
