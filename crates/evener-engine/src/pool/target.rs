@@ -11,7 +11,7 @@ use evener_plan::{Pool, Server};
 use crate::tls;
 
 /// A server's place, resolved once with the plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Where to connect to.
     pub place: Place,

@@ -240,13 +240,14 @@ impl Job {
     /// Whether it is what this plan wants, unchanged.
     fn is(&self, pool: &RunningPool, server: usize, what: What) -> bool {
         let (ours, theirs) = (&self.pool.spec, &pool.spec);
-        let same_place = ours.servers.get(self.server).map(|server| &server.address)
-            == theirs.servers.get(server).map(|server| &server.address);
+        let same_target = self.pool.targets.get(self.server) == pool.targets.get(server);
         let same_rule = match what {
             What::Check(index) => ours.checks.get(index) == theirs.checks.get(index),
             What::Readmit => ours.timeouts.connect == theirs.timeouts.connect,
         };
-        self.what == what && same_place && same_rule && self.pool.fingerprint == pool.fingerprint
+        let same_pool =
+            self.pool.fingerprint == pool.fingerprint && self.pool.accept == pool.accept;
+        self.what == what && same_target && same_rule && same_pool
     }
 
     /// When it is to be looked at again, if it is not to be made now; never is `u64::MAX`.
@@ -391,6 +392,21 @@ mod tests {
         assert_eq!(make_all(&mut jobs, &passed(), 100), 1);
         assert_eq!(second.pools[0].group.facts(0).unwrap().health, HealthState::Up);
         assert_eq!(jobs.wake_at(), Some(2000));
+    }
+
+    #[test]
+    fn a_check_goes_on_as_a_reload_says_whom_it_is_to_verify() {
+        let mut form = plan(&["a"]);
+        form["pools"][0]["tls"] = json!({"verify": false, "ca": null, "server_name": null, "client": null, "min_version": "1.2"});
+        let first = build(&form, None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&first, 0);
+        make_all(&mut jobs, &passed(), 0);
+        form["pools"][0]["servers"][0]["host"] = "other.example".into();
+        jobs.obey(&build(&form, Some(&first)), 1);
+        let (_, probe) = jobs.next(10_000).unwrap();
+        let name = probe.target.server_name.as_ref().unwrap().to_str();
+        assert_eq!(name, "other.example");
     }
 
     #[test]
