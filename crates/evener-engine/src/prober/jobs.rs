@@ -287,7 +287,7 @@ fn probe(pool: &RunningPool, server: usize, what: What) -> Probe {
         Place::Unix(_) => "localhost".to_owned(),
     };
     Probe {
-        ask: check.and_then(|check| Ask::of(&check.kind, &address)),
+        ask: check.and_then(|check| Ask::of(&check.kind, &address, pool.accept)),
         timeout: check.map_or(pool.spec.timeouts.connect, |check| check.timeout).max(1),
         tls: pool.tls.clone(),
         target,
@@ -297,6 +297,7 @@ fn probe(pool: &RunningPool, server: usize, what: What) -> Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prober::judge::Judge;
     use crate::running::Workshop;
     use evener_balance::State;
     use serde_json::json;
@@ -392,6 +393,30 @@ mod tests {
         assert_eq!(make_all(&mut jobs, &passed(), 100), 1);
         assert_eq!(second.pools[0].group.facts(0).unwrap().health, HealthState::Up);
         assert_eq!(jobs.wake_at(), Some(2000));
+    }
+
+    /// A plan with one server that is asked by HTTP.
+    fn asking() -> serde_json::Value {
+        let mut form = plan(&["a"]);
+        let expect = json!({"status": [[200, 299]], "body": null, "header": {}});
+        form["pools"][0]["checks"][0]["kind"] = json!({"http": {
+            "path": "/", "method": "GET", "host": null, "headers": {}, "expect": expect,
+        }});
+        form
+    }
+
+    #[test]
+    fn a_reload_changes_what_is_let_in_of_the_next_answer() {
+        let mut form = asking();
+        let first = build(&form, None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&first, 0);
+        make_all(&mut jobs, &passed(), 0);
+        form["pools"][0]["http"]["accept"] = json!(["lf"]);
+        jobs.obey(&build(&form, Some(&first)), 1);
+        let (_, probe) = jobs.next(10_000).unwrap();
+        let mut judge = Judge::new(probe.ask.as_ref().unwrap());
+        assert!(judge.take(b"HTTP/1.1 200 OK\n\n").unwrap().is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use evener_plan::{CheckKind, Expect, Pool, PoolProtocol};
 use evener_proto::h1::framing::response_body;
-use evener_proto::h1::{BodyDecoder, Limits, Method, ResponseParser, Sender};
+use evener_proto::h1::{BodyDecoder, Limits, Method, ResponseParser, Sender, Violations};
 
 /// A check's request and what its answer must be.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Ask {
     pub request: Vec<u8>,
     method: Method,
     expect: Arc<Expect>,
+    /// Violations that are let in, as from answers to clients.
+    accept: Violations,
 }
 
 /// Reads one answer.
@@ -61,8 +63,9 @@ pub fn refuse(pool: &Pool) -> Result<(), String> {
 }
 
 impl Ask {
-    /// The request of a check at a server that is at `address`; `None` for checks that ask nothing.
-    pub fn of(kind: &CheckKind, address: &str) -> Option<Ask> {
+    /// The request of a check at a server that is at `address`; `None` for checks that ask
+    /// nothing.
+    pub fn of(kind: &CheckKind, address: &str, accept: Violations) -> Option<Ask> {
         let CheckKind::Http { path, method, host, headers, expect } = kind else { return None };
         let own = |name: &str| !headers.keys().any(|key| key.eq_ignore_ascii_case(name));
         let mut request = format!("{method} {path} HTTP/1.1\r\n");
@@ -84,7 +87,8 @@ impl Ask {
             "HEAD" => Method::Head,
             _ => Method::Get,
         };
-        Some(Ask { request: request.into_bytes(), method, expect: Arc::new(expect.clone()) })
+        let (request, expect) = (request.into_bytes(), Arc::new(expect.clone()));
+        Some(Ask { request, method, expect, accept })
     }
 }
 
@@ -121,7 +125,7 @@ impl<'a> Judge<'a> {
     /// Reads the head; false while it is incomplete. An error is the verdict.
     fn head(&mut self) -> Result<bool, Verdict> {
         loop {
-            let parsed = self.parser.parse(&mut self.held, &LIMITS);
+            let parsed = self.parser.parse_accepting(&mut self.held, &LIMITS, self.ask.accept);
             let Some(length) = parsed.map_err(|why| Err(no_answer(&why)))? else {
                 return Ok(false);
             };
@@ -221,7 +225,11 @@ mod tests {
 
     /// The verdict on an answer, which must not depend on how its bytes were cut.
     fn judge(kind: &CheckKind, answer: &[u8]) -> Verdict {
-        let ask = Ask::of(kind, "127.0.0.1:80").unwrap();
+        judge_accepting(kind, answer, Violations::NONE)
+    }
+
+    fn judge_accepting(kind: &CheckKind, answer: &[u8], accept: Violations) -> Verdict {
+        let ask = Ask::of(kind, "127.0.0.1:80", accept).unwrap();
         let whole = |cut: usize| {
             let mut judge = Judge::new(&ask);
             let (one, two) = answer.split_at(cut);
@@ -236,12 +244,12 @@ mod tests {
 
     #[test]
     fn the_request_has_what_the_check_says_and_closes() {
-        let ask = Ask::of(&kind("GET", expect(None)), "[::1]:80").unwrap();
+        let ask = Ask::of(&kind("GET", expect(None)), "[::1]:80", Violations::NONE).unwrap();
         let text = String::from_utf8(ask.request).unwrap();
         assert!(text.starts_with("GET /health?deep=1 HTTP/1.1\r\nHost: [::1]:80\r\n"));
         assert!(text.contains("\r\nX-Check: yes\r\n"));
         assert!(text.ends_with("\r\nConnection: close\r\n\r\n"));
-        assert!(Ask::of(&CheckKind::Tcp {}, "a").is_none());
+        assert!(Ask::of(&CheckKind::Tcp {}, "a", Violations::NONE).is_none());
     }
 
     #[test]
@@ -294,6 +302,15 @@ mod tests {
         let kind = kind("HEAD", expect(Some("good")));
         let bad = judge(&kind, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").unwrap_err();
         assert_eq!(bad, "\"good\" is not in the first 0 bytes of the body");
+    }
+
+    #[test]
+    fn violations_that_the_pool_lets_in_are_let_in_here_too() {
+        let answer = b"HTTP/1.1 200 OK\nX-Up: 1\n\n";
+        let kind = kind("GET", expect(None));
+        let strict = judge(&kind, answer).unwrap_err();
+        assert!(strict.starts_with("no valid answer: "), "{strict}");
+        assert_eq!(judge_accepting(&kind, answer, Violations::LF), Ok("status 200".to_owned()));
     }
 
     #[test]
