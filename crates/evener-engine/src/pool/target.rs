@@ -44,11 +44,8 @@ impl Target {
             }
             None => None,
         };
-        let authority = match &place {
-            Place::Tcp(address) => format!("{}:{}", bracketed(&server.host), address.port()),
-            Place::Unix(_) => "localhost".to_owned(),
-        };
-        Ok(Target { place, server_name, authority: authority.into() })
+        let authority = place.authority(&server.host).into();
+        Ok(Target { place, server_name, authority })
     }
 }
 
@@ -72,6 +69,14 @@ impl Place {
         match self {
             Place::Tcp(address) => Place::Tcp(SocketAddr::new(address.ip(), port)),
             Place::Unix(path) => Place::Unix(path.clone()),
+        }
+    }
+
+    /// What a server of this host is called there.
+    pub fn authority(&self, host: &str) -> String {
+        match self {
+            Place::Tcp(address) => format!("{}:{}", bracketed(host), address.port()),
+            Place::Unix(_) => "localhost".to_owned(),
         }
     }
 }

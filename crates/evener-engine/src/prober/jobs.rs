@@ -22,7 +22,6 @@ use evener_plan::{Admin, Check, HealthState, Passive, Readmit};
 use super::judge::Ask;
 use super::pace::{Dice, head_start, interval};
 use super::probe::{Finding, Probe};
-use crate::pool::target::Place;
 use crate::running::{Running, RunningPool};
 
 /// A check of a server, for as long as plans name it unchanged.
@@ -281,13 +280,10 @@ fn probe(pool: &RunningPool, server: usize, what: What) -> Probe {
     };
     if let Some(port) = check.and_then(|check| check.port) {
         target.place = target.place.at_port(port);
+        target.authority = target.place.authority(&pool.spec.servers[server].host).into();
     }
-    let address = match &target.place {
-        Place::Tcp(address) => address.to_string(),
-        Place::Unix(_) => "localhost".to_owned(),
-    };
     Probe {
-        ask: check.and_then(|check| Ask::of(&check.kind, &address, pool.accept)),
+        ask: check.and_then(|check| Ask::of(&check.kind, &target.authority, pool.accept)),
         timeout: check.map_or(pool.spec.timeouts.connect, |check| check.timeout).max(1),
         tls: pool.tls.clone(),
         target,
@@ -395,6 +391,14 @@ mod tests {
         assert_eq!(jobs.wake_at(), Some(2000));
     }
 
+    /// What the first check of a pool asks.
+    fn asked(plan: &serde_json::Value) -> String {
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&build(plan, None), 0);
+        let (_, probe) = jobs.next(0).unwrap();
+        String::from_utf8(probe.ask.as_ref().unwrap().request.clone()).unwrap()
+    }
+
     /// A plan with one server that is asked by HTTP.
     fn asking() -> serde_json::Value {
         let mut form = plan(&["a"]);
@@ -417,6 +421,20 @@ mod tests {
         let (_, probe) = jobs.next(10_000).unwrap();
         let mut judge = Judge::new(probe.ask.as_ref().unwrap());
         assert!(judge.take(b"HTTP/1.1 200 OK\n\n").unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_server_is_asked_by_the_host_it_is_named_by() {
+        let mut form = asking();
+        assert!(asked(&form).contains("\r\nHost: 127.0.0.1:1\r\n"));
+        form["pools"][0]["servers"][0]["host"] = "app.example".into();
+        assert!(asked(&form).contains("\r\nHost: app.example:1\r\n"), "{}", asked(&form));
+        form["pools"][0]["checks"][0]["port"] = 81.into();
+        assert!(asked(&form).contains("\r\nHost: app.example:81\r\n"), "{}", asked(&form));
+        form["pools"][0]["servers"][0]["host"] = "::1".into();
+        assert!(asked(&form).contains("\r\nHost: [::1]:81\r\n"), "{}", asked(&form));
+        form["pools"][0]["checks"][0]["kind"]["http"]["host"] = "own".into();
+        assert!(asked(&form).contains("\r\nHost: own\r\n"), "{}", asked(&form));
     }
 
     #[test]

@@ -63,9 +63,9 @@ pub fn refuse(pool: &Pool) -> Result<(), String> {
 }
 
 impl Ask {
-    /// The request of a check at a server that is at `address`; `None` for checks that ask
+    /// The request of a check at a server that is called `authority`; `None` for checks that ask
     /// nothing.
-    pub fn of(kind: &CheckKind, address: &str, accept: Violations) -> Option<Ask> {
+    pub fn of(kind: &CheckKind, authority: &str, accept: Violations) -> Option<Ask> {
         let CheckKind::Http { path, method, host, headers, expect } = kind else { return None };
         let own = |name: &str| !headers.keys().any(|key| key.eq_ignore_ascii_case(name));
         let mut request = format!("{method} {path} HTTP/1.1\r\n");
@@ -73,7 +73,7 @@ impl Ask {
             request.extend([name, ": ", value, "\r\n"]);
         };
         if own("host") {
-            field("Host", host.as_deref().unwrap_or(address));
+            field("Host", host.as_deref().unwrap_or(authority));
         }
         if own("user-agent") {
             field("User-Agent", concat!("evener-check/", env!("CARGO_PKG_VERSION")));
