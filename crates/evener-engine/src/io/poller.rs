@@ -30,6 +30,8 @@ pub enum Way {
 const CALLS: u8 = 16;
 /// The end or an error has come: reads find out about it without being told again.
 const ENDED: u8 = 4;
+/// Urgent bytes have come (tcp(7)): reads stop short at them, with more behind.
+const URGENT: u8 = 8;
 const BOTH: u8 = Way::Read as u8 | Way::Write as u8;
 
 /// Descriptors and who waits for them.
@@ -49,7 +51,7 @@ struct Places {
 
 #[derive(Default)]
 struct Place {
-    /// Bits of [`Way`], and [`ENDED`].
+    /// Bits of [`Way`], [`ENDED`] and [`URGENT`].
     ready: u8,
     waker: Option<Waker>,
 }
@@ -138,6 +140,9 @@ fn bits(flags: epoll::EventFlags) -> u8 {
     if flags.contains(Flags::RDHUP) {
         ready |= ENDED;
     }
+    if flags.contains(Flags::PRI) {
+        ready |= Way::Read as u8 | URGENT;
+    }
     if flags.intersects(Flags::HUP | Flags::ERR) {
         ready |= BOTH | ENDED;
     }
@@ -217,7 +222,7 @@ impl Watched {
     #[inline]
     pub fn drained(&self, way: Way) {
         self.seat.with(|place| {
-            if place.ready & ENDED == 0 || way == Way::Write {
+            if place.ready & (ENDED | URGENT) == 0 || way == Way::Write {
                 place.ready &= !(way as u8);
             }
         });
@@ -268,7 +273,7 @@ impl Watched {
     fn listen(&self, way: Way) -> io::Result<()> {
         let before = self.told.get();
         let told = before | way as u8;
-        let mut flags = epoll::EventFlags::ET | epoll::EventFlags::RDHUP;
+        let mut flags = epoll::EventFlags::ET | epoll::EventFlags::RDHUP | epoll::EventFlags::PRI;
         if told & Way::Read as u8 != 0 {
             flags |= epoll::EventFlags::IN;
         }

@@ -276,6 +276,7 @@ mod tests {
     use std::net::TcpListener;
     use std::task::Waker;
 
+    use super::super::event_loop::give_way;
     use super::super::poller::within;
     use super::*;
 
@@ -360,6 +361,29 @@ mod tests {
             let mut got = String::new();
             far.read_to_string(&mut got).unwrap();
             assert_eq!(got, "goodbye");
+        });
+    }
+
+    #[test]
+    fn bytes_behind_urgent_ones_do_not_lie_until_more_come() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            let (mut room, mut cx) = ([0; 100], Context::from_waker(Waker::noop()));
+            assert!(socket.poll_read(&mut cx, &mut room).is_pending());
+            far.write_all(b"abc").unwrap();
+            socket2::SockRef::from(&far).send_out_of_band(b"!").unwrap();
+            far.write_all(b"def").unwrap();
+            // The kernel stops reading at the urgent byte.
+            assert_eq!(read(&socket, &mut room).await.unwrap(), 3);
+            for _ in 0..5 {
+                give_way().await;
+            }
+            let rest = socket.poll_read(&mut cx, &mut room);
+            assert!(matches!(rest, Poll::Ready(Ok(3))), "{rest:?}");
+            assert_eq!(&room[..3], b"def");
         });
     }
 
