@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -28,6 +29,9 @@ pub struct Socket {
     /// The handshake's last acknowledgement waits for the first bytes.
     held_back: Cell<bool>,
 }
+
+/// Ports below are never given to who connects (ip(7): ip_local_port_range).
+const FIRST_OWN_PORT: u16 = 1024;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -63,6 +67,15 @@ impl Socket {
         sockopt::set_tcp_nodelay(&socket, true)?;
         // A kernel that does not know this sends the packet.
         let held_back = speaks && sockopt::set_tcp_quickack(&socket, false).is_ok();
+        Socket::connect(poller, socket, address, held_back).await
+    }
+
+    async fn connect(
+        poller: &Rc<Poller>,
+        socket: OwnedFd,
+        address: SocketAddr,
+        held_back: bool,
+    ) -> io::Result<Socket> {
         let begun = net::connect(&socket, &address);
         let watched = Watched::not_ready(poller, socket);
         let socket = Socket { watched, held_back: Cell::new(held_back) };
@@ -73,8 +86,21 @@ impl Socket {
             }
             Err(why) => return Err(why.into()),
         }
+        if address.port() >= FIRST_OWN_PORT && socket.is_its_own_peer(address) {
+            // Closed in the ordinary way it would keep the port for a minute.
+            let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+            return Err(Errno::CONNREFUSED.into());
+        }
         socket.watched.set_ready(Way::Write);
         Ok(socket)
+    }
+
+    /// Whether it is connected to itself. That happens where nobody listens on one of this machine's
+    /// ports and the kernel picks that very port for our end (RFC 9293 §3.5, simultaneous open): what
+    /// looks like a server says what we say, and keeps the real one from its port.
+    fn is_its_own_peer(&self, address: SocketAddr) -> bool {
+        let own = self.local_address();
+        own.is_some_and(|own| own.port() == address.port() && own.ip() == address.ip())
     }
 
     /// Connects to a unix socket.
@@ -398,6 +424,20 @@ mod tests {
             let missing =
                 Socket::connect_unix(&poller, Path::new("/nowhere/at/all")).err().unwrap();
             assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        });
+    }
+
+    #[test]
+    fn a_port_that_the_kernel_gives_our_own_end_is_one_where_nobody_listens() {
+        within(4, async |poller| {
+            let socket =
+                net::socket_with(AddressFamily::INET, SocketType::STREAM, FLAGS, None).unwrap();
+            net::bind(&socket, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+            let address: SocketAddr = net::getsockname(&socket).unwrap().try_into().unwrap();
+            let refused = Socket::connect(&poller, socket, address, false).await.err();
+            assert_eq!(refused.map(|why| why.kind()), Some(io::ErrorKind::ConnectionRefused));
+            // Nor is it in anybody's way.
+            TcpListener::bind(address).unwrap();
         });
     }
 
