@@ -247,6 +247,10 @@ impl Stream {
 
     /// Closing the connection resets it from now on: nothing unsent is sent, no port waits.
     pub fn reset_on_close(&self) {
+        #[cfg(any(test, feature = "simulation"))]
+        if let Stream::Scripted(script) = self {
+            script.reset_on_close();
+        }
         if let Some(socket) = self.socket() {
             // A socket that refuses closes the ordinary way.
             let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));

@@ -154,7 +154,7 @@ impl Peer {
         self.pipe.borrow().gone
     }
 
-    /// Whether it did so with bytes unread, so that a kernel would have reset the connection.
+    /// Whether it did so with bytes unread, or meant to, so that a kernel resets the connection.
     pub fn was_reset(&self) -> bool {
         self.pipe.borrow().reset
     }

@@ -42,7 +42,7 @@ pub struct Pipe {
     pub ended: bool,
     /// The engine has dropped its end.
     pub gone: bool,
-    /// It did so with bytes unread, which resets a real connection.
+    /// It did so with bytes unread, or meant to: a real connection is reset then.
     pub reset: bool,
 }
 
@@ -196,6 +196,11 @@ impl ScriptedStream {
         self.pipe.borrow_mut().poll_ready(cx).map(|_| Ok(()))
     }
 
+    /// Dropping it resets the connection from now on.
+    pub fn reset_on_close(&self) {
+        self.pipe.borrow_mut().reset = true;
+    }
+
     /// Ready when a write would not wait.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pipe.borrow_mut().poll_room(cx).map(|room| room.map(drop))
@@ -266,7 +271,7 @@ impl Drop for ScriptedStream {
     fn drop(&mut self) {
         let mut pipe = self.pipe.borrow_mut();
         pipe.gone = true;
-        pipe.reset = !pipe.ready.is_empty() || !pipe.under_way.is_empty();
+        pipe.reset |= !pipe.ready.is_empty() || !pipe.under_way.is_empty();
         wire::note(pipe.delivered, pipe.written);
     }
 }

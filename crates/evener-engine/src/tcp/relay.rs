@@ -3,10 +3,12 @@
 //! Rules kept here:
 //! - Each direction ends by itself (half-close); the relay ends with both, or with an error, or when
 //!   neither has moved a byte for `tunnel.idle`, or after `tunnel.max`, or when a drain says so.
+//! - A side that breaks off breaks the other: what was cut must not look whole.
 //!
 //! Not known here: who the two are.
 
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll};
 
 use evener_plan::Listener;
@@ -137,9 +139,26 @@ impl Relay {
         let up = self.up.poll(cx, client, server, self.down.is_over());
         self.hear(Side::Client, self.up.moved);
         match (up, down) {
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(Some(Cut::Reset)),
+            (Poll::Ready(Err(why)), _) | (_, Poll::Ready(Err(why))) => {
+                self.break_off(&why, client, server);
+                Poll::Ready(Some(Cut::Reset))
+            }
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(None),
             _ => self.poll_bounds(cx, tunnel),
+        }
+    }
+
+    /// Either side has broken off: to the other a clean end would say that what it got is whole. TLS
+    /// has a word for that, which many never send: where it lacks no more is said than was.
+    #[cold]
+    fn break_off(&self, why: &io::Error, client: &Stream, server: &Stream) {
+        if why.kind() == io::ErrorKind::UnexpectedEof {
+            return;
+        }
+        for (side, has_all) in [(client, self.down.is_over()), (server, self.up.is_over())] {
+            if !has_all && !side.is_tls() {
+                side.reset_on_close();
+            }
         }
     }
 

@@ -138,6 +138,31 @@ fn a_break_on_either_side_ends_both() {
 }
 
 #[test]
+fn a_break_is_no_end_for_the_other_side_either() {
+    on_every_wire(|| {
+        let sim = Sim::with(&["a"], tcp);
+        let (one, other) = (sim.client(), sim.client());
+        one.sends("half of").resets();
+        assert!(sim.server("a").connection(0).was_reset());
+        sim.server("a").connection(1).sends("half of");
+        other.receives("half of");
+        sim.server("a").connection(1).resets();
+        assert!(other.was_reset());
+    });
+}
+
+#[test]
+fn a_break_behind_an_end_takes_nothing_from_that() {
+    let sim = Sim::with(&["a"], tcp);
+    let client = sim.client();
+    sim.server("a").connection(0).sends("421 no more\r\n").ends();
+    client.receives("421 no more\r\n").sees_the_end();
+    sim.server("a").connection(0).resets();
+    client.sends("DATA\r\n");
+    assert!(client.is_dropped() && !client.was_reset());
+}
+
+#[test]
 fn a_session_may_be_idle_for_its_time_and_no_longer() {
     let sim = Sim::with(&["a"], tcp);
     let client = sim.client();
