@@ -63,7 +63,8 @@ impl Certificates {
 
     fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let by_name = name.and_then(|name| {
-            let name = name.to_ascii_lowercase();
+            // A dot at the end says nothing, as for routes.
+            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
             let wildcard = || format!("*.{}", name.split_once('.').map_or("", |(_, rest)| rest));
             self.by_name.get(&name).or_else(|| self.by_name.get(&wildcard()))
         });
@@ -74,5 +75,49 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.choose(hello.server_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::sign::{Signer, SigningKey};
+    use rustls::{SignatureAlgorithm, SignatureScheme};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Unsigned;
+
+    impl SigningKey for Unsigned {
+        fn choose_scheme(&self, _offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+            None
+        }
+
+        fn algorithm(&self) -> SignatureAlgorithm {
+            SignatureAlgorithm::ED25519
+        }
+    }
+
+    #[test]
+    fn a_name_has_its_certificate_however_it_is_spelt() {
+        let key = || Arc::new(CertifiedKey::new(Vec::new(), Arc::new(Unsigned)));
+        let [first, exact, wildcard] = [key(), key(), key()];
+        let by_name = [("a.example", &exact), ("*.b.example", &wildcard)];
+        let by_name = by_name.map(|(name, key)| (name.to_owned(), key.clone()));
+        let all = Certificates { first: Some(first.clone()), by_name: HashMap::from(by_name) };
+        let cases = [
+            (Some("a.example"), &exact),
+            (Some("A.Example"), &exact),
+            (Some("a.example."), &exact),
+            (Some("x.b.example"), &wildcard),
+            (Some("x.B.example."), &wildcard),
+            (Some("b.example"), &first),
+            (Some("y.x.b.example"), &first),
+            (Some("example"), &first),
+            (None, &first),
+        ];
+        for (name, expected) in cases {
+            assert!(Arc::ptr_eq(&all.choose(name).unwrap(), expected), "{name:?}");
+        }
     }
 }
