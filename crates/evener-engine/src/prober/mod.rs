@@ -95,6 +95,32 @@ pub fn run(means: Means, inbox: UnboundedReceiver<Told>) -> Result<(), String> {
     events.run(prober.work(inbox, means.own, poller, timers)).map_err(why)
 }
 
+/// Tells what came of a check, however its task ends: a server whose check is under way for ever would
+/// not be checked again.
+struct Report {
+    own: WeakUnboundedSender<Told>,
+    job: JobId,
+    /// Microseconds on the worker's clock.
+    began: u64,
+    finding: Option<Finding>,
+}
+
+impl Report {
+    fn tell(mut self, finding: Finding) {
+        self.finding = Some(finding);
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let Some(own) = self.own.upgrade() else { return };
+        let broke = || Finding::Ours("it broke off by a fault of our own".to_owned());
+        let finding = self.finding.take().unwrap_or_else(broke);
+        let took = clock::micros().saturating_sub(self.began);
+        let _ = own.send(Told::Made(Made { job: self.job, finding, took }));
+    }
+}
+
 fn most_at_once() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     (limit / SHARE).clamp(16, MOST) as usize
@@ -123,13 +149,9 @@ impl Prober {
             self.counters.stamp(now);
             while let Some((job, probe)) = self.jobs.next(now) {
                 let (own, poller, timers) = (own.clone(), poller.clone(), timers.clone());
+                let report = Report { own, job, began: clock::micros(), finding: None };
                 tokio::task::spawn_local(async move {
-                    let began = clock::micros();
-                    let finding = probe.make(&poller, &timers).await;
-                    let took = clock::micros() - began;
-                    if let Some(own) = own.upgrade() {
-                        let _ = own.send(Told::Made(Made { job, finding, took }));
-                    }
+                    report.tell(probe.make(&poller, &timers).await);
                 });
             }
             let until = self.jobs.wake_at().unwrap_or(u64::MAX).min(now + STAMP);
@@ -184,6 +206,30 @@ impl Prober {
         block.add(counter, 1);
         if let Some(change) = &result.change {
             self.events.send(Event::health(spec, &job.pool.group, job.server, Some(change)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_told_of_once_however_it_ends() {
+        let events = EventLoop::new(4, 4).unwrap();
+        let (own, mut inbox) = tokio::sync::mpsc::unbounded_channel();
+        for breaks in [true, false] {
+            let report = Report { own: own.downgrade(), job: 7, began: 0, finding: None };
+            let told = events.run(async {
+                let task = tokio::task::spawn_local(async move {
+                    assert!(!breaks, "a fault of our own");
+                    report.tell(Finding::Passed(String::new()));
+                });
+                assert_eq!(task.await.is_err(), breaks);
+                inbox.try_recv()
+            });
+            let Ok(Told::Made(made)) = told.unwrap() else { panic!("nothing was told") };
+            assert_eq!((made.job, matches!(made.finding, Finding::Ours(_))), (7, breaks));
         }
     }
 }
