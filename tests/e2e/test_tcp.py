@@ -142,19 +142,42 @@ def test_each_direction_ends_by_itself(evener: Evener, origins: Callable[..., Or
     origin.got("/late")
 
 
-def test_a_reset_goes_through(evener: Evener, origins: Callable[..., Origin]) -> None:
-    ended: list[bytes] = []
+def test_a_clients_reset_is_one_for_the_server(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    ended: list[str] = []
 
     def listens(talk: Talk) -> None:
-        ended.append(talk.some())
-        ended.append(talk.some())
+        talk.send(b"220 ready")
+        try:
+            while talk.sock.recv(100):
+                pass
+            ended.append("in order")
+        except ConnectionResetError:
+            ended.append("by a reset")
 
     start(evener, f"'{origins(listens).address}'")
     wire = Wire(evener.listen)
-    wire.send(b"x")
-    eventually(lambda: ended == [b"x"])
+    assert wire.until(b"ready") == b"220 ready"
+    wire.send(b"half of")
     wire.reset()
-    eventually(lambda: ended == [b"x", b""], what="the server sees the end")
+    eventually(lambda: ended == ["by a reset"], what="the server sees the reset")
+
+
+def test_a_servers_reset_is_one_for_the_client(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    def breaks_off(talk: Talk) -> None:
+        talk.send(b"half of")
+        talk.some()
+        talk.reset()
+
+    start(evener, f"'{origins(breaks_off).address}'")
+    with Wire(evener.listen) as wire:
+        assert wire.until(b"of") == b"half of"
+        wire.send(b"x")
+        with pytest.raises(ConnectionResetError):
+            wire.sock.recv(100)
 
 
 def test_64_mib_pass_both_ways_at_once_whole_and_without_piling_up(
