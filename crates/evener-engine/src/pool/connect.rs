@@ -139,13 +139,25 @@ fn bounded(mut words: String) -> String {
 
 fn is_ours(why: &io::Error) -> bool {
     use rustix::io::Errno;
-    let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
+    // The last: a user may have only so many watched (epoll(7), max_user_watches).
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOSPC];
     Errno::from_io_error(why).is_some_and(|code| ours.contains(&code))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn running_out_of_something_of_our_own_says_nothing_against_a_server() {
+        use rustix::io::Errno;
+        let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::NOSPC];
+        for lack in lacks.into_iter().chain([Errno::ADDRNOTAVAIL]) {
+            assert_eq!(ConnectError::socket(lack.into()).blame, Blame::Ours, "{lack}");
+        }
+        let theirs = ConnectError::socket(Errno::CONNREFUSED.into()).blame;
+        assert_eq!(theirs, Blame::Server(Cause::ConnectRefused));
+    }
 
     #[test]
     fn words_are_cut_between_letters_and_say_so() {
