@@ -54,16 +54,20 @@ class Resolver:
         return bool(self._asking)
 
     async def resolve(self, names: Iterable[str], patience: float = PATIENCE) -> None:
-        """Asks all `names` anew and forgets others; returns when all answered, or too late."""
+        """Asks all `names` anew; returns when all answered, or too late."""
         wanted = set(names)
-        self._answers = {name: self._answers[name] for name in wanted & set(self._answers)}
-        self.failures = {name: self.failures[name] for name in wanted & set(self.failures)}
         for name in wanted - set(self._asking):
             self._asking[name] = asyncio.create_task(self._one(name), name=f"resolve {name}")
         if under_way := [self._asking[name] for name in wanted]:
             await asyncio.wait(under_way, timeout=patience)
         for name in wanted & set(self._asking):
             self.failures.setdefault(name, f"no answer within {patience:g} s")
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Forgets all others: the names of what is served, whatever a reload has asked for."""
+        wanted = set(names)
+        self._answers = {name: self._answers[name] for name in wanted & set(self._answers)}
+        self.failures = {name: self.failures[name] for name in wanted & set(self.failures)}
 
     def close(self) -> None:
         """Waits for nothing more."""

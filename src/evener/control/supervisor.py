@@ -224,6 +224,8 @@ class Supervisor:
                 answer = await self._change(loaded, compiled, secrets)
             except EXPECTED as error:
                 return self._failed("reload", error)
+            finally:
+                self._resolver.keep_only(self.serving.loaded.names())
         return self._went_well("reload", answer)
 
     async def say(self, pool: str, server: str, admin: str) -> Message:

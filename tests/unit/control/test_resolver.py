@@ -56,7 +56,9 @@ async def test_a_slow_name_holds_up_nothing_and_is_taken_when_it_comes() -> None
 async def test_a_name_no_longer_used_is_forgotten() -> None:
     resolver = Resolver(lambda name: ["10.0.0.1"])
     await resolver.resolve({"a", "b"})
-    await resolver.resolve({"b"})
+    await resolver.resolve({"c"})
+    assert set(resolver.answers()) == {"a", "b", "c"}, "who asks does not know who else does"
+    resolver.keep_only({"b"})
     assert set(resolver.answers()) == {"b"}
 
 

@@ -549,6 +549,25 @@ async def test_names_become_servers_and_changes_a_new_generation(
     await running
 
 
+async def test_a_reload_that_fails_forgets_no_name_of_the_plan_that_serves_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.002)
+    scene.source.hosts = frozenset({"web"})
+    supervisor = scene.supervisor()
+    supervisor._resolver._ask = lambda name: [] if name == "new" else ["10.1.0.1"]
+    await supervisor.start()
+    running = asyncio.create_task(supervisor.run())
+    scene.source.hosts, scene.script.refuse["plan"] = frozenset({"new"}), ["no such thing"]
+    assert (await supervisor.reload()).errors != ()
+    scene.script.refuse.clear()
+    await asyncio.sleep(0.05)
+    assert "web:80@10.1.0.1:80" in admins(scene.script.worker.plan)
+    assert set(supervisor._resolver.answers()) == {"web"}
+    supervisor.ask_stop()
+    await running
+
+
 # stop
 
 
