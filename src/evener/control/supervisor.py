@@ -413,29 +413,31 @@ class Supervisor:
         return {**answer, "opened": opened, "closed": closed}
 
     async def _follow_names(self) -> None:
-        used, asked = self._resolver.answers(), time.monotonic()
+        used, asked, owed = self._resolver.answers(), time.monotonic(), False
         while True:
             await asyncio.sleep(LOOK)
-            loaded = self.serving.loaded
-            if loaded.names() and time.monotonic() - asked >= EVERY:
+            due = time.monotonic() - asked >= EVERY
+            if due:
                 asked = time.monotonic()
-                await self._resolver.resolve(loaded.names())
-            if self._resolver.answers() != used:
+                await self._resolver.resolve(self.serving.loaded.names())
+            if self._resolver.answers() != used or (owed and due):
                 used = self._resolver.answers()
-                await self._rename()
+                owed = not await self._rename()
 
-    async def _rename(self) -> None:
+    async def _rename(self) -> bool:
+        """Has the addresses that names have now served; False if that is still to be done."""
         async with self._reloading:
             try:
                 loaded = self.serving.loaded
                 compiled, secrets = await self._compile(loaded)
                 if compiled.plan == self.serving.compiled.plan:
-                    return
+                    return True
                 answer = await self._change(loaded, compiled, secrets)
             except EXPECTED as error:
                 self._failed("names", error)
-                return
+                return False
         self._went_well("names", answer)
+        return True
 
     async def _obey_reloads(self) -> None:
         while True:

@@ -568,6 +568,26 @@ async def test_a_reload_that_fails_forgets_no_name_of_the_plan_that_serves_on(
     await running
 
 
+async def test_addresses_that_could_not_be_served_are_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.002)
+    monkeypatch.setattr(module, "EVERY", 0.002)
+    answers = ["10.1.0.1"]
+    scene.source.hosts = frozenset({"web"})
+    supervisor = scene.supervisor()
+    supervisor._resolver._ask = lambda name: list(answers)
+    await supervisor.start()
+    running = asyncio.create_task(supervisor.run())
+    scene.script.refuse["plan"] = ["not just now"]
+    answers[:] = ["10.1.0.2"]
+    await until(lambda: supervisor.failed)
+    scene.script.refuse.clear()
+    await until(lambda: "web:80@10.1.0.2:80" in admins(scene.script.worker.plan))
+    supervisor.ask_stop()
+    await running
+
+
 # stop
 
 
