@@ -114,9 +114,9 @@ class RunDirectory:
         Raises:
             InstanceError: something stands there that is not a socket of a dead instance.
         """
-        path = self.admin_socket = Path(elsewhere) if elsewhere else self.admin_socket
+        path = Path(elsewhere) if elsewhere else self.admin_socket
         if path.is_socket() and not _is_listened_on(path):
-            path.unlink()
+            path.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
@@ -126,6 +126,7 @@ class RunDirectory:
             raise InstanceError(f"cannot open {path}: {error.strerror or error}") from error
         finally:
             os.umask(before)
+        self.admin_socket = path  # from now on it is ours, and goes with us
         if group is not None:
             os.chown(path, -1, group)
             path.chmod(0o660)
@@ -138,17 +139,16 @@ class RunDirectory:
         temporary.write_text(json.dumps(asdict(identity)) + "\n", encoding="utf-8")
         temporary.replace(self.path / "instance.json")
 
-    def release(self, *, worker_lives: bool = False) -> None:
+    def release(self) -> None:
         """Gives the directory back: what is in it goes, except the lock's file.
 
+        Where a worker serves on, all that the next supervisor and `evener stop` find it by stays.
         A temporary one goes as a whole.
-
-        Args:
-            worker_lives: Whether a worker serves on; the next supervisor finds it by its socket.
         """
-        names = [self.admin_socket, self.path / "instance.json"]
-        workers = [] if worker_lives else [path for _, path in self.worker_sockets()]
-        for path in [*names, *workers]:
+        workers = [path for _, path in self.worker_sockets()]
+        left = [path for path in workers if not _is_listened_on(path)]
+        facts = [self.path / "instance.json"] if left == workers else []
+        for path in [self.admin_socket, *facts, *left]:
             with contextlib.suppress(OSError):
                 path.unlink()
         if self._temporary:
@@ -194,7 +194,7 @@ def admin_of(path: Path) -> Path:
 def _is_listened_on(path: Path) -> bool:
     try:
         knock(path)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, FileNotFoundError):
         return False
     except OSError:
         return True  # or it cannot be known, and is left alone

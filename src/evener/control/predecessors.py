@@ -61,6 +61,11 @@ class Predecessors:
                 LOG.info("an earlier worker was found; it finishes what it has in hand")
             except (LinkLostError, RefusedError) as error:
                 LOG.warning("an earlier worker cannot be told to drain: %s", error)
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Lets go of them; whoever was not told to drain serves on."""
+        for link in self._links:
             await link.close()
         self._links = []
 

@@ -324,7 +324,12 @@ class Supervisor:
             self.words.forget()
         if obstacle := self.words.obstacle():
             LOG.warning("%s", obstacle)
-        before = await Predecessors.find(self.run_directory, means.hello)
+        found = Predecessors.find(self.run_directory, means.hello)
+        async with contextlib.aclosing(await found) as before:
+            await self._begin_after(before, serving)
+
+    async def _begin_after(self, before: Predecessors, serving: Serving) -> None:
+        means, settings = self._means, serving.compiled.settings
         house = House(
             run=self.run_directory,
             spawn=means.spawn,
@@ -561,13 +566,7 @@ class Supervisor:
             self.keeper.segments.close()
             _close_descriptor(self.keeper.log)
             self.keeper.log = None
-        self.run_directory.release(worker_lives=self._worker_lives())
-
-    def _worker_lives(self) -> bool:
-        """Whether a worker serves on although the supervisor ends, by a fault of its own."""
-        if not hasattr(self, "keeper") or self.keeper.life is None:
-            return False
-        return not self.keeper.life.process.ended.done()
+        self.run_directory.release()
 
 
 def _close_socket(sock: socket.socket | None) -> None:

@@ -83,10 +83,20 @@ def test_an_admin_socket_takes_the_place_of_nothing_that_lives(
         with pytest.raises(InstanceError, match=r"cannot open .*: Address already in use"):
             second.listen_admin(str(taken), None)
     assert (tmp_path / "file").read_text() == "mine" and finding.alive(tmp_path / "one")
-    second.admin_socket = tmp_path / "two" / "admin.sock"
     for _ in range(2):
         second.listen_admin(None, None).close()
     second.release()
+
+
+def test_one_that_could_not_open_its_admin_socket_leaves_what_is_there(
+    tmp_path: Path, living: Living
+) -> None:
+    first = start(tmp_path / "one", "", living, admin=str(tmp_path / "sock"))
+    second = RunDirectory.take(tmp_path / "two")
+    with pytest.raises(InstanceError):
+        second.listen_admin(str(tmp_path / "sock"), None)
+    second.release()
+    assert finding.alive(first.path)
 
 
 def test_a_temporary_one_that_somebody_has_for_good_is_an_error(

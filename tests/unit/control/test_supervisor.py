@@ -646,6 +646,19 @@ async def test_a_worker_left_behind_serves_until_the_new_one_does(scene: Scene) 
         assert supervisor.keeper.life is not None
 
 
+async def test_a_start_that_fails_leaves_a_worker_of_before_to_be_found(scene: Scene) -> None:
+    scene.run.mkdir(mode=0o700)
+    old = scene.script.spawn(scene.run / "worker-7.sock", False)
+    (scene.run / "instance.json").write_text("{}")
+    scene.script.stillborn = True
+    with pytest.raises(StartError):
+        await scene.supervisor().start()
+    assert {each.name for each in scene.run.iterdir()} == {"instance.json", "lock", "worker-7.sock"}
+    scene.script.stillborn = False
+    async with scene.serving():
+        assert old.told("drain")
+
+
 async def test_a_worker_of_another_build_is_drained_too(scene: Scene) -> None:
     scene.run.mkdir(mode=0o700)
     old = scene.script.spawn(scene.run / "worker-3.sock", False)
