@@ -97,3 +97,18 @@ def test_a_new_supervisor_takes_over_the_address_from_the_worker_of_a_dead_one(
     assert evener.worker != old
     eventually(lambda: not exists(old), what="the earlier worker has drained and ended")
     assert get(evener.listen).body.startswith(b"two")
+
+
+def test_a_worker_that_hangs_when_a_new_supervisor_comes_is_replaced(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    server = origins(name="one")
+    evener.start(checked(evener, server.address))
+    worker = evener.worker
+    os.kill(worker, signal.SIGSTOP)
+    evener.signal(signal.SIGKILL)
+    evener.own().ended()
+    evener.start()
+    assert get(evener.listen).body.split()[0] == b"one"
+    assert f"an earlier worker (pid {worker}) does not answer" in evener.words()
+    eventually(lambda: not exists(worker), what="the one that hung is gone")

@@ -4,11 +4,17 @@ Rules kept here (PROCESS.md, "supervisor starts and finds a worker", its second 
 - They serve until a new worker does; then they drain, and nobody is refused in between.
 - Their health is copied, so that the new worker knows what they knew.
 - One of another build drains as well: that much every build understands.
+- One that listens and says nothing hangs: it is ended once the new worker serves.
 Not known here: how a new worker is started.
 """
 
+import contextlib
+import os
+import signal
+
 from evener.control import logs
 from evener.control.errors import LinkLostError, RefusedError
+from evener.control.finding import worker_at
 from evener.control.frames import Message
 from evener.control.instance import RunDirectory
 from evener.control.link import Link
@@ -20,28 +26,33 @@ HELLO = 2.0
 
 
 class Predecessors:
-    """The workers found, each with its link."""
+    """The workers found: those that answer with their links, those that hang with their ids."""
 
-    def __init__(self, links: list[Link], highest: int) -> None:
+    def __init__(self, links: list[Link], hung: list[int], highest: int) -> None:
         self._links = links
+        self._hung = hung
         #: The highest number a worker's socket has, so that no new one takes its path.
         self.highest = highest
 
     @classmethod
     async def find(cls, run: RunDirectory, hello: Message) -> "Predecessors":
         """Greets every worker that still listens in the run directory."""
-        links, highest = [], 0
+        links, hung, highest = [], [], 0
         for number, path in run.worker_sockets():
             highest = max(highest, number)
+            worker = worker_at(path)
             try:
                 link = await Link.connect(str(path), hello, _ignore, 0.0, HELLO, any_build=True)
                 links.append(link)
             except LinkLostError:
-                path.unlink(missing_ok=True)
-        return cls(links, highest)
+                if worker:
+                    hung.append(worker)
+                else:
+                    path.unlink(missing_ok=True)
+        return cls(links, hung, highest)
 
     def __bool__(self) -> bool:
-        return bool(self._links)
+        return bool(self._links or self._hung)
 
     async def health(self) -> list[Message]:
         """What they know of servers."""
@@ -54,7 +65,11 @@ class Predecessors:
         return found
 
     async def drain(self, requests: int, tunnels: int) -> None:
-        """Tells them to finish, and lets go of them; each ends by itself."""
+        """Tells them to finish, and lets go of them; each that does not hang ends by itself."""
+        for worker in self._hung:
+            LOG.warning("an earlier worker (pid %d) does not answer; it is ended", worker)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
         for link in self._links:
             try:
                 await link.call("drain", requests_ms=requests, tunnels_ms=tunnels)
