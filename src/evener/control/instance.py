@@ -94,6 +94,20 @@ class RunDirectory:
                 return cls(path, lock, temporary)
             os.close(lock)
 
+    def restore(self) -> None:
+        """Makes the directory anew where somebody has removed it or its lock; else does nothing.
+
+        The admin socket does not come back by this: its door is open, but nobody finds it.
+
+        Raises:
+            InstanceError: it cannot be made, or another supervisor has taken it.
+        """
+        if _is_at(self._lock, self.path / "lock"):
+            return
+        other = RunDirectory.take(self.path)
+        os.close(self._lock)
+        self._lock = other._lock
+
     def worker_socket(self, number: int) -> Path:
         """Where worker `number` of this instance listens for its supervisor."""
         return self.path / f"worker-{number}.sock"

@@ -20,6 +20,7 @@ from evener.control.errors import (
     BindError,
     ControlError,
     HelloMismatchError,
+    InstanceError,
     LinkLostError,
     RefusedError,
     StartError,
@@ -36,8 +37,15 @@ from evener.control.worker_process import Spawn
 
 LOG = logs.LOG
 
-#: What a life that comes to nothing raises.
-FAILURES = (StartError, LinkLostError, RefusedError, HelloMismatchError)
+#: What a life that comes to nothing raises; OSError: no descriptors, no memory, no directory.
+FAILURES = (
+    StartError,
+    LinkLostError,
+    RefusedError,
+    HelloMismatchError,
+    InstanceError,
+    OSError,
+)
 #: Seconds given to a process whose link has ended to show that it has ended, too.
 ENDING = 1.0
 
@@ -250,17 +258,22 @@ class Keeper:
     async def _bring_up(self, serving: Serving) -> Message:
         begun = self._born = self._given = time.monotonic()
         house = self._house
+        house.run.restore()
         segments = self.segments.fresh(house.shards)
         self._number += 1
         path = house.run.worker_socket(self._number)
-        life = await Life.begin(house.spawn, path, house.tied, house.hello, self.take_event)
+        try:
+            life = await Life.begin(house.spawn, path, house.tied, house.hello, self.take_event)
+        except BaseException:
+            self.segments.drop()
+            raise
         try:
             plan = self._plan(serving)
             answer = await life.serve(self._orders(serving, segments, plan))
             await self._copy_health(life)
         except BaseException:
             await life.end()
-            self.segments.retire()
+            self.segments.drop()
             raise
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -328,7 +341,7 @@ class Keeper:
         )
         try:
             await life.reconnect()
-        except (LinkLostError, HelloMismatchError) as error:
+        except (LinkLostError, HelloMismatchError, OSError) as error:
             LOG.error("the worker lives but does not answer (%s); replacing it", error)
             life.process.kill()
 

@@ -28,9 +28,19 @@ class Segments:
     def fresh(self, shards: int) -> list[int]:
         """Retires what lives and makes the files of a new worker life."""
         self.retire()
-        writers = [*map(str, range(shards)), "prober"]
-        self.living = [_memory(f"evener-counters-{writer}") for writer in writers]
+        try:
+            for writer in [*map(str, range(shards)), "prober"]:
+                self.living.append(_memory(f"evener-counters-{writer}"))
+        except OSError:
+            self.drop()
+            raise
         return self.living
+
+    def drop(self) -> None:
+        """The life came to nothing: nobody has read its segments, and there is nothing to sum."""
+        for descriptor in self.living:
+            os.close(descriptor)
+        self.living = []
 
     def retire(self) -> None:
         """The worker has ended: its segments are summed, and gauges no longer read from them."""

@@ -513,16 +513,19 @@ class Supervisor:
     def _on_life(self) -> None:
         segments, life = self.keeper.segments, self.keeper.life
         self.counters = WithOwnLines(self._means.counters(segments.living, segments.retired))
-        self.run_directory.write(
-            Identity(
-                config=self.source.path,
-                build=self.build,
-                pid=os.getpid(),
-                worker=life.process.pid if life else 0,
-                started=self.started,
-                admin=str(self.run_directory.admin_socket),
-            )
+        identity = Identity(
+            config=self.source.path,
+            build=self.build,
+            pid=os.getpid(),
+            worker=life.process.pid if life else 0,
+            started=self.started,
+            admin=str(self.run_directory.admin_socket),
         )
+        try:
+            self.run_directory.write(identity)
+        except OSError as error:  # it is for commands; no worker waits for it
+            where = self.run_directory.path
+            LOG.warning("cannot write %s/instance.json: %s", where, error.strerror)
 
     # -- the end ----------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
 """The supervisor's course, against a scripted worker: PROCESS.md row by row."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from evener.control import deaths, keeper, upkeep
+from evener.control import deaths, keeper, segments, upkeep
 from evener.control import supervisor as module
 from evener.control.errors import (
     BindError,
@@ -21,6 +23,7 @@ from evener.control.errors import (
     StartError,
 )
 from evener.control.frames import Message, encode
+from evener.control.instance import RunDirectory
 from evener.control.logs import LOG
 
 from .fake_worker import HELLO, FakeWorker
@@ -391,6 +394,47 @@ async def test_a_worker_that_hangs_is_replaced_and_where_is_logged(
         monkeypatch.setattr(FakeCounters, "still", False)
     assert any("shard 0, 1 does not turn" in line for line in log)
     assert any(line.startswith(f"thread {os.getpid()}") for line in log)
+
+
+async def test_a_worker_is_replaced_though_the_run_directory_is_gone(
+    scene: Scene, log: list[str]
+) -> None:
+    async with scene.serving() as supervisor:
+        shutil.rmtree(scene.run)
+        await die_and_be_replaced(scene, supervisor, 1)
+        assert {each.name for each in scene.run.iterdir()} >= {"lock", "worker-2.sock"}
+        with pytest.raises(InstanceError, match="already running"):
+            await scene.supervisor().start()
+
+
+async def test_a_worker_is_replaced_though_nothing_can_be_written(
+    scene: Scene, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with scene.serving() as supervisor:
+        monkeypatch.setattr(RunDirectory, "write", full)
+        await die_and_be_replaced(scene, supervisor, 1)
+        assert f"cannot write {scene.run}/instance.json: No space left on device" in log
+
+
+async def test_a_worker_that_cannot_be_started_for_want_of_descriptors_is_tried_again(
+    scene: Scene, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    def memory(name: str) -> int:
+        begun.append(1)
+        if len(begun) == 2:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return os.memfd_create(name)
+
+    async with scene.serving() as supervisor:
+        monkeypatch.setattr(segments, "_memory", memory)
+        await die_and_be_replaced(scene, supervisor, 1)
+        assert any("Too many open files" in line for line in log)
+        assert len(supervisor.keeper.segments.retired) == 3, "of the first life only"
 
 
 async def test_a_lost_link_is_made_anew(scene: Scene) -> None:
