@@ -145,10 +145,13 @@ class Keeper:
             BindError: an address cannot be opened.
             RefusedError: the worker refuses the plan.
             LinkLostError: the worker ended meanwhile.
+            ControlError: it comes after `drain` or `stop`.
             All of them leave the old plan in force.
         """
         binds = serving.compiled.binds
         async with self._lock:
+            if self._stopping:
+                raise ControlError("the instance is stopping")
             before = self.listening.addresses()
             made = self.listening.prepare(binds)
             self.listening.adopt(made)
@@ -212,10 +215,10 @@ class Keeper:
         """Closes the doors and lets work in hand end; the worker's end is `ended`."""
         self._stopping = True
         self._wake.set()
-        # Ours first: the worker still holds its own while it accepts what waits, and when it
-        # closes those, newcomers are refused at once.
-        self.listening.close()
         async with self._lock:
+            # Ours first: the worker still holds its own while it accepts what waits, and when it
+            # closes those, newcomers are refused at once.
+            self.listening.close()
             if self.life is not None:
                 await self.life.link.call("drain", requests_ms=requests, tunnels_ms=tunnels)
 

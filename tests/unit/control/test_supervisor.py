@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from evener.control.instance import RunDirectory
 from evener.control.logs import LOG
 
 from .fake_worker import HELLO, FakeWorker
-from .scene import FakeCounters, Scene, bind, server, until
+from .scene import FakeCounters, FakeLoaded, Scene, bind, server, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -671,6 +672,26 @@ async def test_a_second_stop_ends_at_once(scene: Scene) -> None:
     supervisor.ask_stop()
     await asyncio.wait_for(running, 1)
     assert scene.script.worker.told("stop")
+
+
+async def test_a_reload_that_a_stop_overtakes_opens_and_starts_nothing(scene: Scene) -> None:
+    supervisor = scene.supervisor()
+    await supervisor.start()
+    running = asyncio.create_task(supervisor.run())
+    read, load = threading.Event(), scene.source.load
+
+    def slow() -> FakeLoaded:
+        read.wait(5)
+        return load()
+
+    scene.source.load = slow  # type: ignore[method-assign]
+    reload = asyncio.create_task(supervisor.reload())
+    await asyncio.sleep(0)
+    supervisor.ask_stop()
+    await running
+    read.set()
+    assert (await reload).errors == ("the instance is stopping",)
+    assert len(scene.script.lives) == 1 and not supervisor.keeper.listening.addresses()
 
 
 # an earlier supervisor's worker
