@@ -251,11 +251,13 @@ class Keeper:
             self._wake.set()
             return answer
         self._prove()
-        plan, given = self._plan(serving), time.monotonic()
-        answer = await self.life.change(serving.secrets, made, plan)
+        life, plan, given = self.life, self._plan(serving), time.monotonic()
+        answer = await life.change(serving.secrets, made, plan)
         self._given = given
         self._took(serving, plan)
-        await self._copy_health(self.life)
+        # It serves: a worker that dies now is followed by one with this plan.
+        with contextlib.suppress(LinkLostError, RefusedError):
+            await self._copy_health(life)
         return answer
 
     async def _bring_up(self, serving: Serving) -> Message:

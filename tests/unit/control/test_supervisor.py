@@ -274,6 +274,18 @@ async def test_a_reload_that_kills_the_worker_fails_and_the_old_plan_serves(scen
         assert len(scene.script.worker.plan["pools"][0]["servers"]) == 2
 
 
+async def test_a_worker_that_dies_once_a_plan_serves_is_followed_by_one_with_that_plan(
+    scene: Scene,
+) -> None:
+    async with scene.serving() as supervisor:
+        scene.source.binds = (*scene.source.binds, bind("127.0.0.2:0"))
+        scene.script.deadly["facts"] = lambda _: len(scene.script.lives) == 1
+        assert (await supervisor.reload()).errors == ()
+        await until(lambda: len(scene.script.lives) == 2 and supervisor.keeper.life)
+        (web,) = scene.script.worker.plan["listeners"]
+        assert web["bind"] == ["127.0.0.1:0", "127.0.0.2:0"]
+
+
 async def test_the_access_log_follows_the_file(scene: Scene, tmp_path: Path) -> None:
     scene.source.settings = scene.source.settings._replace(access_to=str(tmp_path / "one.log"))
     async with scene.serving() as supervisor:
