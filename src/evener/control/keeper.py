@@ -152,7 +152,7 @@ class Keeper:
         async with self._lock:
             if self._stopping:
                 raise ControlError("the instance is stopping")
-            before = self.listening.addresses()
+            before, served = self.listening.addresses(), self.served()
             made = self.listening.prepare(binds)
             self.listening.adopt(made)
             covered = self.listening.covered([bind.address for bind in binds])
@@ -162,7 +162,8 @@ class Keeper:
                 self.listening.keep_only(before)
                 raise
             self.listening.keep_only(bind.address for bind in binds)
-            self.record.fallen_back = ""
+            if serving.loaded is not served.loaded:
+                self.record.fallen_back = ""
             return {**answer, **await self._narrow(serving)} if covered else answer
 
     async def _narrow(self, serving: Serving) -> Message:
@@ -399,8 +400,10 @@ class Keeper:
             f"the plan before it serves"
         )
         LOG.error("%s", self.record.fallen_back)
-        self._previous = None
-        return replace(previous, generation=serving.generation + 1, since=now_ms())
+        # From now on, whatever comes of the next life: the sockets are this plan's.
+        self._previous, self._proved = None, False
+        self.serving = replace(previous, generation=serving.generation + 1, since=now_ms())
+        return self.serving
 
     def _living(self) -> Life:
         if self.life is None:

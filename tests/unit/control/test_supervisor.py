@@ -364,9 +364,28 @@ async def test_a_plan_that_kills_two_workers_gives_way_to_the_previous(
         assert list(admins(scene.script.worker.plan)) == ["10.0.0.1:80", "10.0.0.2:80"]
         assert scene.script.worker.plan["generation"] == 3
         assert "killed two workers" in supervisor.keeper.record.fallen_back
+        await supervisor.weigh("app", "10.0.0.1:80", 5)
+        assert supervisor.keeper.record.fallen_back, "the file still says something else"
         scene.source.servers = [server("10.0.0.8:80")]
         await supervisor.reload()
         assert supervisor.keeper.record.fallen_back == ""
+
+
+async def test_a_return_to_the_previous_plan_stands_though_its_first_worker_comes_to_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene.serving() as supervisor:
+        monkeypatch.setattr(keeper, "SOON", 0.0)
+        scene.source.servers = [server("10.0.0.9:80")]
+        scene.source.binds = (bind("127.0.0.2:0"),)
+        await supervisor.reload()
+        monkeypatch.setattr(keeper, "SOON", 5.0)
+        await die_and_be_replaced(scene, supervisor, 1)
+        scene.script.deadly["shards"] = lambda _: len(scene.script.lives) == 3
+        scene.script.worker.die()
+        await until(lambda: len(scene.script.lives) == 4 and supervisor.keeper.life)
+        assert list(admins(scene.script.worker.plan)) == ["10.0.0.1:80", "10.0.0.2:80"]
+        assert scene.script.worker.plan["listeners"][0]["bind"] == ["127.0.0.1:0"]
 
 
 async def test_five_deaths_bring_a_pause_that_a_reload_ends(scene: Scene) -> None:
