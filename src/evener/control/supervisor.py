@@ -126,6 +126,8 @@ class Supervisor:
         self.metrics_changed = asyncio.Event()
         self.descriptors = limits.raise_descriptors()
 
+        #: What logs, metrics and state are open by; a return to the previous plan leaves them.
+        self._opened: Settings
         self.run_directory: RunDirectory
         self.admin_socket: socket.socket
         self.keeper: Keeper
@@ -188,7 +190,7 @@ class Supervisor:
             ControlError: it cannot; nothing is left open or running.
         """
         loaded, compiled, secrets = await self._read()
-        settings = compiled.settings
+        settings = self._opened = compiled.settings
         logs.set_up(settings.log_level, settings.log_to)
         run = self._means.run or (Path(settings.run) if settings.run else default_run())
         self.run_directory = RunDirectory.take(run, temporary=self._means.tied)
@@ -380,7 +382,7 @@ class Supervisor:
 
     async def _change(self, loaded: Loaded, compiled: Compiled, secrets: dict[str, str]) -> Message:
         """Opens what the new settings name, changes the plan, and only then changes over."""
-        old, new = self.settings, compiled.settings
+        old, new = self._opened, compiled.settings
         with contextlib.ExitStack() as undo:
             metrics, access = self.metrics, self.keeper.log
             if new.metrics != old.metrics:
@@ -401,6 +403,7 @@ class Supervisor:
                 Serving(loaded, compiled, secrets, generation, now_ms())
             )
             undo.pop_all()
+        self._opened = new
         if new.metrics != old.metrics:
             _close_socket(self.metrics)
             self.metrics = metrics
@@ -455,8 +458,8 @@ class Supervisor:
             await self._reopen.wait()
             self._reopen.clear()
             try:
-                logs.set_up(self.settings.log_level, self.settings.log_to)
-                await self._switch_access(self._open_access(self.settings))
+                logs.set_up(self._opened.log_level, self._opened.log_to)
+                await self._switch_access(self._open_access(self._opened))
                 LOG.info("logs reopened")
             except EXPECTED as error:
                 LOG.error("cannot reopen logs: %s", error)
@@ -467,6 +470,8 @@ class Supervisor:
             if new is not None:
                 with contextlib.suppress(LinkLostError):  # the next worker is given the new one
                     await self.keeper.tell("log", [new])
+        except RefusedError as error:
+            LOG.warning("the access log stays where it was until the next worker: %s", error)
         finally:
             _close_descriptor(old)
 

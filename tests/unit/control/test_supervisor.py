@@ -301,6 +301,19 @@ async def test_the_access_log_follows_the_file(scene: Scene, tmp_path: Path) -> 
     assert (tmp_path / "one.log").read_text() == "line 2\n"
 
 
+async def test_a_log_that_the_worker_cannot_change_over_to_fails_no_reload(
+    scene: Scene, log: list[str], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "access.log", tmp_path / "second.log"
+    scene.source.settings = scene.source.settings._replace(access_to=str(first))
+    async with scene.serving() as supervisor:
+        scene.source.settings = scene.source.settings._replace(access_to=str(second))
+        scene.script.refuse["log"] = ["the log's writer hangs in its old destination"]
+        assert (await supervisor.reload()).errors == ()
+        assert any("until the next worker: the log's writer hangs" in line for line in log)
+        assert (await supervisor.reload()).errors == ()
+
+
 # worker dies, stalls
 
 
@@ -386,6 +399,22 @@ async def test_a_return_to_the_previous_plan_stands_though_its_first_worker_come
         await until(lambda: len(scene.script.lives) == 4 and supervisor.keeper.life)
         assert list(admins(scene.script.worker.plan)) == ["10.0.0.1:80", "10.0.0.2:80"]
         assert scene.script.worker.plan["listeners"][0]["bind"] == ["127.0.0.1:0"]
+
+
+async def test_what_is_open_is_known_after_a_return_to_the_previous_plan(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        metrics = f"127.0.0.1:{free.getsockname()[1]}"
+    async with scene.serving() as supervisor:
+        monkeypatch.setattr(keeper, "SOON", 0.0)
+        scene.source.settings = scene.source.settings._replace(metrics=metrics)
+        await supervisor.reload()
+        monkeypatch.setattr(keeper, "SOON", 5.0)
+        for life in (1, 2):
+            await die_and_be_replaced(scene, supervisor, life)
+        assert supervisor.keeper.record.fallen_back
+        assert (await supervisor.reload()).errors == ()
 
 
 async def test_five_deaths_bring_a_pause_that_a_reload_ends(scene: Scene) -> None:
