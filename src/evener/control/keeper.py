@@ -94,6 +94,7 @@ class Keeper:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._number = number
+        self._generation = 0
         self._born = self._given = 0.0
         self._proved = False
         self._previous: Serving | None = None
@@ -121,6 +122,7 @@ class Keeper:
             BindError, or one of FAILURES: nothing is open and no worker lives.
         """
         self.listening.adopt(self.listening.prepare(serving.compiled.binds, probe=probe))
+        self._generation = serving.generation
         try:
             try:
                 return await self._bring_up(serving)
@@ -172,7 +174,7 @@ class Keeper:
         Ours are closed by now: the worker's are the last, and it accepts what waits in them as it
         closes them. With one plan ours would be the last, and what came in between would be lost.
         """
-        serving = replace(serving, generation=serving.generation + 1)
+        serving = replace(serving, generation=self.next_generation())
         try:
             answer = await self._take_up(serving, ())
         except FAILURES as error:
@@ -201,8 +203,12 @@ class Keeper:
         return self.serving
 
     def next_generation(self) -> int:
-        """A number higher than all before."""
-        return self.serving.generation + 1 if self.serving else 1
+        """A number higher than all before, those of plans that came to nothing included.
+
+        An answer may be lost of which the plan serves: it must not be in the way of the next one.
+        """
+        self._generation += 1
+        return self._generation
 
     def take_event(self, event: Message) -> None:
         """An event of the worker: health is copied here, all are passed on."""
@@ -347,7 +353,8 @@ class Keeper:
         )
         try:
             await life.reconnect()
-        except (LinkLostError, HelloMismatchError, OSError) as error:
+            await self._copy_health(life)  # what changed meanwhile was told to nobody
+        except (LinkLostError, RefusedError, HelloMismatchError, OSError) as error:
             LOG.error("the worker lives but does not answer (%s); replacing it", error)
             life.process.kill()
 
@@ -402,7 +409,7 @@ class Keeper:
         LOG.error("%s", self.record.fallen_back)
         # From now on, whatever comes of the next life: the sockets are this plan's.
         self._previous, self._proved = None, False
-        self.serving = replace(previous, generation=serving.generation + 1, since=now_ms())
+        self.serving = replace(previous, generation=self.next_generation(), since=now_ms())
         return self.serving
 
     def _living(self) -> Life:

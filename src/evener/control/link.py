@@ -10,6 +10,7 @@ Not known here: what the commands do.
 import asyncio
 import errno
 import itertools
+import math
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from evener.control.frames import Decoder, Message, encode
 #: Seconds until an answer is given up: a control thread does nothing slower than building a
 #: plan, which has a bound of 150 ms for 10,000 servers.
 ANSWER = 30.0
+#: Seconds of one look at whether an answer has come.
+LOOK = 1.0
 #: Seconds between two tries to reach a worker that is starting; it listens after about 50 ms.
 RETRY = 0.002
 
@@ -179,13 +182,22 @@ class Link:
 
 
 async def answer_of(future: asyncio.Future[Message], do: str, patience: float = ANSWER) -> Message:
-    """Waits for the answer of a command that was started."""
+    """Waits for the answer of a command that was started.
+
+    Looks are counted, not time: who was itself stopped finds the time over and the answer in its
+    socket at once, and the worker has done what it was told.
+    """
+    looks = math.ceil(patience / LOOK)
     try:
-        # Not `wait_for`: cancelled in the turn in which the answer comes, it forgets that it was.
-        async with asyncio.timeout(patience):
-            return await future
-    except TimeoutError:
-        raise LinkLostError(f"the worker did not answer {do!r} within {patience:g} s") from None
+        for _ in range(looks):
+            # Not `wait_for`: cancelled in the turn in which the answer comes, it forgets that it
+            # was.
+            await asyncio.wait({future}, timeout=patience / looks)
+            if future.done():
+                return future.result()
+    finally:
+        future.cancel()
+    raise LinkLostError(f"the worker did not answer {do!r} within {patience:g} s")
 
 
 async def _reach(path: str, patience: float) -> socket.socket:

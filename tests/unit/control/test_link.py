@@ -3,15 +3,18 @@
 import asyncio
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
+from evener.control import link as module
 from evener.control.errors import HelloMismatchError, LinkLostError, RefusedError
 from evener.control.frames import Message
 from evener.control.link import Link, answer_of
 
 from .fake_worker import HELLO, Script
+from .scene import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -40,6 +43,23 @@ async def test_who_waits_for_an_answer_can_be_cancelled_in_the_turn_in_which_it_
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_who_was_stopped_itself_takes_the_answer_that_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    script = Script()
+    script.silent.add("plan")
+    link = await connected(tmp_path, script, [])
+    call = asyncio.create_task(link.call("plan", plan={}, patience=0.1))
+    await until(lambda: script.worker.told("plan"))
+    (told,) = script.worker.told("plan")
+    script.worker._send({"re": told["id"], "ok": {"generation": 2}})
+    time.sleep(0.2)  # noqa: ASYNC251 (it stands for a SIGSTOP of this process)
+    assert await call == {"generation": 2}
+    await link.close()
+    script.worker.kill()
 
 
 async def test_errors_are_raised_line_by_line(tmp_path: Path) -> None:

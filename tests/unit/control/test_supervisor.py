@@ -510,6 +510,31 @@ async def test_a_lost_link_is_made_anew(scene: Scene) -> None:
 # what the worker says
 
 
+async def test_what_changed_while_the_link_was_lost_is_asked_for(scene: Scene) -> None:
+    async with scene.serving() as supervisor:
+        scene.script.worker.cut_links()
+        scene.script.worker.health["app", "10.0.0.1:80"]["state"] = "down"
+        await until(lambda: supervisor.keeper.health["app", "10.0.0.1:80"]["state"] == "down")
+
+
+async def test_a_plan_of_which_the_answer_was_lost_is_not_in_the_way_of_the_next(
+    scene: Scene,
+) -> None:
+    async with scene.serving() as supervisor:
+        scene.script.silent.add("plan")
+        reload = asyncio.create_task(supervisor.reload())
+        await until(lambda: len(scene.script.worker.told("plan")) == 2)
+        scene.script.worker.cut_links()
+        assert (await reload).errors != ()
+        scene.script.silent.clear()
+        life = supervisor.keeper.life
+        assert life is not None
+        await until(lambda: not life.link.lost.done())
+        assert (await supervisor.reload()).errors == ()
+        generations = [each["plan"]["generation"] for each in scene.script.worker.told("plan")]
+        assert generations == [1, 2, 3]
+
+
 async def test_a_warning_about_a_server_is_logged_with_what_to_do_and_kept(
     scene: Scene, log: list[str]
 ) -> None:
