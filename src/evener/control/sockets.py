@@ -240,6 +240,7 @@ def _clear_stale(path: Path) -> None:
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # one that hangs has no place in its queue
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:

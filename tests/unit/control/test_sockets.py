@@ -142,6 +142,21 @@ def test_a_stale_unix_socket_gives_way_and_a_living_one_does_not(tmp_path: Path)
     listening.close()
 
 
+def test_who_listens_on_a_unix_socket_and_accepts_nobody_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    with contextlib.ExitStack() as stack:
+        hangs = stack.enter_context(socket.socket(socket.AF_UNIX))
+        hangs.bind(str(path))
+        hangs.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waits = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waits.setblocking(False)
+                waits.connect(str(path))
+        with pytest.raises(BindError, match="another process listens"):
+            Listening(1).prepare([bind(f"unix:{path}")])
+
+
 @pytest.mark.parametrize("probe", [True, False])
 def test_what_is_no_socket_is_never_removed_and_said_by_its_kind(
     tmp_path: Path, probe: bool
