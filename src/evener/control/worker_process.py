@@ -57,7 +57,12 @@ class WorkerProcess:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._pidfd = os.pidfd_open(process.pid)
+        try:
+            self._pidfd = os.pidfd_open(process.pid)
+        except OSError:  # no descriptors: a worker whose end nobody hears of is none
+            process.kill()
+            process.wait()
+            raise
         loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[str] = loop.create_future()
         loop.add_reader(self._pidfd, self._gone)
@@ -96,7 +101,7 @@ def spawn(control_socket: Path, tied: bool) -> WorkerProcess:
         tied: Whether it ends with this process, however that ends (`evener quick`).
 
     Raises:
-        StartError: the interpreter cannot be executed.
+        StartError: the interpreter cannot be executed, or there are no descriptors.
     """
     with contextlib.suppress(FileNotFoundError):
         control_socket.unlink()

@@ -1,6 +1,7 @@
 """Real processes, with an extension of a few lines of Python in the engine's place."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import evener
+from evener.control.errors import StartError
 from evener.control.link import _reach
 from evener.control.worker_process import IGNORED, spawn, where_it_hangs
 
@@ -75,6 +77,22 @@ async def test_our_own_signals_stay_as_they_were(engine: Path) -> None:
 async def test_an_exit_code_is_told(engine: Path) -> None:
     (engine.parent / "path" / "evener" / "_engine.py").write_text("raise SystemExit(7)")
     assert await spawn(engine, False).ended == "ended with exit code 7"
+
+
+async def test_a_worker_that_cannot_be_watched_is_not_left_behind(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def full(pid: int) -> int:
+        started.append(pid)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", full)
+    with pytest.raises(StartError, match="Too many open files"):
+        spawn(engine, False)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
 
 
 async def test_a_tied_worker_ends_with_its_parent(engine: Path) -> None:
