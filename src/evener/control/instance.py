@@ -27,6 +27,8 @@ from evener.control.errors import (
 
 #: Seconds that a start waits for who sweeps its directory.
 SWEEPING = 1.0
+#: Most bytes of a unix socket's path (unix(7): sun_path without its last zero byte).
+_SOCKET_PATH = 107
 #: Where the instance of a system is.
 _SYSTEM = Path("/run/evener")
 #: How the directory of an `evener quick` is named, behind the name of a place.
@@ -68,6 +70,7 @@ class RunDirectory:
             InstanceError: another supervisor lives in it, or it is not safe to use.
         """
         # Who else holds the lock of a temporary one most likely sweeps it, which takes a moment.
+        _refuse_long(path)
         patience = time.monotonic() + (SWEEPING if temporary else 0.0)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         while True:
@@ -274,6 +277,18 @@ def _remove(path: Path) -> None:
             if _CONTENTS.fullmatch(file.name):
                 file.unlink()
         path.rmdir()
+
+
+def _refuse_long(path: Path) -> None:
+    """Refuses one in which the socket of the millionth worker could not be made: unix(7)."""
+    size = len(os.fsencode(path))
+    most = _SOCKET_PATH - len("/worker-1000000.sock")
+    if size > most:
+        raise InstanceError(
+            f"the path of the run directory {path} is too long for the sockets in it: "
+            f"{size} bytes, {most} at most",
+            "set evener.run or --run to a shorter one",
+        )
 
 
 def _make(path: Path) -> None:

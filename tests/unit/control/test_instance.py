@@ -110,6 +110,13 @@ def test_a_temporary_one_that_somebody_has_for_good_is_an_error(
     first.release()
 
 
+def test_one_too_long_for_the_sockets_of_later_workers_is_refused(tmp_path: Path) -> None:
+    room = 107 - len(os.fsencode(tmp_path / "worker-1000000.sock"))
+    RunDirectory.take(tmp_path / ("x" * (room - 1))).release()
+    with pytest.raises(InstanceError, match="too long for the sockets in it: 88 bytes, 87 at most"):
+        RunDirectory.take(tmp_path / ("x" * room))
+
+
 def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("nowhere")
     tmp_path.chmod(0o700)
