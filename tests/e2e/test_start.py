@@ -40,6 +40,20 @@ def test_a_start_serves_and_says_where(evener: Evener, origin: Origin) -> None:
     assert status["instance"]["pid"] == evener.own().pid != evener.worker
 
 
+def test_without_stdin_stdout_and_stderr_nothing_else_takes_their_numbers(
+    evener: Evener, origin: Origin
+) -> None:
+    evener.wrapper = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']
+    log = {"to": str(evener.directory / "event.log"), "access": {"to": "stdout"}}
+    evener.write(app(evener, origin.address), log=log)
+    evener.launch("run", str(evener.file))
+    worker = evener.worker
+    assert get(evener.listen, "/hello").body == b"origin /hello"
+    for pid in (evener.own().pid, worker):
+        assert {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)} == {"/dev/null"}
+    assert evener.stop() == 0
+
+
 def test_an_address_in_use_names_its_holder_and_nothing_stays_open(
     evener: Evener, origin: Origin
 ) -> None:

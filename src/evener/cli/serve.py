@@ -32,6 +32,7 @@ def serve(source: Source, *, run: Path | None = None, quick: bool = False) -> in
     Raises:
         ControlError: it cannot start.
     """
+    logs.fill_streams()
     logs.set_up("info", "stderr")
     sweep()
     means = Means(

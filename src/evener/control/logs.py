@@ -10,7 +10,6 @@ Not known here: what is logged.
 
 import logging
 import os
-import sys
 import time
 
 from evener.control.errors import ControlError
@@ -32,6 +31,17 @@ _LEVELS = {
 }
 _STREAMS = {"stderr": 2, "stdout": 1}
 _PREFIX = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+
+
+def fill_streams() -> None:
+    """Opens what we were started without of stdin, stdout and stderr: it swallows all.
+
+    Else the next thing that is opened has that number, and what a worker says in its last moment,
+    or the access log to `stdout`, is written into a client's connection or a file of ours.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= max(_STREAMS.values()):
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def set_up(level: str, to: str) -> None:
@@ -100,9 +110,7 @@ def open_access(to: str) -> int:
 
 
 def _own(stream: str) -> int:
-    """A descriptor of our own for a stream; a stream that we were started without swallows all."""
-    if getattr(sys, f"__{stream}__") is None:
-        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    """A descriptor of our own for a stream."""
     return os.dup(_STREAMS[stream])
 
 
