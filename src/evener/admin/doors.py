@@ -31,10 +31,12 @@ MOST = 64
 #: Seconds that one may last; Prometheus gives a scrape up 10 s after it began.
 LONGEST = 30.0
 #: Connections that asyncio takes in one turn of its loop; those of a few turns are there before the
-#: first of them counts. It asks for a queue of this length, too.
+#: first of them counts. It asks for a queue of this length, too, and tries as often where no
+#: descriptor is left, logging each time (CPython 3.11, `_accept_connection`): with uvicorn's 2048
+#: that took seconds.
 AT_ONCE = 16
-#: Connections that may wait in the kernel's queue.
-QUEUE = 128
+#: Connections that may wait at a door, in the kernel's queue.
+QUEUE = 2048
 _CREDENTIALS = struct.Struct("3i")
 
 
