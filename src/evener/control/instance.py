@@ -228,10 +228,11 @@ def knock(admin: Path) -> None:
 def worker_sockets(path: Path) -> list[tuple[int, Path]]:
     """The control sockets of workers in a run directory, by number."""
     found = []
-    for control in path.glob("worker-*.sock"):
-        number = control.stem.removeprefix("worker-")
-        if number.isdigit():
-            found.append((int(number), control))
+    with contextlib.suppress(OSError):  # one that cannot be looked into has none
+        for control in path.glob("worker-*.sock"):
+            number = control.stem.removeprefix("worker-")
+            if number.isdigit():
+                found.append((int(number), control))
     return sorted(found)
 
 

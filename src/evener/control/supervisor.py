@@ -53,6 +53,7 @@ from evener.control.upkeep import CountersOf, rotate_tickets, sample, watch
 from evener.control.weights import refuse
 from evener.control.words import Key, Words, directory_of
 from evener.control.worker_process import Spawn, spawn
+from evener.dataplane import DataplaneError
 from evener.telemetry.window import View, Window
 
 LOG = logs.LOG
@@ -274,12 +275,18 @@ class Supervisor:
         return {**facts, "unkept": self.words.unkept} if self.words.unkept else facts
 
     def read_counters(self) -> CountersOf | None:
-        """The counters of all lives so far; None before the first."""
+        """The counters of all lives so far; None before the first, and while they cannot be read.
+
+        Tried anew each time: the watchdog asks once a second.
+        """
+        if self.counters is None:
+            self._open_counters()
         return self.counters
 
     def view(self) -> View:
         """The counters of this moment, beside those of the last minute."""
-        text = "{}" if self.counters is None else self.counters.totals()
+        counters = self.read_counters()
+        text = "{}" if counters is None else counters.totals()
         return self.window.view(time.monotonic(), text)
 
     async def status(self) -> Message:
@@ -516,8 +523,11 @@ class Supervisor:
         LOG.log(logs.level_of(event["level"]), "%s%s", said, f" ({todo})" if todo else "")
 
     def _on_life(self) -> None:
-        segments, life = self.keeper.segments, self.keeper.life
-        self.counters = WithOwnLines(self._means.counters(segments.living, segments.retired))
+        # Not to be mistaken for the next life's: their stamps stand still.
+        self.counters = None
+        if not self._open_counters():
+            LOG.warning("counters cannot be read just now; they are tried again")
+        life = self.keeper.life
         identity = Identity(
             config=self.source.path,
             build=self.build,
@@ -531,6 +541,12 @@ class Supervisor:
         except OSError as error:  # it is for commands; no worker waits for it
             where = self.run_directory.path
             LOG.warning("cannot write %s/instance.json: %s", where, error.strerror)
+
+    def _open_counters(self) -> bool:
+        segments = self.keeper.segments
+        with contextlib.suppress(OSError, DataplaneError):  # no descriptors, no memory
+            self.counters = WithOwnLines(self._means.counters(segments.living, segments.retired))
+        return self.counters is not None
 
     # -- the end ----------------------------------------------------------------------------
 

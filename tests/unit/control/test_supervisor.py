@@ -498,6 +498,21 @@ async def test_a_worker_that_cannot_be_started_for_want_of_descriptors_is_tried_
         assert len(supervisor.keeper.segments.retired) == 3, "of the first life only"
 
 
+async def test_counters_that_cannot_be_read_at_a_death_are_read_later(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with scene.serving() as supervisor:
+        with monkeypatch.context() as short:
+            short.setattr(FakeCounters, "__init__", full)
+            await die_and_be_replaced(scene, supervisor, 1)
+            assert supervisor.read_counters() is None
+        assert supervisor.read_counters() is not None
+        assert supervisor.view() is not None
+
+
 async def test_a_lost_link_is_made_anew(scene: Scene) -> None:
     async with scene.serving() as supervisor:
         scene.script.worker.cut_links()
