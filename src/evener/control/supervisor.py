@@ -443,8 +443,9 @@ class Supervisor:
         """Has the addresses that names have now served; False if that is still to be done."""
         async with self._reloading:
             try:
-                loaded = self.serving.loaded
-                compiled, secrets = await self._compile(loaded)
+                loaded, secrets = self.serving.loaded, dict(self.serving.secrets)
+                answers = self._resolver.answers()
+                compiled = await in_thread(lambda: loaded.compile(answers))
                 if compiled.plan == self.serving.compiled.plan:
                     return True
                 answer = await self._change(loaded, compiled, secrets)
@@ -488,17 +489,22 @@ class Supervisor:
     # -- what came of it --------------------------------------------------------------------
 
     def _went_well(self, cause: str, answer: Message) -> Reload:
-        self.last, self.failed = Reload(now_ms(), cause, answer), None
+        self.last = Reload(now_ms(), cause, answer)
+        # New addresses of a name do not make a file right that was refused.
+        if self.failed is not None and cause in (self.failed.cause, "reload"):
+            self.failed = None
         self.reloads["ok"] += 1
         if cause != "start":
             LOG.info("%s", told(self.last))
         return self.last
 
     def _failed(self, cause: str, error: Exception) -> Reload:
-        self.failed = Reload(now_ms(), cause, {}, lines_of(error))
+        failed = Reload(now_ms(), cause, {}, lines_of(error))
+        if cause == "reload" or self.failed is None or self.failed.cause != "reload":
+            self.failed = failed
         self.reloads["failed"] += 1
-        LOG.error("%s", told(self.failed))
-        return self.failed
+        LOG.error("%s", told(failed))
+        return failed
 
     def _on_event(self, event: Message) -> None:
         if event["event"] == "health":

@@ -18,6 +18,7 @@ from evener.control import deaths, keeper, segments, upkeep
 from evener.control import supervisor as module
 from evener.control.errors import (
     BindError,
+    CertificateError,
     ConfigRefusedError,
     ControlError,
     InstanceError,
@@ -709,6 +710,53 @@ async def test_a_reload_that_fails_forgets_no_name_of_the_plan_that_serves_on(
     await asyncio.sleep(0.05)
     assert "web:80@10.1.0.1:80" in admins(scene.script.worker.plan)
     assert set(supervisor._resolver.answers()) == {"web"}
+    supervisor.ask_stop()
+    await running
+
+
+async def test_a_file_that_was_refused_is_told_of_until_one_is_served(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.002)
+    monkeypatch.setattr(module, "EVERY", 0.002)
+    answers = ["10.1.0.1"]
+    scene.source.hosts = frozenset({"web"})
+    supervisor = scene.supervisor()
+    supervisor._resolver._ask = lambda name: list(answers)
+    await supervisor.start()
+    running = asyncio.create_task(supervisor.run())
+    scene.source.wrong = ["evener.yaml:3:1: no such key"]
+    assert (await supervisor.reload()).errors != ()
+    answers[:] = ["10.1.0.2"]
+    await until(lambda: "web:80@10.1.0.2:80" in admins(scene.script.worker.plan))
+    await until(lambda: supervisor.last and supervisor.last.cause == "names")
+    failed = supervisor.failed
+    assert failed is not None and failed.cause == "reload"
+    scene.source.wrong = []
+    assert (await supervisor.reload()).errors == ()
+    assert supervisor.failed is None
+    supervisor.ask_stop()
+    await running
+
+
+async def test_new_addresses_are_served_though_a_certificate_is_gone_from_the_disk(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.002)
+    monkeypatch.setattr(module, "EVERY", 0.002)
+    answers = ["10.1.0.1"]
+    scene.source.hosts = frozenset({"web"})
+    supervisor = scene.supervisor()
+    supervisor._resolver._ask = lambda name: list(answers)
+    await supervisor.start()
+    running = asyncio.create_task(supervisor.run())
+
+    def gone(_: object) -> dict[str, str]:
+        raise CertificateError(["evener.yaml:1:1: no such file"])
+
+    monkeypatch.setattr(module, "read_secrets", gone)
+    answers[:] = ["10.1.0.2"]
+    await until(lambda: "web:80@10.1.0.2:80" in admins(scene.script.worker.plan))
     supervisor.ask_stop()
     await running
 
