@@ -4,7 +4,7 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from evener.cli.options import as_json, instance
 from evener.cli.words import fail, say, told
 from evener.control.doors import doors
 from evener.control.errors import OrphanError
+
+if TYPE_CHECKING:
+    from evener.control.instance import Identity
 
 #: Seconds between two looks at a server that drains, or at an instance that stops.
 LOOK = 0.2
@@ -61,16 +64,26 @@ def stop(run: str | None, config: str | None, now: bool) -> None:
       evener stop --now
     """
     from evener.control.finding import alive
+    from evener.control.instance import identity_of
 
     try:
         client = Client(run, config)
     except OrphanError as error:
         _end_orphans(error, now)
         return
+    before = identity_of(client.run)
     client.tell("POST", "/v1/stop", {"now": now})
-    while alive(client.run):
+    # Who restarts it (systemd) may be quick: the next one in that place is not waited for.
+    while alive(client.run) and _is_same(before, identity_of(client.run)):
         time.sleep(LOOK)
     say("stopped")
+
+
+def _is_same(before: "Identity | None", now: "Identity | None") -> bool:
+    """Whether it may be the same supervisor; one that says nothing of itself may."""
+    if before is None or now is None:
+        return True
+    return (before.pid, before.started) == (now.pid, now.started)
 
 
 def _end_orphans(error: OrphanError, now: bool) -> None:

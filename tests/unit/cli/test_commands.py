@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from evener.admin import doors
 from evener.cli import steer
 from evener.cli.app import app
 from evener.control import orphans, serving
+from evener.control.instance import identity_of
 from evener.control.supervisor import Supervisor
 
 from ..control.fake_worker import FakeWorker
-from ..control.scene import FakeCounters, Scene, bind
+from ..control.scene import FakeCounters, Scene, bind, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -189,6 +191,18 @@ def orphan(tmp_path: Path) -> tuple[Scene, FakeWorker]:
     scene = Scene(tmp_path)
     scene.run.mkdir(mode=0o700)
     return scene, scene.script.spawn(scene.run / "worker-7.sock", False)
+
+
+async def test_stop_does_not_wait_for_the_next_one_in_that_place(tmp_path: Path) -> None:
+    async with instance(tmp_path) as (scene, supervisor):
+        scene.script.silent.add("drained")
+        stop = asyncio.create_task(evener(tmp_path, "stop"))
+        await until(lambda: scene.script.worker.told("drain"))
+        facts = identity_of(supervisor.run_directory.path)
+        assert facts is not None
+        supervisor.run_directory.write(replace(facts, started=facts.started + 1))
+        stopped = await asyncio.wait_for(stop, 5)
+        assert stopped.exit_code == 0 and "stopped" in stopped.stderr
 
 
 async def test_what_a_dead_supervisor_left_is_said_and_stopped(tmp_path: Path) -> None:
