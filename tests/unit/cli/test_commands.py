@@ -127,7 +127,7 @@ async def test_a_server_is_given_another_weight(tmp_path: Path) -> None:
         refused = await evener(tmp_path, "server", "weight", "app/10.0.0.1:80", "6")
         assert refused.exit_code == 1 and "no" in refused.stderr
         del scene.script.refuse["plan"]
-        assert "plan 3" in (await evener(tmp_path, "reload")).stderr
+        assert "plan 4" in (await evener(tmp_path, "reload")).stderr
         plan = scene.script.worker.told("plan")[-1]["plan"]
         weights = {each["id"]: each["weight"] for each in plan["pools"][0]["servers"]}
         assert weights["10.0.0.1:80"] == 5, "the word that was refused is taken back"
