@@ -343,7 +343,8 @@ def open_metrics(address: str | None, before: socket.socket | None = None) -> so
             sock.listen(128)  # asks for the address once more
     except OSError as error:
         sock.close()
-        raise BindError([f"evener.metrics.bind: {address}: {error.strerror}"]) from error
+        ours = set() if before is None else {str(os.fstat(before.fileno()).st_ino)}
+        raise BindError([f"evener.metrics.bind: {_why(address, error, ours)}"]) from error
     return sock
 
 

@@ -87,6 +87,20 @@ def test_metrics_on_a_unix_socket_are_an_error() -> None:
         open_metrics("unix:/m")
 
 
+def test_metrics_may_move_to_an_address_that_has_the_old_one_in_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first = open_metrics(f"127.0.0.1:{port}")
+    assert first is not None
+    with first:
+        with pytest.raises(BindError, match=rf"evener.metrics.bind: .* \(pid {os.getpid()}\)"):
+            open_metrics(f"0.0.0.0:{port}")
+        for wider in (f"0.0.0.0:{port}", f":{port}"):
+            second = open_metrics(wider, first)
+            assert second is not None
+            second.close()
+
+
 def test_all_or_nothing_and_each_failure_is_named(tmp_path: Path) -> None:
     listening = Listening(1)
     path = tmp_path / "sock"
