@@ -2,7 +2,8 @@
 
 Rules kept here:
 - The writers of a life are its shards and, last, its prober.
-- A segment outlives its worker: retired ones are still summed, so that counters only grow.
+- A segment outlives its worker: retired ones are still summed, so that counters only grow. Only
+  where they would take so many descriptors that no worker can be started the oldest are let go.
 - A worker stamps each living segment at every turn of its shard; a stamp that stands still for
   ten looks in a row is a stall. Looks are counted, not time: a supervisor that was itself
   stopped must not blame the worker.
@@ -11,9 +12,14 @@ Not known here: what is in a segment (the extension reads it).
 
 import fcntl
 import os
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from evener.control.logs import LOG
+
+#: Part of all descriptors that retired segments may be; who reads them has a copy of each.
+SHARE = 4
 #: Looks, one a second, with an unmoved stamp that make a stall.
 STALLED = 10
 
@@ -46,6 +52,12 @@ class Segments:
         """The worker has ended: its segments are summed, and gauges no longer read from them."""
         self.retired += self.living
         self.living = []
+        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE
+        if 0 < room < len(self.retired):
+            old, self.retired = self.retired[:-room], self.retired[-room:]
+            for descriptor in old:
+                os.close(descriptor)
+            LOG.warning("so many workers have ended that counters of the first are let go")
 
     def close(self) -> None:
         """Lets go of all."""

@@ -1,6 +1,7 @@
 """Counter segments and the watchdog over their stamps."""
 
 import os
+import resource
 
 import pytest
 
@@ -44,3 +45,15 @@ def test_a_supervisor_that_slept_blames_nobody() -> None:
     watchdog.look([1])
     assert watchdog.look([1]) == []
     assert watchdog.look([2]) == []
+
+
+def test_of_too_many_lives_the_oldest_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (24, 24))
+    segments = Segments()
+    for _ in range(10):
+        segments.fresh(1)
+    segments.retire()
+    assert len(segments.retired) == 6, "the last three lives"
+    first = segments.retired[0]
+    assert os.readlink(f"/proc/self/fd/{first}").startswith("/memfd:evener-counters-0")
+    segments.close()
