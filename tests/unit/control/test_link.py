@@ -56,7 +56,7 @@ async def test_who_was_stopped_itself_takes_the_answer_that_came_meanwhile(
     await until(lambda: script.worker.told("plan"))
     (told,) = script.worker.told("plan")
     script.worker._send({"re": told["id"], "ok": {"generation": 2}})
-    time.sleep(0.2)  # noqa: ASYNC251 (it stands for a SIGSTOP of this process)
+    time.sleep(0.2)  # noqa: ASYNC251  # stands for a SIGSTOP of this process
     assert await call == {"generation": 2}
     await link.close()
     script.worker.kill()

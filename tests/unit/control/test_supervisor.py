@@ -822,7 +822,9 @@ async def test_a_second_stop_ends_at_once(scene: Scene) -> None:
     assert scene.script.worker.told("stop")
 
 
-async def test_a_reload_that_a_stop_overtakes_opens_and_starts_nothing(scene: Scene) -> None:
+async def test_a_reload_that_a_stop_overtakes_opens_and_starts_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     supervisor = scene.supervisor()
     await supervisor.start()
     running = asyncio.create_task(supervisor.run())
@@ -832,7 +834,7 @@ async def test_a_reload_that_a_stop_overtakes_opens_and_starts_nothing(scene: Sc
         read.wait(5)
         return load()
 
-    scene.source.load = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(scene.source, "load", slow)
     reload = asyncio.create_task(supervisor.reload())
     await asyncio.sleep(0)
     supervisor.ask_stop()
