@@ -333,7 +333,8 @@ def open_metrics(address: str | None, before: socket.socket | None = None) -> so
     host, port = split(address)
     # `:9901` is every address of both families: of a listener two sockets, here one is enough.
     every = not host and socket.has_dualstack_ipv6()
-    sock = socket.socket(socket.AF_INET6 if every or ":" in host else socket.AF_INET)
+    host = host or ("::" if every else "0.0.0.0")
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sock.family == socket.AF_INET6:
@@ -344,7 +345,8 @@ def open_metrics(address: str | None, before: socket.socket | None = None) -> so
     except OSError as error:
         sock.close()
         ours = set() if before is None else {str(os.fstat(before.fileno()).st_ino)}
-        raise BindError([f"evener.metrics.bind: {_why(address, error, ours)}"]) from error
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise BindError([f"evener.metrics.bind: {_why(where, error, ours)}"]) from error
     return sock
 
 

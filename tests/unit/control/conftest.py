@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,13 +12,15 @@ from .instances import Living
 
 
 @pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The places where instances are looked for, all of this test's own."""
-    found = [tmp_path / "run" / "evener", tmp_path / "own" / "evener"]
-    monkeypatch.setattr(instance, "_places", lambda: found)
-    for place in found:
-        place.parent.mkdir()
-    return found
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """The places where instances are looked for, all of this test's own, with short paths: sockets
+    have room in them."""
+    with TemporaryDirectory() as own:
+        found = [Path(own, "run", "evener"), Path(own, "own", "evener")]
+        monkeypatch.setattr(instance, "_places", lambda: found)
+        for place in found:
+            place.parent.mkdir()
+        yield found
 
 
 @pytest.fixture
