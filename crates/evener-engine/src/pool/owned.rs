@@ -11,6 +11,7 @@
 
 use std::task::Context;
 
+use super::target::Target;
 use crate::io::Stream;
 use crate::shard::PoolView;
 
@@ -27,7 +28,7 @@ struct Connection {
     pool: Box<str>,
     fingerprint: u64,
     server: Box<str>,
-    address: Box<str>,
+    target: Target,
     stream: Stream,
     born: u64,
     until: u64,
@@ -50,13 +51,14 @@ impl Owned {
         self.forget(pool);
         let rules = &pool.spec().keepalive;
         let until = now.saturating_add(rules.idle).min(born.saturating_add(rules.max_age));
-        let Some(server) = pool.group().server(index).filter(|_| until > now) else { return };
+        let server = pool.group().server(index).zip(pool.target(index));
+        let Some((server, target)) = server.filter(|_| until > now) else { return };
         stream.forget();
         let connection = Connection {
             pool: pool.spec().name.as_str().into(),
             fingerprint: pool.fingerprint(),
             server: server.id().into(),
-            address: (**server.address()).into(),
+            target: target.clone(),
             stream,
             born,
             until,
@@ -104,7 +106,7 @@ impl Connection {
     /// Index of its server, where pool and server are what they were.
     fn index_in(&self, pool: &PoolView) -> Option<usize> {
         let index = pool.group().index_of(&self.server)?;
-        let same = **pool.group().server(index)?.address() == *self.address;
+        let same = pool.target(index)?.shares_with(&self.target);
         (same && pool.fingerprint() == self.fingerprint).then_some(index)
     }
 }

@@ -47,6 +47,12 @@ impl Target {
         let authority = place.authority(&server.host).into();
         Ok(Target { place, server_name, authority })
     }
+
+    /// Whether a connection made for the other may serve: it leads to the same place, and whom it
+    /// was verified to be is whom this one is to be.
+    pub fn shares_with(&self, other: &Target) -> bool {
+        self.place == other.place && self.server_name == other.server_name
+    }
 }
 
 impl Place {
@@ -89,6 +95,19 @@ fn bracketed(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_serves_for_the_place_and_the_name_it_was_made_for() {
+        let target = |port: u16, name: &str, authority: &str| Target {
+            place: Place::parse(&format!("127.0.0.1:{port}")).unwrap(),
+            server_name: Some(ServerName::try_from(name.to_owned()).unwrap()),
+            authority: authority.into(),
+        };
+        let made_for = target(1, "a.example", "a.example:1");
+        assert!(made_for.shares_with(&target(1, "a.example", "other")));
+        assert!(!made_for.shares_with(&target(1, "b.example", "a.example:1")));
+        assert!(!made_for.shares_with(&target(2, "a.example", "a.example:1")));
+    }
 
     #[test]
     fn addresses_are_tcp_or_unix_and_anything_else_is_named() {

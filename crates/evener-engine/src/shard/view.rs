@@ -178,11 +178,10 @@ impl PoolView {
             if connections.is_empty() {
                 continue;
             }
-            let server = old.pool.group.server(index);
-            let stays = server.and_then(|server| {
+            let before = old.pool.group.server(index).zip(old.target(index));
+            let stays = before.and_then(|(server, target)| {
                 let index = self.pool.group.index_of(server.id())?;
-                let same = self.pool.group.server(index)?.address() == server.address();
-                same.then_some(index)
+                self.target(index)?.shares_with(target).then_some(index)
             });
             if let Some(place) = stays.and_then(|index| idle.get_mut(index)) {
                 self.kept.set(self.kept.get() + connections.len());
