@@ -123,6 +123,16 @@ impl Stream {
         }
     }
 
+    /// Bytes written that the other end may still take: none once it has broken off.
+    pub fn owed(&self) -> u64 {
+        match self {
+            #[cfg(any(test, feature = "simulation"))]
+            Stream::Scripted(script) => script.owed(),
+            // Who is connected no more has no address.
+            _ => self.peer_address().map_or(0, |_| self.unacknowledged()),
+        }
+    }
+
     /// Most bytes that TLS took and has not written yet.
     pub fn held_back(&self) -> u64 {
         /// What rustls seals ahead of its socket at most, unless it is told otherwise.

@@ -210,6 +210,11 @@ impl ScriptedStream {
     pub fn unacknowledged(&self) -> u64 {
         self.pipe.borrow().outbound.len() as u64
     }
+
+    /// Bytes that the peer may still take.
+    pub fn owed(&self) -> u64 {
+        if self.pipe.borrow().broken { 0 } else { self.unacknowledged() }
+    }
 }
 
 impl AsyncRead for ScriptedStream {

@@ -3,7 +3,8 @@
 //! Rules kept here:
 //! - Each direction ends by itself (half-close); the relay ends with both, or with an error, or when
 //!   neither has moved a byte for `tunnel.idle`, or after `tunnel.max`, or when a drain says so.
-//! - A side that breaks off breaks the other: what was cut must not look whole.
+//! - A side that breaks off breaks the other: what was cut must not look whole. What was written to
+//!   that one before has two seconds to arrive.
 //!
 //! Not known here: who the two are.
 
@@ -40,6 +41,8 @@ pub struct Relay {
     seen: u64,
     /// Who was heard first.
     first: Side,
+    /// Either side has broken off.
+    broken: bool,
 }
 
 /// How a relay ended.
@@ -90,6 +93,9 @@ impl Cut {
     }
 }
 
+/// How long a side that is to be reset may take for what was written to it, in milliseconds.
+const LINGER_MS: u64 = 2000;
+
 /// The cause of a session that either side has reset.
 pub const RESET: &str = "reset";
 
@@ -107,7 +113,17 @@ impl Relay {
         let old_at = bounds.max.map_or(u64::MAX, |max| wait.after(max));
         let idle_at = wait.after(bounds.idle);
         let (up, down) = (Pump::new(Buffer::empty()), Pump::new(Buffer::empty()));
-        Relay { up, down, bounds, wait, old_at, idle_at, seen: 0, first: Side::Neither }
+        Relay {
+            up,
+            down,
+            bounds,
+            wait,
+            old_at,
+            idle_at,
+            seen: 0,
+            first: Side::Neither,
+            broken: false,
+        }
     }
 
     /// Bytes of the client that were read before.
@@ -124,6 +140,9 @@ impl Relay {
     /// Carries bytes until it is over.
     pub async fn run(mut self, client: &mut Stream, server: &mut Stream, tunnel: Tunnel) -> End {
         let cut = poll_fn(|cx| self.poll(cx, client, server, &tunnel)).await;
+        if self.broken {
+            self.break_off(client, server).await;
+        }
         End { up: self.up.moved, down: self.down.moved, cut, first: self.first }
     }
 
@@ -140,7 +159,9 @@ impl Relay {
         self.hear(Side::Client, self.up.moved);
         match (up, down) {
             (Poll::Ready(Err(why)), _) | (_, Poll::Ready(Err(why))) => {
-                self.break_off(&why, client, server);
+                // TLS has a word for its end, which many never send: where it lacks no more is said
+                // than was.
+                self.broken = why.kind() != io::ErrorKind::UnexpectedEof;
                 Poll::Ready(Some(Cut::Reset))
             }
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(None),
@@ -148,17 +169,20 @@ impl Relay {
         }
     }
 
-    /// Either side has broken off: to the other a clean end would say that what it got is whole. TLS
-    /// has a word for that, which many never send: where it lacks no more is said than was.
+    /// To the other side a clean end would say that what it got is whole. It is reset as soon as it
+    /// has what was written to it: a reset takes along what the kernel still holds.
     #[cold]
-    fn break_off(&self, why: &io::Error, client: &Stream, server: &Stream) {
-        if why.kind() == io::ErrorKind::UnexpectedEof {
-            return;
-        }
+    async fn break_off(&self, client: &Stream, server: &Stream) {
+        let until = self.wait.after(LINGER_MS);
         for (side, has_all) in [(client, self.down.is_over()), (server, self.up.is_over())] {
-            if !has_all && !side.is_tls() {
-                side.reset_on_close();
+            if has_all || side.is_tls() {
+                continue;
             }
+            while side.owed() > 0 && self.wait.after(0) < until {
+                self.wait.arm(0);
+                poll_fn(|cx| self.wait.poll(cx)).await;
+            }
+            side.reset_on_close();
         }
     }
 

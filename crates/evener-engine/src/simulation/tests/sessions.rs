@@ -152,6 +152,24 @@ fn a_break_is_no_end_for_the_other_side_either() {
 }
 
 #[test]
+fn what_was_written_before_a_break_arrives_and_then_the_break() {
+    let sim = Sim::with(&["a"], tcp);
+    let (slow, stuck) = (sim.client(), sim.client());
+    slow.stops_reading();
+    stuck.stops_reading();
+    for number in 0..2 {
+        sim.server("a").connection(number).sends("all that was said").resets();
+    }
+    sim.run_for(1_000);
+    assert!(!slow.is_dropped() && !stuck.is_dropped());
+    slow.reads_again().receives("all that was said");
+    sim.run_for(200);
+    assert!(slow.was_reset() && !stuck.is_dropped());
+    sim.run_for(2_000);
+    assert!(stuck.was_reset());
+}
+
+#[test]
 fn a_break_behind_an_end_takes_nothing_from_that() {
     let sim = Sim::with(&["a"], tcp);
     let client = sim.client();
