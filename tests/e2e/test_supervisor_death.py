@@ -109,6 +109,7 @@ def test_a_worker_that_hangs_when_a_new_supervisor_comes_is_replaced(
     evener.signal(signal.SIGKILL)
     evener.own().ended()
     evener.start()
+    eventually(lambda: not exists(worker), what="the one that hung is gone")
+    # What waited in its queue has gone with it; from now on nobody's connection gets there.
     assert get(evener.listen).body.split()[0] == b"one"
     assert f"an earlier worker (pid {worker}) does not answer" in evener.words()
-    eventually(lambda: not exists(worker), what="the one that hung is gone")
