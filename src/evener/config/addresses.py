@@ -12,6 +12,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from evener.config.model import RejectError, ScalarType
 
+SOCKET_PATH = 107
+"""Bytes of a unix socket's path: sockaddr_un holds 108 with the closing zero (linux/un.h)."""
+
 _IPV4 = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})")
 _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _SPLIT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([^:]*))?")
@@ -174,9 +177,8 @@ def _unix_path(text: str) -> str:
     if not path.isprintable():
         # It is the server's name in tables, logs, metrics and commands.
         raise RejectError("a path without control characters")
-    # sockaddr_un holds 108 bytes with the closing zero (linux/un.h).
-    if len(path.encode()) > 107:
-        raise RejectError("the path of a unix socket has at most 107 bytes")
+    if len(path.encode()) > SOCKET_PATH:
+        raise RejectError(f"the path of a unix socket has at most {SOCKET_PATH} bytes")
     return path
 
 

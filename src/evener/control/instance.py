@@ -27,8 +27,9 @@ from evener.control.errors import (
 
 #: Seconds that a start waits for who sweeps its directory.
 SWEEPING = 1.0
-#: Most bytes of a unix socket's path (unix(7): sun_path without its last zero byte).
-_SOCKET_PATH = 107
+#: Bytes of a directory's path with room for the millionth worker's socket: such a path has 107 at
+#: most (unix(7)). The schema of `evener.run` says the same, too heavy to be asked here.
+LONGEST = 107 - len("/worker-1000000.sock")
 #: Where the instance of a system is.
 _SYSTEM = Path("/run/evener")
 #: How the directory of an `evener quick` is named, behind the name of a place.
@@ -283,11 +284,10 @@ def _remove(path: Path) -> None:
 def _refuse_long(path: Path) -> None:
     """Refuses one in which the socket of the millionth worker could not be made: unix(7)."""
     size = len(os.fsencode(path))
-    most = _SOCKET_PATH - len("/worker-1000000.sock")
-    if size > most:
+    if size > LONGEST:
         raise InstanceError(
             f"the path of the run directory {path} is too long for the sockets in it: "
-            f"{size} bytes, {most} at most",
+            f"{size} bytes, {LONGEST} at most",
             "set evener.run or --run to a shorter one",
         )
 

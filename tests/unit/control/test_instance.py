@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evener.config.schema.evener import LONGEST_RUN
 from evener.control import finding, instance
 from evener.control.errors import InstanceError
 from evener.control.instance import Identity, RunDirectory
@@ -115,6 +116,7 @@ def test_one_too_long_for_the_sockets_of_later_workers_is_refused(tmp_path: Path
     RunDirectory.take(tmp_path / ("x" * (room - 1))).release()
     with pytest.raises(InstanceError, match="too long for the sockets in it: 88 bytes, 87 at most"):
         RunDirectory.take(tmp_path / ("x" * room))
+    assert instance.LONGEST == LONGEST_RUN
 
 
 def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:

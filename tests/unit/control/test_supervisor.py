@@ -668,9 +668,10 @@ async def test_a_word_outlives_the_supervisor(scene: Scene) -> None:
 # names
 
 
-async def test_names_become_servers_and_changes_a_new_generation(
+async def following(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> tuple[module.Supervisor, list[str]]:
+    """A supervisor of a plan with the name `web`, looked up all the time, and its addresses."""
     monkeypatch.setattr(module, "LOOK", 0.002)
     monkeypatch.setattr(module, "EVERY", 0.002)
     answers = ["10.1.0.1"]
@@ -678,6 +679,13 @@ async def test_names_become_servers_and_changes_a_new_generation(
     supervisor = scene.supervisor()
     supervisor._resolver._ask = lambda name: list(answers)
     await supervisor.start()
+    return supervisor, answers
+
+
+async def test_names_become_servers_and_changes_a_new_generation(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, answers = await following(scene, monkeypatch)
     running = asyncio.create_task(supervisor.run())
     assert "web:80@10.1.0.1:80" in admins(scene.script.worker.plan)
     answers[:] = ["10.1.0.2", "10.1.0.1"]
@@ -717,13 +725,7 @@ async def test_a_reload_that_fails_forgets_no_name_of_the_plan_that_serves_on(
 async def test_a_file_that_was_refused_is_told_of_until_one_is_served(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 0.002)
-    monkeypatch.setattr(module, "EVERY", 0.002)
-    answers = ["10.1.0.1"]
-    scene.source.hosts = frozenset({"web"})
-    supervisor = scene.supervisor()
-    supervisor._resolver._ask = lambda name: list(answers)
-    await supervisor.start()
+    supervisor, answers = await following(scene, monkeypatch)
     running = asyncio.create_task(supervisor.run())
     scene.source.wrong = ["evener.yaml:3:1: no such key"]
     assert (await supervisor.reload()).errors != ()
@@ -742,13 +744,7 @@ async def test_a_file_that_was_refused_is_told_of_until_one_is_served(
 async def test_new_addresses_are_served_though_a_certificate_is_gone_from_the_disk(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 0.002)
-    monkeypatch.setattr(module, "EVERY", 0.002)
-    answers = ["10.1.0.1"]
-    scene.source.hosts = frozenset({"web"})
-    supervisor = scene.supervisor()
-    supervisor._resolver._ask = lambda name: list(answers)
-    await supervisor.start()
+    supervisor, answers = await following(scene, monkeypatch)
     running = asyncio.create_task(supervisor.run())
 
     def gone(_: object) -> dict[str, str]:
@@ -764,13 +760,7 @@ async def test_new_addresses_are_served_though_a_certificate_is_gone_from_the_di
 async def test_addresses_that_could_not_be_served_are_tried_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 0.002)
-    monkeypatch.setattr(module, "EVERY", 0.002)
-    answers = ["10.1.0.1"]
-    scene.source.hosts = frozenset({"web"})
-    supervisor = scene.supervisor()
-    supervisor._resolver._ask = lambda name: list(answers)
-    await supervisor.start()
+    supervisor, answers = await following(scene, monkeypatch)
     running = asyncio.create_task(supervisor.run())
     scene.script.refuse["plan"] = ["not just now"]
     answers[:] = ["10.1.0.2"]

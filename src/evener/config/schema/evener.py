@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from evener.config.addresses import BIND_ADDRESS, BindAddress
+from evener.config.addresses import BIND_ADDRESS, SOCKET_PATH, BindAddress
 from evener.config.kinds import Or, Section
 from evener.config.model import Fail, key, section
 from evener.config.scalars import Choice, Duration, FilePath, Integer, Percent
@@ -127,8 +127,8 @@ class Log:
     access: Access = key(Section(Access, "an access log"), "The access log.", default={})
 
 
-_LONGEST_RUN = 107 - len("/worker-1000000.sock")
-"""Bytes of a run directory's path: of a socket in it, a path has at most 107 (linux/un.h)."""
+LONGEST_RUN = SOCKET_PATH - len("/worker-1000000.sock")
+"""Bytes of a run directory's path: there are sockets in it."""
 
 
 @section(planned="user")
@@ -167,6 +167,6 @@ class Evener:
 
     def judge(self, fail: Fail, written: Container[str]) -> None:
         """Rules between its keys."""
-        if self.run is not None and len(self.run.encode()) > _LONGEST_RUN:
+        if self.run is not None and len(self.run.encode()) > LONGEST_RUN:
             got, hint = f"a path of {len(self.run.encode())} bytes", "there are sockets in it"
-            fail("run", got, f"one of {_LONGEST_RUN} at most", hint)
+            fail("run", got, f"one of {LONGEST_RUN} at most", hint)
