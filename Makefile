@@ -1,6 +1,6 @@
 # The one way to run anything. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python check accept bench fuzz fuzz-long fuzz-planted mutants gen lock
+.PHONY: help setup wheel demo test test-rust test-python check accept bench profile fuzz fuzz-long fuzz-planted mutants gen lock
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -12,6 +12,9 @@ help:  ## this list
 
 setup:  ## installs what is needed (or prints the line), makes .venv, builds the extension into it
 	@$(PYTHON) -m house.setup
+
+wheel: setup  ## one wheel in dist/, which needs no Rust where it is installed
+	@$(VENV)/python -m house.build
 
 demo:  ## three servers, one dies, nobody notices; ≤ 6 minutes from nothing, no root needed
 	@echo "The first time this builds Evener: 3 to 6 minutes on two cores. After that: half a minute."
@@ -49,6 +52,9 @@ accept: setup  ## each promise of the acceptance page with its figure and verdic
 bench: setup  ## Evener beside nginx and HAProxy: OPTIONS="--quick --rows 64b-c64"
 	@$(PYTHON) -m bench $(OPTIONS)
 	@$(PYTHON) -m bench.picks $(filter --write,$(OPTIONS))
+
+profile: setup  ## writes the profile of the request path anew, which builds are laid out by
+	@$(VENV)/python -m bench.training
 
 fuzz:  ## the fuzz targets for a minute each, guided by coverage
 	@fuzz/run.sh

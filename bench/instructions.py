@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import MachineError, free_ports
+from house import build
 
 ROOT = Path(__file__).parents[1]
 ROOM = ROOT / "target" / "instructions"
@@ -90,7 +91,7 @@ def _built(tree: Path) -> Path:
     command += ["-p", "evener-engine", "--example", "serve_plan"]
     # As it ships: nobody's own profile for builds counts.
     own = {name: value for name, value in os.environ.items() if "CARGO_PROFILE" not in name}
-    environment = {**own, "CARGO_TARGET_DIR": str(builds)}
+    environment = {**build.environment(tree, own), "CARGO_TARGET_DIR": str(builds)}
     subprocess.run(command, cwd=tree, env=environment, check=True)
     return builds / "release" / "examples" / "serve_plan"
 

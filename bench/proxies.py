@@ -100,6 +100,11 @@ def _evener_command(
     }
     files["plan"].write_text(json.dumps(plan))
     files["secrets"].write_text(json.dumps(secrets))
+    return filled_command(evener, files)
+
+
+def filled_command(evener: str, files: Mapping[str, Path]) -> list[str]:
+    """How Evener is started, with its files filled in, as words."""
     return [word.format(**files) for word in shlex.split(evener)]
 
 

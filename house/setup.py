@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from house import debian
+from house import build, debian
 
 ROOT = Path(__file__).parent.parent
 VENV = ROOT / ".venv"
@@ -89,7 +88,7 @@ def _lacks_python() -> list[str]:
 
 def _lacks_rust() -> list[str]:
     how = "curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y"
-    cargo = shutil.which("cargo", path=search_path())
+    cargo = shutil.which("cargo", path=build.search_path())
     if cargo is None:
         return [f"Rust ≥ 1.95 is needed, there is no cargo\n  {how}"]
     words = subprocess.run([cargo, "--version"], capture_output=True, text=True, check=False).stdout
@@ -104,11 +103,6 @@ def recent_enough(words: str) -> bool:
     """Whether `cargo --version` names a version that builds Evener."""
     found = re.match(r"cargo (\d+)\.(\d+)", words)
     return found is not None and (int(found[1]), int(found[2])) >= RUST
-
-
-def search_path() -> str:
-    """PATH with rustup's own directory at its end: a fresh shell may not have it yet."""
-    return os.pathsep.join([os.environ.get("PATH", ""), str(Path.home() / ".cargo" / "bin")])
 
 
 def _make_environment() -> None:
@@ -132,7 +126,7 @@ def _build_extension() -> None:
 
 
 def _run(command: list[str]) -> None:
-    environment = {**os.environ, "PATH": search_path(), "VIRTUAL_ENV": str(VENV)}
+    environment = {**build.environment(), "VIRTUAL_ENV": str(VENV)}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if done.returncode != 0:
         raise SystemExit(f"setup: `{' '.join(command)}` failed")

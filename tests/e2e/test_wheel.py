@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import venv
 import zipfile
 from collections import Counter
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from house.setup import search_path
+from house import build
 
 from .rig.instance import READY
 from .rig.places import free_port, fresh_address, short_directory
@@ -43,11 +42,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], directory: Path)
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built as it ships."""
     out = tmp_path_factory.mktemp("wheel")
-    maturin = str(Path(sys.executable).with_name("maturin"))
-    environment = {**os.environ, "PATH": search_path()}
-    run([maturin, "build", "--release", "--locked", "--out", str(out)], environment, ROOT)
-    [built] = out.iterdir()
-    return built
+    return build.wheel(out, build.environment())
 
 
 @pytest.fixture(scope="module")

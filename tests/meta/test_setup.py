@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from house import debian, setup
+from house import build, debian, setup
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_without_cargo_the_remedy_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(debian, "provide", lambda packages, who: None)
-    monkeypatch.setattr(setup, "search_path", lambda: str(tmp_path))
+    monkeypatch.setattr(build, "search_path", lambda: str(tmp_path))
     assert setup.main() == 1
     assert "sh.rustup.rs" in capsys.readouterr().err
 

@@ -9,7 +9,19 @@ import pytest
 from house.rules.sources import NOT_OURS, everything
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("setup", "demo", "test", "check", "accept", "bench", "fuzz", "mutants", "gen")
+TARGETS = (
+    "setup",
+    "wheel",
+    "demo",
+    "test",
+    "check",
+    "accept",
+    "bench",
+    "profile",
+    "fuzz",
+    "mutants",
+    "gen",
+)
 PAGES = (
     "README.md",
     "ARCHITECTURE.md",
