@@ -30,6 +30,13 @@ def app(evener: Evener, *servers: str) -> str:
     )
 
 
+def blocked(pid: int) -> set[int]:
+    """The signals that wait (proc_pid_status(5))."""
+    found = re.search(r"(?m)^SigBlk:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return {number for number in range(1, 65) if int(found[1], 16) >> (number - 1) & 1}
+
+
 @pytest.mark.leaf("listeners.NAME.pool", "pools.NAME.servers[].address")
 def test_a_start_serves_and_says_where(evener: Evener, origin: Origin) -> None:
     evener.start(app(evener, origin.address))
@@ -38,6 +45,21 @@ def test_a_start_serves_and_says_where(evener: Evener, origin: Origin) -> None:
     status = evener.status()
     assert status["problems"] == [] and status["plan"]["generation"] == 1
     assert status["instance"]["pid"] == evener.own().pid != evener.worker
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_at_the_very_start_waits_until_somebody_obeys_it(
+    evener: Evener, origin: Origin, number: int
+) -> None:
+    evener.write(app(evener, origin.address))
+    process = evener.launch("run", str(evener.file))
+    eventually(lambda: number in blocked(process.pid), every=0.001)
+    process.signal(number)
+    if number == signal.SIGTERM:
+        assert process.ended() == 0
+        return
+    eventually(lambda: answers(evener.listen))
+    eventually(lambda: evener.status()["plan"]["generation"] == 2)
 
 
 def test_without_stdin_stdout_and_stderr_nothing_else_takes_their_numbers(

@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 from evener import dataplane
+from evener.cli import SIGNALS
 from evener.control import log_writer, logs
 from evener.control.instance import quick_run, sweep
 from evener.control.source import Source
@@ -99,6 +100,7 @@ def _obey_signals(supervisor: Supervisor) -> None:
     loop.add_signal_handler(
         signal.SIGUSR2, logs.LOG.error, "this build cannot upgrade in place; stop and start it"
     )
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _admins() -> int | None:
