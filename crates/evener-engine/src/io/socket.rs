@@ -222,6 +222,9 @@ impl Socket {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [only] = pieces {
+            return self.poll_write(cx, only); // TLS writes its records so: send(2) costs less
+        }
         let written = self
             .watched
             .poll_call(cx, Way::Write, |descriptor| rustix::io::writev(descriptor, pieces));
