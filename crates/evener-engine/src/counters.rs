@@ -247,7 +247,9 @@ impl ServerCounters {
                 Blame::Server(Cause::ConnectUnreachable) => ServerCounter::ConnectUnreachable,
                 Blame::Server(Cause::ConnectTimeout) => ServerCounter::ConnectTimeout,
                 Blame::Server(Cause::TlsFailed) => ServerCounter::TlsFailed,
-                Blame::Server(_) | Blame::Ours | Blame::Time => ServerCounter::ConnectFailed,
+                Blame::Server(_) | Blame::Ours | Blame::Ports | Blame::Time => {
+                    ServerCounter::ConnectFailed
+                }
             },
             1,
         );

@@ -16,8 +16,10 @@ use crate::pool::connect::Blame;
 pub enum Fault {
     /// The server, before the head of its answer.
     Server(Cause),
-    /// Something of our own: no descriptor, no port, no memory.
+    /// Something of our own: no descriptor, no memory.
     Local,
+    /// No local port is left towards this server; towards another there may be.
+    Ports,
     /// Time for connections was over before this one had had its own.
     OutOfTime,
     /// A kept connection ended before anything came.
@@ -55,7 +57,7 @@ impl Fault {
             Fault::Status(status) => Outcome::Answered { status },
             Fault::Cut => Outcome::AnswerCut,
             Fault::Stalled => Outcome::AnswerStalled,
-            Fault::Local | Fault::OutOfTime | Fault::Unsafe => Outcome::Local,
+            Fault::Local | Fault::Ports | Fault::OutOfTime | Fault::Unsafe => Outcome::Local,
             _ => Outcome::ClientGone,
         }
     }
@@ -70,6 +72,7 @@ impl Fault {
                 Cause::SendTimeout => RetryOn::Timeout,
                 _ => RetryOn::Connect,
             }),
+            Fault::Ports => Some(RetryOn::Connect),
             Fault::Stale => Some(RetryOn::Reset),
             Fault::Status(status) => Some(RetryOn::Status(status)),
             _ => None,
@@ -88,7 +91,7 @@ impl Fault {
             Fault::Server(Cause::ResponseTimeout) => "response_timeout",
             Fault::Server(Cause::SendTimeout) => "server_send_timeout",
             Fault::Server(_) => "connect_failed",
-            Fault::Local => "local_limit",
+            Fault::Local | Fault::Ports => "local_limit",
             Fault::Status(_) => "server_status",
             Fault::Cut => "answer_cut",
             Fault::Stalled => "answer_stalled",
@@ -121,6 +124,7 @@ impl From<Blame> for Fault {
         match blame {
             Blame::Server(cause) => Fault::Server(cause),
             Blame::Ours => Fault::Local,
+            Blame::Ports => Fault::Ports,
             Blame::Time => Fault::OutOfTime,
         }
     }

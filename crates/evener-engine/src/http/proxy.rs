@@ -597,7 +597,7 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
         Fault::Server(Cause::ConnectTimeout | Cause::ResponseTimeout | Cause::SendTimeout)
         | Fault::OutOfTime => 504,
         // Our limit, not the server's doing: later, or elsewhere, it may be answered.
-        Fault::Local | Fault::DrainCut => 503,
+        Fault::Local | Fault::Ports | Fault::DrainCut => 503,
         Fault::ClientGone | Fault::ClientStuck => {
             exchange.record.status = 499;
             return After::Gone;

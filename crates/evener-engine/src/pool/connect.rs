@@ -33,8 +33,10 @@ pub struct ConnectError {
 pub enum Blame {
     /// The server's.
     Server(Cause),
-    /// Ours: no descriptor, no port, no memory.
+    /// Ours: no descriptor, no memory.
     Ours,
+    /// Ours, towards this server: each has a range of local ports of its own, and it is used up.
+    Ports,
     /// Nobody's: time for all connections together was over before this one had had its own.
     Time,
 }
@@ -105,8 +107,8 @@ impl ConnectError {
                 Blame::Server(Cause::ConnectUnreachable)
             }
             Kind::TimedOut => Blame::Server(Cause::ConnectTimeout),
-            // EADDRNOTAVAIL: no local port left. EMFILE, ENFILE, ENOBUFS: no descriptor, no memory.
-            Kind::AddrNotAvailable | Kind::OutOfMemory => Blame::Ours,
+            Kind::AddrNotAvailable => Blame::Ports,
+            Kind::OutOfMemory => Blame::Ours,
             _ if is_ours(&why) => Blame::Ours,
             _ => Blame::Server(Cause::ConnectFailed),
         };
@@ -139,7 +141,7 @@ fn bounded(mut words: String) -> String {
 
 fn is_ours(why: &io::Error) -> bool {
     use rustix::io::Errno;
-    // The last: a user may have only so many watched (epoll(7), max_user_watches).
+    // No descriptor, no memory. The last: a user may have only so many watched (epoll(7), max_user_watches).
     let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOSPC];
     Errno::from_io_error(why).is_some_and(|code| ours.contains(&code))
 }
@@ -152,9 +154,10 @@ mod tests {
     fn running_out_of_something_of_our_own_says_nothing_against_a_server() {
         use rustix::io::Errno;
         let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::NOSPC];
-        for lack in lacks.into_iter().chain([Errno::ADDRNOTAVAIL]) {
+        for lack in lacks {
             assert_eq!(ConnectError::socket(lack.into()).blame, Blame::Ours, "{lack}");
         }
+        assert_eq!(ConnectError::socket(Errno::ADDRNOTAVAIL.into()).blame, Blame::Ports);
         let theirs = ConnectError::socket(Errno::CONNREFUSED.into()).blame;
         assert_eq!(theirs, Blame::Server(Cause::ConnectRefused));
     }

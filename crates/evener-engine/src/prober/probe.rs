@@ -56,7 +56,9 @@ impl Probe {
         let mut stream =
             match connect(poller, &self.target, self.tls.as_ref(), self.ask.is_some()).await {
                 Ok(stream) => stream,
-                Err(why) if why.blame == Blame::Ours => return Finding::Ours(why.words),
+                Err(why) if matches!(why.blame, Blame::Ours | Blame::Ports) => {
+                    return Finding::Ours(why.words);
+                }
                 Err(why) => return Finding::Failed(why.words),
             };
         stream.reset_on_close();

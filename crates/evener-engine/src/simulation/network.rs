@@ -53,6 +53,8 @@ pub enum Manner {
     Hangs,
     /// It is never asked: we have no descriptor left to ask it with.
     OutOfReach,
+    /// It is never asked: no local port is left towards it.
+    OutOfPorts,
 }
 
 /// What is said to a request.
@@ -87,6 +89,7 @@ pub async fn connect(place: &Place) -> Option<io::Result<Stream>> {
         Manner::Hangs | Manner::Accepts => Some(Ok(server.accept())),
         Manner::Refuses => Some(Err(io::ErrorKind::ConnectionRefused.into())),
         Manner::OutOfReach => Some(Err(rustix::io::Errno::MFILE.into())),
+        Manner::OutOfPorts => Some(Err(rustix::io::Errno::ADDRNOTAVAIL.into())),
     }
 }
 

@@ -199,6 +199,12 @@ impl Server {
         self
     }
 
+    /// Cannot be connected to, since there is no local port left towards it.
+    pub fn is_out_of_ports(&self) -> &Server {
+        self.server.manner.set(Manner::OutOfPorts);
+        self
+    }
+
     /// Lets new connections wait.
     pub fn hangs(&self) -> &Server {
         self.server.manner.set(Manner::Hangs);

@@ -164,6 +164,19 @@ fn who_had_no_time_left_for_a_connection_is_not_blamed() {
 }
 
 #[test]
+fn without_a_local_port_towards_a_server_another_is_asked_and_nobody_is_blamed() {
+    on_every_wire(|| {
+        let sim = Sim::new(&["a", "b"]);
+        sim.server("a").is_out_of_ports();
+        sim.server("b").answers(OK);
+        sim.client().sends(POST).receives(OK);
+        sim.saw(&[("a", Outcome::Local), ("b", answered(200))]);
+        sim.server("b").is_out_of_ports().connection(0).ends();
+        sim.client().sends(POST).receives_status(503);
+    });
+}
+
+#[test]
 fn a_connection_that_ends_before_an_answer_sends_a_get_on_and_refuses_a_post() {
     for (request, retried) in [(GET, true), (POST, false)] {
         on_every_wire(|| {

@@ -29,6 +29,15 @@ fn bytes_pass_both_ways_and_each_side_ends_by_itself() {
 }
 
 #[test]
+fn a_server_without_a_local_port_towards_it_is_left_for_the_next_one() {
+    let sim = Sim::with(&["a", "b"], tcp);
+    sim.server("a").is_out_of_ports();
+    sim.client().sends("hello");
+    sim.server("b").connection(0).receives("hello");
+    sim.saw(&[("a", Outcome::Local), ("b", Outcome::SessionEnded)]);
+}
+
+#[test]
 fn a_server_that_refuses_is_left_for_the_next_one() {
     on_every_wire(|| {
         let sim = Sim::with(&["a", "b"], tcp);
