@@ -29,7 +29,6 @@ def play(*arguments: str) -> tuple[int, int]:
 
 # A look: `python -m tests.conformance.peers` plays a thousand picks with five seeds, and
 # `--engine` the same to a running Evener.
-@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_a_running_evener_picks_as_the_programs_do() -> None:
     equal, played = play("--engine", "40", "7")

@@ -82,15 +82,16 @@ def test_the_next_worker_serves_within_200_ms(
     """The median of five: from the kill to the first answer of the next worker."""
     evener.start(web(evener, origin.address))
     took = []
+    begun = 0.0
     for turn in range(5):
         # Far enough apart that neither fall-back nor back-off come into it.
+        eventually(lambda begun=begun: time.monotonic() - begun > 2.6, what="a pause")
         begun = time.monotonic()
         old = kill_worker(evener)
         eventually(lambda turn=turn: _answers(evener, turn), every=0.001)
         took.append(time.monotonic() - begun)
         next_worker(evener, old)
         evener.reload(web(evener, origin.address) + f"# {turn}\n")
-        eventually(lambda begun=begun: time.monotonic() - begun > 2.6, what="a pause")
     record_property("figure", f"{1000 * sorted(took)[2]:.0f} ms of 200")
     assert sorted(took)[2] <= 0.2, took
 
