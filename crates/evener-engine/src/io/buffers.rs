@@ -7,12 +7,14 @@
 //! - Blocks come in two sizes. Requests wait in small ones while their exchange lasts. Answers pass
 //!   through large ones that are held only from a read to the write behind it, so that the same few
 //!   stay in the cache: measured best was 72 KiB (a 64 KiB answer and its head in one read).
-//! - The store keeps what was in use lately and gives the rest back to the allocator.
+//! - A store keeps what was in use lately and gives the rest back to the allocator (`spare`).
 //!
 //! Not known here: whose bytes they are.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::Range;
+
+use super::Spare;
 
 /// What a buffer is for, which decides the size of its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,25 +44,20 @@ thread_local! {
 
 /// Blocks of one size.
 struct Store {
-    blocks: RefCell<Vec<Box<[u8]>>>,
-    /// Fewest blocks that stood unused since the last trim: nobody needed those.
-    low: Cell<usize>,
+    blocks: Spare<Box<[u8]>>,
     /// Blocks in use.
     lent: Cell<usize>,
 }
 
 impl Store {
     const fn new() -> Store {
-        Store { blocks: RefCell::new(Vec::new()), low: Cell::new(0), lent: Cell::new(0) }
+        Store { blocks: Spare::new(), lent: Cell::new(0) }
     }
 
     #[inline]
     fn take(&self, size: Size) -> Box<[u8]> {
         self.lent.set(self.lent.get() + 1);
-        let mut blocks = self.blocks.borrow_mut();
-        let block = blocks.pop();
-        self.low.set(self.low.get().min(blocks.len()));
-        block.unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
+        self.blocks.take().unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
     }
 
     #[inline]
@@ -68,18 +65,8 @@ impl Store {
         self.lent.set(self.lent.get().saturating_sub(1));
         // One that has grown beyond its size goes back to the allocator.
         if block.len() == size.bytes() {
-            self.blocks.borrow_mut().push(block);
+            self.blocks.give(block);
         }
-    }
-
-    fn trim(&self) {
-        let mut blocks = self.blocks.borrow_mut();
-        let unused = self.low.get().min(blocks.len());
-        // Half of it: load comes in waves.
-        let keep = blocks.len() - unused.div_ceil(2);
-        blocks.truncate(keep);
-        blocks.shrink_to(keep.max(64));
-        self.low.set(keep);
     }
 }
 
@@ -302,12 +289,12 @@ impl Drop for Buffer {
 
 /// Gives blocks that nobody needed since the last call back to the allocator.
 pub fn trim() {
-    STORES.with(|all| all.iter().for_each(Store::trim));
+    STORES.with(|all| all.iter().for_each(|store| store.blocks.trim()));
 }
 
 /// Bytes of blocks that stand unused in this thread's stores.
 pub fn unused() -> usize {
-    sum(|store| store.blocks.borrow().len())
+    sum(|store| store.blocks.len())
 }
 
 /// Bytes of blocks in use, as far as they have the usual sizes.

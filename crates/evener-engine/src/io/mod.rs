@@ -7,6 +7,7 @@ pub mod outgoing;
 pub mod parking;
 pub mod poller;
 pub mod socket;
+pub mod spare;
 pub mod stream;
 pub mod timers;
 
@@ -15,5 +16,6 @@ pub use deadlines::{Deadline, Deadlines};
 pub use event_loop::EventLoop;
 pub use outgoing::Outgoing;
 pub use poller::Poller;
+pub use spare::Spare;
 pub use stream::Stream;
 pub use timers::Timers;

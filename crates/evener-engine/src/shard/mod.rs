@@ -50,7 +50,7 @@ use crate::io::deadlines::TICK_MS;
 use crate::io::event_loop::give_way;
 use crate::io::parking::Parking;
 use crate::io::poller::{Watched, Way};
-use crate::io::{Deadlines, EventLoop, Poller, Timers, buffers};
+use crate::io::{Deadlines, EventLoop, Poller, Spare, Timers, buffers};
 use crate::log::{Queue, ShardLog};
 use crate::running::Running;
 use crate::steps::may_break;
@@ -121,8 +121,8 @@ pub struct Shard {
     pub clients: Rc<Poller>,
     /// Servers' sockets.
     pub servers: Rc<Poller>,
-    #[allow(clippy::vec_box, reason = "it is lent as a box: a task must not move 500 bytes about")]
-    works: RefCell<Vec<Box<Work>>>,
+    /// Boxes: a task must not move 500 bytes about.
+    works: Spare<Box<Work>>,
     view: RefCell<Option<Rc<View>>>,
     slots: RefCell<HashMap<String, Rc<Slot>>>,
     /// Listeners that were removed, as long as something of theirs goes on.
@@ -154,8 +154,6 @@ pub struct Shard {
 const CLIENTS: usize = 16;
 /// Events of servers taken at once.
 const SERVERS: usize = 256;
-/// Working sets kept for use.
-const WORKS: usize = 256;
 /// Warnings about servers a second, per shard.
 const WARNINGS: u32 = 5;
 
@@ -309,7 +307,7 @@ impl Shard {
             parking: Parking::new(&events.clients).map_err(|why| format!("shard {id}: {why}"))?,
             clients: events.clients.clone(),
             servers: events.servers.clone(),
-            works: RefCell::default(),
+            works: Spare::new(),
             view: RefCell::default(),
             slots: RefCell::default(),
             left: RefCell::default(),
@@ -345,17 +343,14 @@ impl Shard {
     /// Lends what an exchange works with.
     #[inline]
     pub fn lend_work(&self) -> Box<Work> {
-        self.works.borrow_mut().pop().unwrap_or_default()
+        self.works.take().unwrap_or_default()
     }
 
     /// Takes it back.
     #[inline]
     pub fn return_work(&self, mut work: Box<Work>) {
         work.clear();
-        let mut works = self.works.borrow_mut();
-        if works.len() < WORKS {
-            works.push(work);
-        }
+        self.works.give(work);
     }
 
     /// Whether connections end as they come to rest.
@@ -618,6 +613,7 @@ impl Shard {
             }
         }
         buffers::trim();
+        self.works.trim();
         self.give_memory_back(now);
         let parked = self.parking.count() as u64;
         let more = parked.wrapping_sub(self.parked.replace(parked));
