@@ -236,7 +236,8 @@ fn parameters(
         script(exchange, &mut value);
         out.add(b"SCRIPT_FILENAME", &value);
     }
-    fields(&lines, out);
+    let set: Vec<_> = given.iter().filter_map(|(name, _)| name.strip_prefix("HTTP_")).collect();
+    fields(lines.iter().filter(|line| !set.iter().any(|name| line.is(name.as_bytes()))), out);
     Ok(())
 }
 
@@ -296,11 +297,11 @@ fn lines<'a>(exchange: &'a Exchange<'_>) -> Result<Vec<Line<'a>>, Malformed> {
 
 /// Fields as HTTP_*, the lines of one name as one (RFC 9110 §5.3; for Cookie RFC 6265 §5.4). A type
 /// has a parameter of its own.
-fn fields(lines: &[Line<'_>], out: &mut Params<'_>) {
+fn fields<'a>(lines: impl Iterator<Item = &'a Line<'a>>, out: &mut Params<'_>) {
     // Names are a stranger's, and may be many and long: each is looked at once.
-    let mut known = HashMap::with_capacity(lines.len());
-    let mut fields: Vec<(&Line<'_>, Vec<&[u8]>)> = Vec::with_capacity(lines.len());
-    for line in lines.iter().filter(|line| !line.is(b"Content-Type")) {
+    let mut known = HashMap::new();
+    let mut fields: Vec<(&Line<'_>, Vec<&[u8]>)> = Vec::new();
+    for line in lines.filter(|line| !line.is(b"Content-Type")) {
         let name: Vec<u8> = line.name.iter().map(as_seen).collect();
         let place = *known.entry(name).or_insert(fields.len());
         match fields.get_mut(place) {

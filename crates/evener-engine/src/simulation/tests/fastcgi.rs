@@ -382,6 +382,23 @@ fn parameters_of_the_configuration_stand_over_ours() {
 }
 
 #[test]
+fn a_parameter_of_the_configuration_stands_over_a_field_of_its_name() {
+    let sim = Sim::with(&["a"], |plan| {
+        fastcgi(plan);
+        let params = &mut plan.pools[0].params;
+        params.insert("HTTP_HOST".to_owned(), "app.internal".to_owned());
+        params.insert("HTTP_X_ROLE".to_owned(), String::new());
+    });
+    sim.server("a").speaks_fastcgi().answers(output("Status: 204\r\n\r\n", 0));
+    let head = "GET / HTTP/1.1\r\nHost: h.test\r\nx-role: admin\r\nX-Other: 1\r\n\r\n";
+    sim.client().sends(head).receives_status(204);
+    let (params, _) = request(&sim.server("a").requests()[0]);
+    holds(&params, "HTTP_HOST", Some("app.internal"));
+    holds(&params, "HTTP_X_ROLE", Some(""));
+    holds(&params, "HTTP_X_OTHER", Some("1"));
+}
+
+#[test]
 fn fields_reach_the_program_joined_and_without_what_ends_here() {
     let params = params_of(
         "GET / HTTP/1.1\r\nHost: h.test\r\nX-A: 1\r\nCookie: a=1\r\nx-a: 2\r\nCookie: b=2\r\n\
