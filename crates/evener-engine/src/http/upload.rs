@@ -46,6 +46,8 @@ pub struct UploadState {
     pub waited: u64,
     /// Bytes that the server took.
     pub sent: u64,
+    /// Bytes that were left to write when the server was last waited for.
+    left: usize,
     /// Nothing had to be waited for.
     pub at_once: bool,
     /// The server has reset the connection: sockets tell that once, and afterwards an end like any.
@@ -55,7 +57,8 @@ pub struct UploadState {
 impl UploadState {
     /// Before the head.
     pub fn new(wait: Deadline) -> UploadState {
-        UploadState { at: Upload::Head, wait, waited: 0, sent: 0, at_once: true, reset: false }
+        let at = Upload::Head;
+        UploadState { at, wait, waited: 0, sent: 0, left: 0, at_once: true, reset: false }
     }
 
     /// Whether nothing more is to be written.
@@ -162,6 +165,11 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(result.is_ok()))
             }
             Poll::Pending => {
+                let left = self.work.up.left();
+                if std::mem::replace(&mut attempt.up.left, left) != left {
+                    // It has taken some: its time begins anew.
+                    attempt.up.wait.disarm();
+                }
                 ready!(attempt.up.wait.poll_wait(cx, attempt.timeouts.send));
                 Poll::Ready(Err(Fault::Server(Cause::SendTimeout)))
             }

@@ -111,6 +111,27 @@ fn a_body_that_was_taken_in_is_sent_again_and_one_that_passed_is_not() {
 }
 
 #[test]
+fn a_server_that_takes_some_of_a_body_now_and_then_has_its_time_and_one_that_takes_none_has_not() {
+    for (share, status) in [(100, 200), (0, 504)] {
+        let sim = taking(&["a"], 1000, 0);
+        sim.server("a").answers(OK);
+        let client = sim.client();
+        client.sends(GET).receives(OK);
+        let server = sim.server("a").connection(0);
+        let before = server.stops_reading().taken();
+        client.sends("PUT / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 900\r\n\r\n");
+        client.sends("x".repeat(900));
+        for _ in 0..8 {
+            sim.run_for_less_than(20_000);
+            server.reads(share);
+        }
+        assert_eq!(server.taken(), before + share * 8);
+        server.reads_again();
+        client.receives_status(status);
+    }
+}
+
+#[test]
 fn a_body_that_stops_coming_is_408_and_was_nobodys_fault() {
     on_every_wire(|| {
         let sim = taking(&["a"], 1000, 0);
