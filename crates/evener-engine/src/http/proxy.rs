@@ -604,6 +604,8 @@ async fn refuse(exchange: &mut Exchange<'_>, fault: Fault) -> After {
         }
         Fault::ClientLate | Fault::ClientSlow => 408,
         Fault::ClientMalformed(what) => return answers::local(exchange, &Local::from(what)).await,
+        // Its server's word, where nobody else could be asked after all.
+        Fault::Status(status) => status,
         Fault::TooLarge => 413,
         Fault::Unsafe => 500,
         _ => 502,

@@ -1,6 +1,8 @@
 //! What schedulers ask of requests and sessions, and what they are told of them.
 
-use evener_plan::{ListenerProtocol, LogFormat, Measure, Plan, Scheduler};
+use evener_plan::{
+    ListenerProtocol, LogFormat, LvsHash, LvsService, Measure, Plan, RetryOn, Scheduler,
+};
 
 use super::{OK, answered};
 use crate::simulation::{Sim, on_every_wire};
@@ -64,6 +66,21 @@ fn another_try_is_by_the_schedulers_own_rule() {
     let again = Sim::with(&["a", "b", "c"], by_user);
     all_answer(&again);
     assert_eq!(away(&again), first, "the rehash of a key is one server, too");
+}
+
+#[test]
+fn a_status_is_told_where_the_scheduler_has_nobody_else_to_ask() {
+    let service = LvsService { inactive: 60_000, persistence: None };
+    let sim = Sim::with(&["a", "b"], |plan| {
+        // IPVS has one server for a client, and none when that one is out.
+        plan.pools[0].scheduler =
+            Scheduler::LvsSh(LvsHash { port: false, fallback: false, service });
+        plan.pools[0].retry.on.push(RetryOn::Status(503));
+    });
+    sim.server("a").answers(UNAVAILABLE);
+    sim.server("b").answers(UNAVAILABLE);
+    sim.client().sends(get("x")).receives_status(503);
+    assert_eq!(sim.outcomes().len(), 1);
 }
 
 #[test]
