@@ -20,7 +20,7 @@ use super::exchange::{After, Exchange};
 use super::forwarded;
 use super::template::Template;
 use super::words::ExchangeWords;
-use super::work::Work;
+use super::work::{Tools, Work};
 use crate::counters::{ListenerCounter, WorkerCounter};
 use crate::date;
 use crate::log::line::Line;
@@ -108,10 +108,10 @@ pub async fn refuse(
         body: body.as_bytes(),
         fields: &local.fields(),
     };
-    work.down.clear();
+    work.desk.down.clear();
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
     let date = shard.date.line();
-    work.down.own(|out| write(&whole, &date, None, Some("close"), head_only, out));
+    work.desk.down.own(|out| write(&whole, &date, None, Some("close"), head_only, out));
     let send = view.spec().timeouts.send;
     let sent = write_out(shard, client, work, send, true).await;
     if !sent && client.open.is_cut(shard.now()) {
@@ -234,14 +234,14 @@ async fn send(exchange: &mut Exchange<'_>, whole: &Whole<'_>) -> After {
     }
     let edits = exchange.view.running().edits.of_answers(exchange.asked.route);
     let date = exchange.shard.date.line();
-    let Work { down, edited, .. } = &mut *exchange.work;
+    let Tools { down, edited, .. } = &mut *exchange.work.desk;
     let edits = edits.filter(|_| expanded).map(|edits| (edits, edited.as_slice()));
     down.clear();
     down.own(|out| write(whole, &date, edits, connection, head_only, out));
     exchange.record.status = whole.status;
     exchange.record.head_sent = true;
     exchange.record.sent = if head_only { 0 } else { whole.body.len() as u64 };
-    exchange.record.out = exchange.work.down.total() as u64;
+    exchange.record.out = exchange.work.desk.down.total() as u64;
     let limit = exchange.view.spec().timeouts.send;
     let last_word = exchange.record.cause == Some(DRAIN_CUT);
     let limit = if last_word { limit.min(LAST_WORD_MS) } else { limit };
@@ -330,7 +330,7 @@ pub(super) async fn write_out(
 ) -> bool {
     let wait = shard.deadlines.slot();
     poll_fn(|cx| {
-        let result = match work.down.poll_write(cx, &mut client.stream, &[]) {
+        let result = match work.desk.down.poll_write(cx, &mut client.stream, &[]) {
             Poll::Ready(Ok(())) => client.stream.poll_flush(cx),
             other => other,
         };

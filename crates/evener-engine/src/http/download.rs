@@ -28,6 +28,7 @@ use super::forwarded;
 use super::proxy::Attempt;
 use super::slow::Slow;
 use super::upload::Upload;
+use super::work::Tools;
 use crate::io::Deadline;
 use crate::steps::step;
 
@@ -288,7 +289,7 @@ impl Exchange<'_> {
 
     /// What the server spoke, where that is to be told in Via.
     fn via(&self) -> Option<Version> {
-        self.view.running().policy.via.then(|| self.work.answer.head().version)
+        self.view.running().policy.via.then(|| self.work.desk.answer.head().version)
     }
 
     /// Whether the status is one that is tried again, where that is possible.
@@ -306,20 +307,20 @@ impl Exchange<'_> {
     /// An interim answer goes on or ends here; another head follows.
     fn on_interim(&mut self, attempt: &mut Attempt, head: AnswerHead, passes: bool) {
         attempt.down.hinted = true;
-        self.work.down.clear();
+        self.work.desk.down.clear();
         if passes {
             let read = attempt.server.inbox.bytes();
             let policy = HeadPolicy { reframed: false, http10: false, tunnel: false, edited: None };
             let via = self.via();
             attempt.codec.write_head(policy, self.work, read);
-            self.work.down.own(|out| {
+            self.work.desk.down.own(|out| {
                 if let Some(version) = via {
                     forwarded::via(version, out);
                 }
                 out.extend_from_slice(b"\r\n");
             });
         }
-        self.work.answer.clear();
+        self.work.desk.answer.clear();
         attempt.down.at = Download::Write(head.taken, Then::Head);
     }
 
@@ -341,17 +342,18 @@ impl Exchange<'_> {
         let edits = self.view.running().edits.of_answers(self.asked.route);
         let edited = edits.and_then(Edits::cut);
         let policy = HeadPolicy { reframed: !delimited, http10: !http11, tunnel, edited };
-        self.work.down.clear();
+        self.work.desk.down.clear();
         attempt.codec.write_head(policy, self.work, read);
         let chunked = attempt.down.chunked && !delimited;
         let close = self.record.close;
-        let lines = if edits.is_some() { self.work.edited.as_slice() } else { b"" };
         let is_edited = |name: &[u8]| edited.is_some_and(|names| names.has(name));
         let via = self.via().filter(|_| !is_edited(b"Via"));
         // An interim answer, and a 101 is one, has none.
         let dated = head.dated || tunnel || is_edited(b"Date");
         let date = (!dated).then(|| self.shard.date.line());
-        self.work.down.own(|out| {
+        let Tools { down, edited: made, .. } = &mut *self.work.desk;
+        let lines = if edits.is_some() { made.as_slice() } else { b"" };
+        down.own(|out| {
             if let Some(date) = date {
                 out.extend_from_slice(&date);
             }
@@ -376,7 +378,7 @@ impl Exchange<'_> {
     #[inline]
     fn name_body(&mut self, attempt: &mut Attempt, skip: usize) -> Result<(), Fault> {
         if skip == 0 {
-            self.work.down.clear();
+            self.work.desk.down.clear();
         }
         let progress = attempt.codec.answer_body(&mut attempt.server.inbox, skip);
         let progress = progress.map_err(|what| match (self.junk(what), skip) {
@@ -388,7 +390,7 @@ impl Exchange<'_> {
         self.record.sent += progress.data.len() as u64;
         let data = skip + progress.data.start..skip + progress.data.end;
         let chunked = attempt.down.chunked;
-        super::codec::body_pieces(chunked, data, done, &mut self.work.down);
+        super::codec::body_pieces(chunked, data, done, &mut self.work.desk.down);
         let then = if done { Then::Done } else { Then::Body };
         self.record.at_once &= done;
         attempt.down.at = Download::Write(skip + progress.consumed, then);
@@ -408,13 +410,13 @@ impl Exchange<'_> {
     ) -> Poll<Result<(), Fault>> {
         let stream = &mut self.client.stream;
         self.record.head_sent |= down.begun;
-        let result = match self.work.down.poll_write(cx, stream, read) {
+        let result = match self.work.desk.down.poll_write(cx, stream, read) {
             Poll::Ready(Ok(())) => stream.poll_flush(cx),
             other => other,
         };
         match result {
             Poll::Ready(Ok(())) => {
-                self.record.out += self.work.down.total() as u64;
+                self.record.out += self.work.desk.down.total() as u64;
                 Poll::Ready(if down.slow.is_some() { self.on_taken(down) } else { Ok(()) })
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::ClientGone)),

@@ -84,7 +84,7 @@ fn compile(edits: &HeaderEdits) -> Result<FieldEdits, String> {
 }
 
 impl Exchange<'_> {
-    /// Expands what the route adds to requests into `work.edited`. Server and pool must be known.
+    /// Expands what the route adds to requests into `work.desk.edited`. Server and pool must be known.
     ///
     /// # Errors
     /// [`Fault::Unsafe`].
@@ -113,13 +113,13 @@ impl Exchange<'_> {
         &mut self,
         which: fn(&AllEdits, Option<usize>) -> Option<&FieldEdits>,
     ) -> Result<(), Fault> {
-        let mut out = std::mem::take(&mut self.work.edited);
+        let mut out = std::mem::take(&mut self.work.desk.edited);
         out.clear();
         let edits = which(&self.view.running().edits, self.asked.route);
         let words = ExchangeWords(self);
         let written =
             edits.map(|edits| edits.write(&mut out, |template, out| template.expand(&words, out)));
-        self.work.edited = out;
+        self.work.desk.edited = out;
         written.unwrap_or(Ok(())).map_err(|_| Fault::Unsafe)
     }
 }

@@ -381,9 +381,9 @@ impl Exchange<'_> {
             take_in: tries.take_in,
             last: tries.is_last(),
         };
-        self.work.answer.clear();
-        self.work.down.clear();
-        self.work.up.clear();
+        self.work.desk.answer.clear();
+        self.work.desk.down.clear();
+        self.work.desk.up.clear();
         let own = forwarded::own(self.client, &self.view, &self.asked, &target.authority);
         let read = self.client.inbox.bytes();
         if let Err(what) = attempt.codec.request_head(&self.asked, self.work, read, &own) {
@@ -392,7 +392,7 @@ impl Exchange<'_> {
         let data = &self.body.prefix.data;
         let data = self.asked.head + data.start..self.asked.head + data.end;
         let whole = self.body.decoder.is_done() && self.body.stored.is_empty();
-        attempt.codec.request_body(data, whole, &mut self.work.up);
+        attempt.codec.request_body(data, whole, &mut self.work.desk.up);
         let result = poll_fn(|cx| match self.poll_attempt(&mut attempt, cx) {
             Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),
             other => other,
@@ -442,6 +442,9 @@ impl Exchange<'_> {
         }
         if attempt.up.is_over() {
             if attempt.down.awaits_server() {
+                if !attempt.down.has_begun() && attempt.server.inbox.is_empty() {
+                    self.work.desk.leave();
+                }
                 ready!(self.poll_client_gone(attempt, cx));
                 return Poll::Ready(Err(Fault::ClientGone));
             }
@@ -489,7 +492,7 @@ impl Exchange<'_> {
         }
         if let Err(fault) = result {
             // Whatever came behind half an interim answer would be read as a part of it.
-            self.record.head_sent |= self.work.down.is_cut();
+            self.record.head_sent |= self.work.desk.down.is_cut();
             return (Ended::Failed(fault), held);
         }
         if attempt.down.is_tunnel() {

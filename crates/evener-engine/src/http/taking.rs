@@ -74,8 +74,8 @@ impl Exchange<'_> {
     async fn say_continue(&mut self) -> Result<(), Fault> {
         self.asked.expects = false;
         self.interims.continued();
-        self.work.down.clear();
-        self.work.down.own(|out| out.extend_from_slice(CONTINUE));
+        self.work.desk.down.clear();
+        self.work.desk.down.own(|out| out.extend_from_slice(CONTINUE));
         let limit = self.view.spec().timeouts.send;
         match answers::write_out(self.shard, self.client, self.work, limit, true).await {
             true => Ok(()),
@@ -90,7 +90,7 @@ impl Exchange<'_> {
         down: &mut DownloadState,
         cx: &mut Context<'_>,
     ) -> Poll<Fault> {
-        let left = self.work.down.left();
+        let left = self.work.desk.down.left();
         let now = self.shard.now();
         let slow = down.slow.get_or_insert_with(|| Box::new(Slow::new(&self.shard.room, now)));
         if !down.wait.armed() {
@@ -119,7 +119,7 @@ impl Exchange<'_> {
         let Some(slow) = down.slow.as_mut() else { return Ok(()) };
         slow.since = self.shard.now();
         down.waited += down.wait.disarm_waited(slow.look);
-        let taken = self.record.sent.saturating_sub(self.work.down.left() as u64);
+        let taken = self.record.sent.saturating_sub(self.work.desk.down.left() as u64);
         match is_too_slow(taken, down.waited, self.view.spec().timeouts.min_rate) {
             true => Err(Fault::ClientSlow),
             false => Ok(()),
@@ -133,7 +133,7 @@ impl Exchange<'_> {
         let now = self.shard.now();
         down.waited += down.wait.disarm_waited(slow.look);
         let stream = &self.client.stream;
-        let handed = self.record.sent.saturating_sub(self.work.down.left() as u64);
+        let handed = self.record.sent.saturating_sub(self.work.desk.down.left() as u64);
         let reached = stream.acknowledged(handed);
         let before = || handed.saturating_sub(stream.unacknowledged() + stream.held_back());
         let taken = slow.looks(reached, before, now);
@@ -173,7 +173,7 @@ impl Exchange<'_> {
     /// The client is slow: reads on from the server, and names what came behind what is being written,
     /// as long as there is room to hold it.
     pub(super) fn read_ahead(&mut self, attempt: &mut Attempt, cx: &mut Context<'_>) {
-        let apart = self.work.down.held();
+        let apart = self.work.desk.down.held();
         let needed = match attempt.server.inbox.block_bytes() {
             // What was read stands apart, if anything: a buffer would come to it.
             0 => apart + Size::Large.bytes(),
@@ -190,7 +190,7 @@ impl Exchange<'_> {
             if server.inbox.is_full() {
                 let most = usize::try_from(attempt.take_in).unwrap_or(usize::MAX);
                 let more = (server.inbox.len() * 2).min(most);
-                if !attempt.down.asks(self.work.down.held() + more) {
+                if !attempt.down.asks(self.work.desk.down.held() + more) {
                     break;
                 }
                 server.inbox.reserve(more);
@@ -213,7 +213,7 @@ impl Exchange<'_> {
             self.name_more(attempt, used);
         }
         if let Some(slow) = attempt.down.slow.as_mut() {
-            slow.left = self.work.down.left();
+            slow.left = self.work.desk.down.left();
         }
     }
 
@@ -222,7 +222,7 @@ impl Exchange<'_> {
         let Download::Write(used, then) = attempt.down.at else { return };
         let inbox = &mut attempt.server.inbox;
         if used > 0 {
-            self.work.down.keep(inbox.bytes());
+            self.work.desk.down.keep(inbox.bytes());
             inbox.consume(used);
             attempt.down.at = Download::Write(0, then);
             if let Some(pool) = &self.record.pool {
@@ -232,8 +232,8 @@ impl Exchange<'_> {
         inbox.shrink();
         inbox.release();
         if let Some(slow) = attempt.down.slow.as_mut() {
-            slow.left = self.work.down.left();
-            slow.held.set(self.work.down.held() + inbox.block_bytes());
+            slow.left = self.work.desk.down.left();
+            slow.held.set(self.work.desk.down.held() + inbox.block_bytes());
         }
     }
 
@@ -250,7 +250,7 @@ impl Exchange<'_> {
         let done = attempt.codec.is_done();
         self.record.sent += progress.data.len() as u64;
         let data = used + progress.data.start..used + progress.data.end;
-        body_pieces(attempt.down.chunked, data, done, &mut self.work.down);
+        body_pieces(attempt.down.chunked, data, done, &mut self.work.desk.down);
         let then = if done { Then::Done } else { Then::Body };
         attempt.down.at = Download::Write(used + progress.consumed, then);
         if done {
@@ -265,7 +265,7 @@ impl Exchange<'_> {
     pub(super) async fn deliver(&mut self, mut rest: Rest) -> Result<(), Fault> {
         rest.inbox.shrink();
         if let Some(slow) = rest.down.slow.as_mut() {
-            slow.held.set(rest.inbox.block_bytes() + self.work.down.held());
+            slow.held.set(rest.inbox.block_bytes() + self.work.desk.down.held());
         }
         poll_fn(|cx| match self.poll_write_down(&mut rest.down, rest.inbox.bytes(), cx) {
             Poll::Pending if self.is_cut() => Poll::Ready(Err(Fault::DrainCut)),

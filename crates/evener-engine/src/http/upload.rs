@@ -110,9 +110,9 @@ impl Exchange<'_> {
     }
 
     fn name_stored(&mut self, attempt: &mut Attempt) -> Upload {
-        self.work.up.clear();
+        self.work.desk.up.clear();
         let (all, done) = (0..self.body.stored.len(), self.body.decoder.is_done());
-        attempt.codec.request_body(all, done, &mut self.work.up);
+        attempt.codec.request_body(all, done, &mut self.work.desk.up);
         Upload::Stored
     }
 
@@ -131,8 +131,8 @@ impl Exchange<'_> {
             // Once, also if another try follows.
             self.asked.expects = false;
             self.interims.continued();
-            self.work.down.clear();
-            self.work.down.own(|out| out.extend_from_slice(CONTINUE));
+            self.work.desk.down.clear();
+            self.work.desk.down.own(|out| out.extend_from_slice(CONTINUE));
             attempt.down.at = Download::Write(0, Then::Head);
         }
     }
@@ -151,7 +151,7 @@ impl Exchange<'_> {
             Source::Later => self.body.later.bytes(),
         };
         let stream = &mut attempt.server.stream;
-        let result = match self.work.up.poll_write(cx, stream, read) {
+        let result = match self.work.desk.up.poll_write(cx, stream, read) {
             Poll::Ready(Ok(())) => stream.poll_flush(cx),
             other => other,
         };
@@ -159,13 +159,13 @@ impl Exchange<'_> {
             Poll::Ready(result) => {
                 attempt.up.wait.disarm();
                 match &result {
-                    Ok(()) => attempt.up.sent += self.work.up.total() as u64,
+                    Ok(()) => attempt.up.sent += self.work.desk.up.total() as u64,
                     Err(why) => attempt.up.reset = why.kind() == io::ErrorKind::ConnectionReset,
                 }
                 Poll::Ready(Ok(result.is_ok()))
             }
             Poll::Pending => {
-                let left = self.work.up.left();
+                let left = self.work.desk.up.left();
                 if std::mem::replace(&mut attempt.up.left, left) != left {
                     // It has taken some: its time begins anew.
                     attempt.up.wait.disarm();
@@ -185,8 +185,8 @@ impl Exchange<'_> {
         let progress = ready!(self.poll_piece(&attempt.up.wait, &mut attempt.up.waited, cx))?;
         self.body.streamed = true;
         attempt.up.at = Upload::Piece(progress.consumed);
-        self.work.up.clear();
-        attempt.codec.request_body(progress.data, progress.done, &mut self.work.up);
+        self.work.desk.up.clear();
+        attempt.codec.request_body(progress.data, progress.done, &mut self.work.desk.up);
         Poll::Ready(Ok(()))
     }
 

@@ -17,6 +17,12 @@ pub struct Spare<T> {
     low: Cell<usize>,
 }
 
+impl<T> Default for Spare<T> {
+    fn default() -> Spare<T> {
+        Spare::new()
+    }
+}
+
 impl<T> Spare<T> {
     /// None yet.
     pub const fn new() -> Spare<T> {

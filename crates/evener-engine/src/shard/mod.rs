@@ -45,7 +45,7 @@ use crate::date::DateLine;
 use crate::events::{Event, Events};
 use crate::http::client::{self, Client};
 use crate::http::slow::Room;
-use crate::http::work::Work;
+use crate::http::work::{Tools, Work};
 use crate::io::deadlines::TICK_MS;
 use crate::io::event_loop::give_way;
 use crate::io::parking::Parking;
@@ -123,6 +123,7 @@ pub struct Shard {
     pub servers: Rc<Poller>,
     /// Boxes: a task must not move 500 bytes about.
     works: Spare<Box<Work>>,
+    tools: Rc<Spare<Box<Tools>>>,
     view: RefCell<Option<Rc<View>>>,
     slots: RefCell<HashMap<String, Rc<Slot>>>,
     /// Listeners that were removed, as long as something of theirs goes on.
@@ -308,6 +309,7 @@ impl Shard {
             clients: events.clients.clone(),
             servers: events.servers.clone(),
             works: Spare::new(),
+            tools: Rc::default(),
             view: RefCell::default(),
             slots: RefCell::default(),
             left: RefCell::default(),
@@ -343,7 +345,7 @@ impl Shard {
     /// Lends what an exchange works with.
     #[inline]
     pub fn lend_work(&self) -> Box<Work> {
-        self.works.take().unwrap_or_default()
+        self.works.take().unwrap_or_else(|| Box::new(Work::new(&self.tools)))
     }
 
     /// Takes it back.
@@ -614,6 +616,7 @@ impl Shard {
         }
         buffers::trim();
         self.works.trim();
+        self.tools.trim();
         self.give_memory_back(now);
         let parked = self.parking.count() as u64;
         let more = parked.wrapping_sub(self.parked.replace(parked));

@@ -96,7 +96,7 @@ impl FastCgi {
         _own: &Own<'_>,
     ) -> Result<(), Malformed> {
         takes(asked.length)?;
-        work.up.own(|out| out.append(&mut self.request));
+        work.desk.up.own(|out| out.append(&mut self.request));
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl FastCgi {
     }
 
     pub(super) fn write_head(&mut self, policy: HeadPolicy<'_>, work: &mut Work, read: &[u8]) {
-        work.down.own(|out| self.head.head().write(read, policy.edited, out));
+        work.desk.down.own(|out| self.head.head().write(read, policy.edited, out));
     }
 
     pub(super) fn answer_body(

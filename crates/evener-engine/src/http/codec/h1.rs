@@ -14,7 +14,7 @@ use evener_proto::{Malformed, Progress};
 use super::{AnswerHead, HeadPolicy, facts};
 use crate::http::exchange::Asked;
 use crate::http::forwarded::Own;
-use crate::http::work::Work;
+use crate::http::work::{Tools, Work};
 use crate::io::{Buffer, Outgoing};
 
 /// Limits of answers' heads: as generous as the default for requests, and no key of their own.
@@ -54,15 +54,16 @@ impl H1 {
             edited: own.edits.and_then(Edits::cut),
         };
         let head = work.request.head();
+        let Tools { segments, up, edited, .. } = &mut *work.desk;
         self.identifies = names_connection_scheme(&head.fields, SENT, read);
-        forward::request_segments(head, read, &policy, &mut work.segments)?;
-        name_pieces(&work.segments, &mut work.up);
+        forward::request_segments(head, read, &policy, segments)?;
+        name_pieces(segments, up);
         let named = !head.authority.text.is_empty();
-        work.up.own(|out| {
+        up.own(|out| {
             if !named {
                 own.host(out);
             }
-            own.fields(head, read, &work.edited, out);
+            own.fields(head, read, edited, out);
             out.extend_from_slice(b"\r\n");
         });
         Ok(())
@@ -81,13 +82,13 @@ impl H1 {
         inbox: &mut Buffer,
     ) -> Result<Option<AnswerHead>, Malformed> {
         let parsed = match self.accept.is_empty() {
-            true => work.answer.parse(inbox.bytes_mut(), &LIMITS),
-            false => self.parse_accepting(&mut work.answer, inbox.bytes_mut()),
+            true => work.desk.answer.parse(inbox.bytes_mut(), &LIMITS),
+            false => self.parse_accepting(&mut work.desk.answer, inbox.bytes_mut()),
         };
         if parsed?.is_none() {
             return Ok(None);
         }
-        let head = work.answer.head();
+        let head = work.desk.answer.head();
         let length = framing::response_body(method, head, inbox.bytes())?;
         self.body = BodyDecoder::new(length, Sender::Server);
         self.reusable = framing::reusable(head, length);
@@ -110,8 +111,9 @@ impl H1 {
         let HeadPolicy { tunnel, reframed, edited, .. } = policy;
         let policy =
             ResponsePolicy { tunnel, reframed, edited, version, ..ResponsePolicy::default() };
-        forward::response_segments(work.answer.head(), read, &policy, &mut work.segments);
-        name_pieces(&work.segments, &mut work.down);
+        let Tools { answer, segments, down, .. } = &mut *work.desk;
+        forward::response_segments(answer.head(), read, &policy, segments);
+        name_pieces(segments, down);
     }
 
     #[inline]
