@@ -2,7 +2,8 @@
 //!
 //! Rules kept here: a name or address and an optional port, nothing else (RFC 9110 §7.2 without
 //! userinfo); no percent-encoding, since two spellings of one host would be two readings. An
-//! underscore, a trailing dot and an empty port are fine, living hosts have them.
+//! underscore, a trailing dot and an empty port are fine, living hosts have them. Two dots in a row
+//! are not: no name has an empty label, and where a host names a directory `..` leads out of it.
 
 use crate::bytes::is_host;
 use crate::{Malformed, Span};
@@ -28,7 +29,7 @@ impl Authority {
         let all = text.of(buf);
         let host_len = match all {
             [b'[', ..] => address_len(all),
-            _ => all.iter().position(|&b| !is_host(b)).unwrap_or(all.len()),
+            _ => name_len(all),
         };
         let port = match all.get(host_len..).unwrap_or_default() {
             _ if host_len == 0 || all.get(..host_len) == Some(b".") => {
@@ -50,6 +51,14 @@ pub fn same_host(a: &[u8], b: &[u8]) -> bool {
 
 fn undotted(host: &[u8]) -> &[u8] {
     host.strip_suffix(b".").unwrap_or(host)
+}
+
+/// Length of the name that `all` begins with.
+#[inline]
+fn name_len(all: &[u8]) -> usize {
+    let mut before = 0;
+    let ends = |&b: &u8| !is_host(b) || (std::mem::replace(&mut before, b) == b'.' && b == b'.');
+    all.iter().position(ends).unwrap_or(all.len())
 }
 
 /// Length of a bracketed IPv6 address, 0 if it is none.
@@ -108,6 +117,11 @@ mod tests {
             "[::1",
             ".",
             ".:80",
+            "..",
+            "...",
+            "a..",
+            "..a",
+            "a..b:80",
             "[::1]x",
             "[]",
             "[g::]",

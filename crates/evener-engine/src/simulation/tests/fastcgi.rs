@@ -382,6 +382,22 @@ fn parameters_of_the_configuration_stand_over_ours() {
 }
 
 #[test]
+fn a_host_that_names_a_directory_does_not_lead_out_of_it() {
+    let sim = Sim::with(&["a"], |plan| {
+        fastcgi(plan);
+        plan.pools[0].params.insert("DOCUMENT_ROOT".to_owned(), "/srv/{host}".to_owned());
+    });
+    sim.server("a").speaks_fastcgi().answers(output("Status: 204\r\n\r\n", 0));
+    for host in ["..", "...", "a..", "....:80"] {
+        let head = format!("GET /x.php HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        sim.client().sends(head).receives_status(400);
+    }
+    sim.client().sends("GET /x.php HTTP/1.1\r\nHost: a.test.\r\n\r\n").receives_status(204);
+    let (params, _) = request(&sim.server("a").requests()[0]);
+    holds(&params, "SCRIPT_FILENAME", Some("/srv/a.test/x.php"));
+}
+
+#[test]
 fn a_parameter_of_the_configuration_stands_over_a_field_of_its_name() {
     let sim = Sim::with(&["a"], |plan| {
         fastcgi(plan);
