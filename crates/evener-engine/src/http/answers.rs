@@ -19,6 +19,7 @@ use super::edits::FieldEdits;
 use super::exchange::{After, Exchange};
 use super::forwarded;
 use super::template::Template;
+use super::upload::is_too_slow;
 use super::words::ExchangeWords;
 use super::work::{Tools, Work};
 use crate::counters::{ListenerCounter, WorkerCounter};
@@ -319,8 +320,9 @@ fn write_kept(lines: &[u8], edits: &FieldEdits, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes what is named; false when the client does not take it in time. A removed listener's time
-/// may be shorter, if `cuts`.
+/// Writes what is named; false when the client does not take it in time, which begins anew with
+/// each piece that it takes, or takes it too slowly. A removed listener's time may be shorter, if
+/// `cuts`; if not, it is a last word, and the client has so long for all of it.
 pub(super) async fn write_out(
     shard: &Shard,
     client: &mut Client,
@@ -329,6 +331,7 @@ pub(super) async fn write_out(
     cuts: bool,
 ) -> bool {
     let wait = shard.deadlines.slot();
+    let (mut left, mut waited) = (0, 0);
     poll_fn(|cx| {
         let result = match work.desk.down.poll_write(cx, &mut client.stream, &[]) {
             Poll::Ready(Ok(())) => client.stream.poll_flush(cx),
@@ -337,7 +340,18 @@ pub(super) async fn write_out(
         match result {
             Poll::Ready(result) => Poll::Ready(result.is_ok()),
             Poll::Pending if cuts && client.open.is_cut(shard.now()) => Poll::Ready(false),
-            Poll::Pending => wait.poll_wait(cx, limit).map(|()| false),
+            Poll::Pending => {
+                let rest = work.desk.down.left();
+                if cuts && std::mem::replace(&mut left, rest) != rest {
+                    waited += wait.disarm_waited(limit);
+                    let taken = work.desk.down.total().saturating_sub(rest) as u64;
+                    let min_rate = client.open.view().spec().timeouts.min_rate;
+                    if is_too_slow(taken, waited, min_rate) {
+                        return Poll::Ready(false);
+                    }
+                }
+                wait.poll_wait(cx, limit).map(|()| false)
+            }
         }
     })
     .await

@@ -196,6 +196,35 @@ fn an_answer_that_is_not_taken_ends_with_its_connection() {
     });
 }
 
+/// A listener that answers everything with a body of its own.
+fn responds(body: String, min_rate: u64) -> Sim {
+    Sim::with(&["a"], |plan| {
+        let answer = serde_json::json!({"name": "all", "match": {"host": [], "path": [],
+            "method": [], "header": [], "not": null}, "answer": {"respond": {"status": 200,
+            "body": body, "type": "text/plain", "needs": null}}, "request_headers": null,
+            "response_headers": null, "buffer": {"request": null, "response": null}});
+        plan.listeners[0].routes.push(serde_json::from_value(answer).expect("a route"));
+        plan.listeners[0].timeouts.min_rate = min_rate;
+    })
+}
+
+#[test]
+fn an_answer_of_ours_has_its_time_anew_with_each_piece_that_is_taken() {
+    for (share, min_rate, whole) in [(100, 0, true), (100, 500, false), (0, 0, false)] {
+        let sim = responds("x".repeat(1000), min_rate);
+        let client = sim.client();
+        client.stops_reading().sends(GET);
+        for _ in 0..8 {
+            sim.run_for_less_than(20_000);
+            client.reads(share);
+        }
+        assert_eq!(client.taken() == 800, whole, "{min_rate} B/s, {share} at a time");
+        client.reads_again();
+        let received = client.received();
+        assert_eq!(received.ends_with("x".repeat(1000).as_bytes()), whole);
+    }
+}
+
 #[test]
 fn an_answer_that_is_taken_too_slowly_ends_with_its_connection() {
     let sim = Sim::with(&["a"], |plan| plan.listeners[0].timeouts.min_rate = 500);
