@@ -31,7 +31,7 @@ use crate::tried::Tried;
 /// The servers of one pool under one plan. Indexes are those of the plan's `servers`.
 pub struct Group {
     name: Box<str>,
-    rules: Rules,
+    rules: Arc<Rules>,
     roster: Arc<Roster>,
 }
 
@@ -89,14 +89,14 @@ impl Group {
         now: u64,
         shards: usize,
     ) -> Group {
-        let rules = Rules::of(pool);
+        let rules = Arc::new(Rules::of(pool));
         let before = previous.map(|group| &group.roster);
         let stay = before.filter(|roster| roster.seats_pool(pool));
         let roster = match stay {
             Some(roster) => roster.clone(),
             None => {
                 let house = before.map_or_else(
-                    || House::new(seed_of(pool, now)),
+                    || House::new(seed_of(pool, now), rules.clone()),
                     |roster| roster.house().clone(),
                 );
                 let states = states(pool, &rules, before.map(|roster| &**roster), birth, now);
@@ -112,6 +112,7 @@ impl Group {
     pub fn adopt(&self, pool: &Pool, now: u64) -> Vec<(usize, Transition)> {
         let admins = pool.servers.iter().map(|server| server.admin);
         let seats = self.roster.seats().iter().zip(admins).enumerate();
+        self.roster.house().obey(&self.rules);
         let mut changes = Vec::new();
         for (index, (seat, admin)) in seats {
             let (rules, said) = seat.state.change(|health| {
@@ -326,15 +327,16 @@ impl Group {
 
     fn on_failure(&self, lease: &Lease, cause: Cause, now: u64) -> Option<Transition> {
         let (roster, index) = (lease.roster(), lease.index());
-        let allowed = self.rules.passive.as_ref().map_or(0, |passive| passive.fails);
+        let _deciding = roster.house().decide();
+        let rules = roster.house().rules();
+        let allowed = rules.passive.as_ref().map_or(0, |passive| passive.fails);
         if allowed == 0 {
             return None;
         }
-        let _deciding = roster.house().decide();
         let spare = roster.has_spare(index);
         roster.on_failure(index, lease.shard(), allowed);
         self.change(roster, index, |health| {
-            health.on_failure(&self.rules, cause, roster.state(index).address(), spare, now)
+            health.on_failure(&rules, cause, roster.state(index).address(), spare, now)
         })
     }
 
@@ -374,7 +376,8 @@ impl Group {
 
     /// Makes sure that picks look when this server's trial is due.
     fn note_trial(&self, state: &ServerState) {
-        if let Some(due) = state.health().trial_at(&self.rules) {
+        let rules = self.roster.house().rules();
+        if let Some(due) = state.health().trial_at(&rules) {
             let next_trial = &self.roster.house().next_trial;
             next_trial.fetch_min(due, Ordering::SeqCst);
         }

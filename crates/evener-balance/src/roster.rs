@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use evener_plan::{Limits, Pool, Scheduler, Scope};
 
 use crate::dice::mix;
+use crate::health::Rules;
 use crate::key::KeyRule;
 use crate::request::Request;
 use crate::schedule::{Ask, Crew, Done, Position, Schedule, make};
@@ -53,6 +54,9 @@ pub(crate) struct House {
     rosters: Mutex<Vec<Weak<Roster>>>,
     /// Held while it is decided who is ejected, so that two failures never eject the last two.
     deciding: Mutex<()>,
+    /// Of the plan that serves. Requests that began under another one go by them, too: whom they
+    /// eject, this plan brings back.
+    rules: Mutex<Arc<Rules>>,
     /// When the next ejected server may have its trial; `u64::MAX` is none.
     pub(crate) next_trial: AtomicU64,
     /// Where random numbers come from.
@@ -96,12 +100,13 @@ pub(crate) struct Picked {
 }
 
 impl House {
-    pub(crate) fn new(seed: u64) -> Arc<House> {
+    pub(crate) fn new(seed: u64, rules: Arc<Rules>) -> Arc<House> {
         Arc::new(House {
             living: AtomicUsize::new(0),
             counting: AtomicUsize::new(0),
             rosters: Mutex::new(Vec::new()),
             deciding: Mutex::new(()),
+            rules: Mutex::new(rules),
             next_trial: AtomicU64::new(u64::MAX),
             seed: AtomicU64::new(seed),
         })
@@ -109,6 +114,17 @@ impl House {
 
     pub(crate) fn decide(&self) -> MutexGuard<'_, ()> {
         self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rules of the plan that serves.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// These rules serve from now on; what is being decided by those before is waited for.
+    pub(crate) fn obey(&self, rules: &Arc<Rules>) {
+        let _deciding = self.decide();
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules.clone();
     }
 
     fn rosters(&self) -> MutexGuard<'_, Vec<Weak<Roster>>> {

@@ -653,3 +653,30 @@ fn a_reload_does_not_begin_the_round_of_a_map_or_ring_anew() {
         assert!(counts.iter().all(|count| (25..=75).contains(count)), "{name}: {counts:?}");
     }
 }
+
+/// A request under way in a plan whose ejected servers come back this way, while another plan serves.
+fn fails_late(then: Option<evener_plan::Passive>, now: Readmit) -> (Group, Option<Transition>) {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(now);
+    let old = group(&plan);
+    let lease = pick_of(&old, 0, 0);
+    plan.passive = then;
+    let new = Group::new(&plan, Some(&old), Birth::Reload, 100);
+    new.adopt(&plan, 100);
+    let change = old.report(&lease, REFUSED, 200);
+    (new, change)
+}
+
+#[test]
+fn whom_a_request_of_an_older_plan_ejects_comes_back_as_the_newer_one_says() {
+    let (new, change) = fails_late(passive(Readmit::Request), Readmit::Tcp);
+    assert_eq!(words(change), (State::Up, State::Ejected));
+    let trial = pick_of(&new, 0, 20_000);
+    assert_eq!(words(new.report(&trial, OK, 20_001)), (State::Ejected, State::Up));
+}
+
+#[test]
+fn a_request_of_an_older_plan_ejects_nobody_where_the_newer_one_never_does() {
+    let (new, change) = fails_late(None, Readmit::Tcp);
+    assert_eq!((change, state(&new, 0)), (None, State::Up));
+}
