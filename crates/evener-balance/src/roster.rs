@@ -267,10 +267,22 @@ impl Roster {
 
     fn pick_besides(&self, tier: &Tier, shard: usize, ask: &Ask<'_>) -> Option<Picked> {
         let mut line = tier.line(shard);
+        let mut full = Vec::new();
         let (place, mark, was_trial) = loop {
-            let place = line.schedule.pick(ask)?;
+            let place = match full.is_empty() {
+                true => line.schedule.pick(ask)?,
+                false => line.schedule.pick(&Ask { tried: &full, ..*ask })?,
+            };
             let mark = line.schedule.mark();
             let seat = &self.seats[tier.seats[place] as usize];
+            if !self.reserve(seat) {
+                line.schedule.take_back(place, mark, ask.now);
+                if full.is_empty() {
+                    full.extend_from_slice(ask.tried);
+                }
+                full.push(place as u32);
+                continue;
+            }
             if !line.is_on_trial(seat) {
                 break (place, mark, false);
             }
@@ -280,10 +292,11 @@ impl Roster {
             if seat.state.take_trial() {
                 break (place, mark, true);
             }
+            seat.state.end();
             line.schedule.take_back(place, mark, ask.now);
         };
         let index = tier.seats[place] as usize;
-        let leases = self.begin(&self.seats[index].state, shard);
+        let leases = self.note_begun(&self.seats[index].state, shard);
         if self.counts_leases {
             line.schedule.set_in_flight(place, leases);
         }
@@ -292,10 +305,25 @@ impl Roster {
         Some(Picked { index, was_trial, mark, shard })
     }
 
+    /// Raises the in-flight count of a server. Where each shard has a scheduler, none of them knows
+    /// what the others have sent there: false if the server is full.
+    fn reserve(&self, seat: &Seat) -> bool {
+        if self.shards > 1 && seat.limits.most > 0 {
+            return seat.state.begin_below(seat.limits.most);
+        }
+        seat.state.begin();
+        true
+    }
+
     /// Raises the in-flight count, and gives that which the shard's scheduler goes by.
     fn begin(&self, state: &ServerState, shard: usize) -> u32 {
-        let all = state.begin();
-        if self.shards > 1 { state.begin_of(shard) } else { all }
+        state.begin();
+        self.note_begun(state, shard)
+    }
+
+    /// The in-flight count was raised; gives that which the shard's scheduler goes by.
+    fn note_begun(&self, state: &ServerState, shard: usize) -> u32 {
+        if self.shards > 1 { state.begin_of(shard) } else { state.in_flight() }
     }
 
     /// Leases that the shard's scheduler goes by.

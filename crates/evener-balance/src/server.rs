@@ -62,8 +62,14 @@ impl ServerState {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn begin(&self) -> u32 {
-        self.in_flight.fetch_add(1, Ordering::Relaxed) + 1
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The same while there are fewer than so many; false if there are not.
+    pub(crate) fn begin_below(&self, most: u32) -> bool {
+        let one_more = |leases| (leases < most).then_some(leases + 1);
+        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     pub(crate) fn end(&self) {

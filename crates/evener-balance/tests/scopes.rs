@@ -173,3 +173,17 @@ fn after_a_trial_elsewhere(scheduler: Scheduler) -> [u32; 2] {
     (200_000..201_000).for_each(|now| counts[picked(1, now)] += 1);
     counts
 }
+
+#[test]
+fn a_server_is_full_for_all_shards_together() {
+    for (name, scheduler) in schedulers::all() {
+        let mut plan = with(scheduler, &[1, 1], Scope::Shard);
+        plan.servers.iter_mut().for_each(|server| server.limits.most = 3);
+        let group = group(&plan);
+        let ask = |at: usize| group.pick_for(&On(at % 4), &Tried::new(), 0).ok();
+        let held: Vec<Lease> = (0..40).filter_map(ask).collect();
+        let most = (0..2).map(|index| group.facts(index).expect("one").in_flight).max();
+        assert!(most.expect("two") <= 3, "{name}: {most:?}");
+        drop(held);
+    }
+}
