@@ -3,8 +3,8 @@
 //! Rules kept here:
 //! - Pure: plans, results and `now` come in, checks to make go out. Nothing sleeps or opens a
 //!   socket; time is monotonic milliseconds.
-//! - What did not change with a plan keeps its time; what is new is checked at once, a few a
-//!   millisecond.
+//! - What did not change with a plan keeps its time; what is new, or back from maintenance, is
+//!   checked at once, a few a millisecond.
 //! - Nothing is checked in maintenance; an ejected server only once its time is over.
 //! - At most so many checks are under way: others wait for their turn, since silence changes no
 //!   state and a check without a descriptor says nothing.
@@ -105,13 +105,15 @@ impl Jobs {
                         Some((job_id, Some(job))) => (job_id, job),
                         _ => {
                             self.next_id += 1;
-                            newcomers += u64::from(what != What::Readmit);
-                            let due = now + head_start(newcomers.saturating_sub(1));
-                            (self.next_id, Job::new(pool, server, what, due))
+                            (self.next_id, Job::new(pool, server, what))
                         }
                     };
                     job.pool = pool.clone();
                     job.server = server;
+                    if job.is_unseen() {
+                        job.due = job.due.min(now + head_start(newcomers));
+                        newcomers += 1;
+                    }
                     self.jobs.insert(job_id, job);
                     mine.push(job_id);
                     self.book(job_id, None);
@@ -131,14 +133,11 @@ impl Jobs {
         let ids = self.by_server.get(pool).and_then(|servers| servers.get(server));
         for id in ids.cloned().unwrap_or_default() {
             let Some(job) = self.jobs.get(&id) else { continue };
-            let unseen =
-                |check| job.pool.group.verdict(job.server, check) == HealthState::Unchecked;
-            let due = match job.what {
-                What::Readmit => None,
-                What::Check(check) if unseen(check) => Some(now),
-                What::Check(_) => continue,
-            };
-            self.book(id, due);
+            match job.what {
+                What::Readmit => self.book(id, None),
+                What::Check(_) if job.is_unseen() => self.book(id, Some(now)),
+                What::Check(_) => {}
+            }
         }
     }
 
@@ -223,9 +222,18 @@ impl Jobs {
 const RETRY: u64 = 1000;
 
 impl Job {
-    fn new(pool: &Arc<RunningPool>, server: usize, what: What, due: u64) -> Job {
+    fn new(pool: &Arc<RunningPool>, server: usize, what: What) -> Job {
         let probe = Rc::new(probe(pool, server, what));
-        Job { pool: pool.clone(), server, what, probe, due, begun: None }
+        Job { pool: pool.clone(), server, what, probe, due: u64::MAX, begun: None }
+    }
+
+    /// Whether it is a check that was never made, or has yet to find anything of its server.
+    fn is_unseen(&self) -> bool {
+        let verdict = |check| self.pool.group.verdict(self.server, check);
+        match self.what {
+            What::Check(check) => self.due == u64::MAX || verdict(check) == HealthState::Unchecked,
+            What::Readmit => false,
+        }
     }
 
     /// The pool's check that this is, with its index.
@@ -487,6 +495,22 @@ mod tests {
         group.on_admin(0, Admin::Ready, 2010);
         jobs.look("app", "a", 2010);
         assert_eq!(make_all(&mut jobs, &passed(), 2010), 1);
+    }
+
+    #[test]
+    fn a_server_that_a_reload_takes_out_of_maintenance_is_checked_at_once() {
+        let mut form = plan(&["a"]);
+        form["pools"][0]["servers"][0]["admin"] = "maint".into();
+        let first = build(&form, None);
+        let mut jobs = Jobs::new(10, 1);
+        jobs.obey(&first, 0);
+        assert_eq!(make_all(&mut jobs, &passed(), 0), 0);
+        form["pools"][0]["servers"][0]["admin"] = "ready".into();
+        let second = build(&form, Some(&first));
+        second.pools[0].group.adopt(&second.plan.pools[0], 100);
+        jobs.obey(&second, 100);
+        assert_eq!(make_all(&mut jobs, &passed(), 100), 1);
+        assert_eq!(second.pools[0].group.facts(0).unwrap().state, State::Up);
     }
 
     #[test]
