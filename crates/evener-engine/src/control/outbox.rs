@@ -3,8 +3,8 @@
 //! Rules kept here:
 //! - Memory is bounded whatever the supervisor does: of a server only the newest state waits, of
 //!   words only so many; the rest is counted and the count is told.
-//! - Of two changes that overtook each other on the way from two threads, the older is dropped: the
-//!   last word about a server is true.
+//! - Of two changes that overtook each other on the way from two threads, the older is dropped, and
+//!   so is one of a server that had the name before: the last word about a server is true.
 //! - Without a supervisor states are dropped: the next one asks for all.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -63,9 +63,14 @@ struct DrainedEvent {
 impl Outbox {
     /// Whether this change is news. `now` is the server's state at this moment.
     pub fn is_news(&mut self, pool: &str, heard: &Facts, now: &Facts) -> bool {
+        // Of one server nothing that was heard is later than how it is now.
+        if heard.address != now.address || heard.changed > now.changed {
+            return false;
+        }
         let told = self.told.entry((pool.to_owned(), heard.id.clone())).or_insert(0);
-        let overtaken = now.state != heard.state;
-        if heard.changed < *told || (heard.changed == *told && overtaken) {
+        // How it is now is news, however far the clocks of threads are apart.
+        let overtaken = now.state != heard.state || now.changed != heard.changed;
+        if overtaken && heard.changed <= *told {
             return false;
         }
         *told = heard.changed;
@@ -171,6 +176,24 @@ mod tests {
         assert!(right.is_news("web", &out, &up) && right.is_news("web", &up, &up));
         let mut wrong = Outbox::default();
         assert!(wrong.is_news("web", &up, &up) && !wrong.is_news("web", &out, &up));
+    }
+
+    #[test]
+    fn what_is_said_of_a_server_that_another_took_the_name_of_is_no_news() {
+        let mut outbox = Outbox::default();
+        let (old, new) = (facts(State::Ejected, 20), facts(State::Up, 10));
+        assert!(outbox.is_news("web", &new, &new));
+        assert!(!outbox.is_news("web", &old, &new));
+        let moved = Facts { address: "127.0.0.1:2".to_owned(), ..facts(State::Up, 30) };
+        assert!(!outbox.is_news("web", &old, &moved));
+    }
+
+    #[test]
+    fn how_a_server_is_now_is_news_whatever_the_clock_of_who_says_so() {
+        let mut outbox = Outbox::default();
+        let (up, out) = (facts(State::Up, 20), facts(State::Ejected, 19));
+        assert!(outbox.is_news("web", &up, &up));
+        assert!(outbox.is_news("web", &out, &out));
     }
 
     #[test]
