@@ -188,7 +188,8 @@ impl PoolView {
                 *place = std::mem::take(connections);
             }
         }
-        old.kept.set(0);
+        // What is left there is closed as the old one retires.
+        old.kept.set(old.kept.get().saturating_sub(self.kept.get()));
     }
 
     /// A newer generation serves, and has taken over what it has a use for. Tunnels and sessions may

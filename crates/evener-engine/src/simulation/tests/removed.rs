@@ -142,3 +142,20 @@ fn a_tunnel_of_a_listener_that_is_gone_ends_with_the_workers_drain() {
     sim.run_for(60_000);
     assert!(client.is_dropped() && sim.drain_cuts() == 1);
 }
+
+#[test]
+fn connections_kept_to_a_server_end_with_it_also_while_a_tunnel_goes_on() {
+    let sim = Sim::new(&["a", "b"]);
+    let client = sim.client();
+    client.sends("GET / HTTP/1.1\r\nHost: h.test\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    let tunnel = sim.server("a").connection(0);
+    tunnel.sends("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    client.received();
+    sim.server("b").answers(OK);
+    sim.client().sends(GET).receives(OK);
+    assert_eq!(sim.kept(), 1);
+    sim.reload(|plan| plan.pools[0].servers.truncate(1));
+    assert!(sim.server("b").connection(0).is_dropped());
+    tunnel.sends("still here");
+    client.receives("still here");
+}
