@@ -160,6 +160,14 @@ impl Codec {
         on_codec!(self, codec => codec.reusable())
     }
 
+    /// Milliseconds for which the server keeps the connection for another request, by what it says.
+    pub fn lasts(&self) -> u64 {
+        match self {
+            Codec::H1(h1) => h1.lasts(),
+            Codec::FastCgi(_) => u64::MAX,
+        }
+    }
+
     /// Whether the server may take who asked for whoever speaks on this connection.
     pub fn identifies(&self) -> bool {
         match self {

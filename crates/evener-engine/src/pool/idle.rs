@@ -4,7 +4,8 @@
 //! - The freshest is used first; the longest unused is given up first.
 //! - One that is readable before it is used has ended or has said something nobody asked for:
 //!   either way it is closed, never used. Looking costs no system call.
-//! - `keepalive.idle`, `per_shard` and `max_age` bound time, number and age.
+//! - `keepalive.idle`, `per_shard` and `max_age` bound time, number and age; so does what its server
+//!   says of the time.
 //!
 //! Not known here: what was spoken on the connection, and whether it may be kept.
 
@@ -14,6 +15,16 @@ use std::task::Context;
 use evener_plan::Keepalive;
 
 use crate::io::Stream;
+
+/// A connection that has carried a request to its end.
+pub struct Spare {
+    /// The connection itself.
+    pub stream: Stream,
+    /// When it was made; milliseconds on the shard's clock.
+    pub born: u64,
+    /// How long its server keeps it for another request, by what it says; milliseconds.
+    pub lasts: u64,
+}
 
 /// A connection nobody uses now.
 pub struct IdleConnection {
@@ -29,6 +40,14 @@ pub struct Idle {
     connections: VecDeque<IdleConnection>,
     /// How many the gauge says there are.
     shown: usize,
+}
+
+impl Spare {
+    /// Until when it can be used again.
+    pub fn until(&self, now: u64, rules: &Keepalive) -> u64 {
+        let oldest = self.born.saturating_add(rules.max_age);
+        now.saturating_add(rules.idle.min(self.lasts)).min(oldest)
+    }
 }
 
 impl Idle {
@@ -50,9 +69,9 @@ impl Idle {
     }
 
     /// Keeps a connection, if the rules allow.
-    pub fn keep(&mut self, stream: Stream, born: u64, now: u64, rules: &Keepalive) {
-        let oldest = born.saturating_add(rules.max_age);
-        let until = now.saturating_add(rules.idle).min(oldest);
+    pub fn keep(&mut self, spare: Spare, now: u64, rules: &Keepalive) {
+        let until = spare.until(now, rules);
+        let Spare { stream, born, .. } = spare;
         if until <= now || rules.per_shard == 0 {
             return;
         }
@@ -103,7 +122,8 @@ mod tests {
 
     fn kept(idle: &mut Idle, born: u64, now: u64, rules: &Keepalive) -> Rc<RefCell<Pipe>> {
         let (stream, pipe) = pair(Wire::Whole);
-        idle.keep(Stream::Scripted(Box::new(stream)), born, now, rules);
+        let stream = Stream::Scripted(Box::new(stream));
+        idle.keep(Spare { stream, born, lasts: u64::MAX }, now, rules);
         pipe
     }
 

@@ -3,7 +3,7 @@
 //! Rules kept here (RFC 4559 §6, SECURITY.md):
 //! - Such a connection serves its client alone, and ends with it.
 //! - It is used for the client's requests to the pool it was made for, as long as pool and server
-//!   are what they were. `keepalive.idle` and `max_age` bound it as any other.
+//!   are what they were. `keepalive.idle` and `max_age` and its server's word bound it as any other.
 //! - One that is readable before it is used has ended or has said something nobody asked for: it is
 //!   closed, never used.
 //!
@@ -11,6 +11,7 @@
 
 use std::task::Context;
 
+use super::idle::Spare;
 use super::target::Target;
 use crate::io::Stream;
 use crate::shard::PoolView;
@@ -47,10 +48,10 @@ impl Owned {
     }
 
     /// Keeps a connection of the server with this index; another one to the same pool ends.
-    pub fn keep(&mut self, pool: &PoolView, index: usize, stream: Stream, born: u64, now: u64) {
+    pub fn keep(&mut self, pool: &PoolView, index: usize, spare: Spare, now: u64) {
         self.forget(pool);
-        let rules = &pool.spec().keepalive;
-        let until = now.saturating_add(rules.idle).min(born.saturating_add(rules.max_age));
+        let until = spare.until(now, &pool.spec().keepalive);
+        let Spare { stream, born, .. } = spare;
         let server = pool.group().server(index).zip(pool.target(index));
         let Some((server, target)) = server.filter(|_| until > now) else { return };
         stream.forget();

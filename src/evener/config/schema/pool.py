@@ -293,7 +293,8 @@ class Keepalive:
 
     idle: int | None = key(
         Or("off", Duration()),
-        "Time one may stand unused; `off` keeps none.",
+        "Time one may stand unused, at most what its server says (`Keep-Alive: timeout`) less a "
+        "second; `off` keeps none.",
         default="60s",
         reason="nginx's keepalive_timeout towards servers",
     )

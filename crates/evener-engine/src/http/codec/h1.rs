@@ -27,13 +27,15 @@ pub struct H1 {
     body: BodyDecoder,
     reusable: bool,
     identifies: bool,
+    lasts: u64,
 }
 
 impl H1 {
     /// Before the request; `accept` names violations of the server that are let in.
     pub fn new(accept: Violations) -> H1 {
         let body = BodyDecoder::new(BodyLength::None, Sender::Server);
-        H1 { accept, chunked_up: false, body, reusable: false, identifies: false }
+        let (reusable, identifies, lasts) = (false, false, u64::MAX);
+        H1 { accept, chunked_up: false, body, reusable, identifies, lasts }
     }
 
     #[inline]
@@ -93,6 +95,10 @@ impl H1 {
         self.body = BodyDecoder::new(length, Sender::Server);
         self.reusable = framing::reusable(head, length);
         self.identifies |= names_connection_scheme(&head.fields, ASKED, inbox.bytes());
+        self.lasts = match head.fields.has(Name::KeepAlive) {
+            true => kept_for(&head.fields, inbox.bytes()),
+            false => u64::MAX,
+        };
         Ok(Some(facts(head, length)))
     }
 
@@ -141,6 +147,10 @@ impl H1 {
     pub(super) fn identifies(&self) -> bool {
         self.identifies
     }
+
+    pub(super) fn lasts(&self) -> u64 {
+        self.lasts
+    }
 }
 
 /// Where servers ask for an identity, and where clients send it.
@@ -162,6 +172,20 @@ fn is_one(field: &Field, bytes: &[u8]) -> bool {
         let scheme = one.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or(one);
         scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
     })
+}
+
+/// Milliseconds for which a server keeps an unused connection by its `Keep-Alive: timeout`, less a
+/// second: a request under way to it must not meet its end. Node's is 5 s, unless told.
+#[cold]
+fn kept_for(fields: &Fields, bytes: &[u8]) -> u64 {
+    let members = fields.all(Name::KeepAlive);
+    let members = members.flat_map(|field| field.value.of(bytes).split(|byte| *byte == b','));
+    let seconds = members.filter_map(|member| {
+        let (name, value) = std::str::from_utf8(member).ok()?.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("timeout").then(|| value.parse::<u64>().ok())?
+    });
+    seconds.min().map_or(u64::MAX, |seconds| seconds.saturating_sub(1).saturating_mul(1000))
 }
 
 /// Names the pieces of a head.

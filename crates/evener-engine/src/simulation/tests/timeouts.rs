@@ -273,3 +273,27 @@ fn a_server_that_does_not_accept_in_time_is_left_for_the_next_one() {
     client.receives(OK);
     sim.saw(&[("a", Outcome::Failed(Cause::ConnectTimeout)), ("b", answered(200))]);
 }
+
+/// Connections made for three requests, one every so many milliseconds, where answers say this.
+fn connections(field: &str, pause: u64) -> usize {
+    let sim = Sim::new(&["a"]);
+    let answer = format!("HTTP/1.1 200 OK\r\n{field}Content-Length: 5\r\n\r\nhello");
+    sim.server("a").answers(&answer);
+    for _ in 0..3 {
+        sim.client().sends(GET).received();
+        sim.run_for(pause);
+    }
+    sim.server("a").connections()
+}
+
+#[test]
+fn a_server_that_says_how_long_it_keeps_a_connection_is_believed_but_for_a_second() {
+    let says = "Keep-Alive: timeout=5, max=100\r\n";
+    assert_eq!((connections(says, 3_800), connections(says, 4_100)), (1, 3));
+    assert_eq!((connections("", 3_800), connections("", 4_100)), (1, 1));
+    assert_eq!(connections("Keep-Alive: max=9, TimeOut = \"5\"\r\n", 4_100), 3);
+    assert_eq!(connections("Keep-Alive: timeout=1\r\n", 0), 3, "too short to be used again");
+    assert_eq!(connections("Keep-Alive: timeout=99999999999999999999\r\n", 4_100), 1);
+    assert_eq!(connections("Keep-Alive: timeout=99999\r\n", 61_000), 3, "idle is ours");
+    assert_eq!(connections("Keep-Alive: x-timeout=1, timeout\r\n", 4_100), 1, "says nothing");
+}
