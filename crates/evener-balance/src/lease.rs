@@ -101,7 +101,7 @@ impl Drop for Lease {
             let done = Done { how: How::Nothing, head: None, whole: 0, headed, again: false, mark };
             self.roster.on_done(self.index(), self.shard(), &done, self.begun);
         }
-        self.roster.end(self.index(), self.mark, self.shard());
+        self.roster.end(self.index(), self.shard(), self.mark, self.begun);
     }
 }
 

@@ -406,15 +406,17 @@ impl Roster {
     }
 
     /// Ends a lease.
-    pub(crate) fn end(&self, index: usize, mark: u32, shard: usize) {
+    pub(crate) fn end(&self, index: usize, shard: usize, mark: u32, begun: u64) {
         let state = &self.seats[index].state;
         state.end();
         if self.shards > 1 {
             state.end_of(shard);
         }
-        self.count_end(index, mark, shard);
+        self.count_end(index, shard, mark, begun);
         if self.house.counts_besides(self) {
-            self.tell_others(index, |other, there| other.count_end(there, 0, other.own(shard)));
+            self.tell_others(index, |other, there| {
+                other.count_end(there, other.own(shard), 0, begun);
+            });
         }
     }
 
@@ -495,11 +497,11 @@ impl Roster {
         }
     }
 
-    fn count_end(&self, index: usize, mark: u32, shard: usize) {
+    fn count_end(&self, index: usize, shard: usize, mark: u32, begun: u64) {
         if self.counts_leases {
             let (seat, mut line) = self.line_of(index, shard);
             let leases = self.leases(&seat.state, shard);
-            line.schedule.ended(seat.place as usize, mark);
+            line.schedule.ended(seat.place as usize, mark, begun);
             line.schedule.set_in_flight(seat.place as usize, leases);
         }
     }

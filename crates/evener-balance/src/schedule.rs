@@ -51,9 +51,10 @@ pub(crate) trait Schedule: Any + Send {
         let _ = (place, leases);
     }
 
-    /// A lease of the place ended; its new number follows. `mark` is 0 for leases of another plan.
-    fn ended(&mut self, place: usize, mark: u32) {
-        let _ = (place, mark);
+    /// A lease of the place ended; its new number follows. `mark` is 0 for leases of another plan;
+    /// `begun` is the time of its pick.
+    fn ended(&mut self, place: usize, mark: u32, begun: u64) {
+        let _ = (place, mark, begun);
     }
 
     /// The last pick, of this place and with this mark, was not made after all: nothing of it is

@@ -3,7 +3,7 @@
 mod pools;
 
 use evener_balance::{
-    Birth, Cause, Group, Lease, NoServer, Outcome, Seed, State, Transition, Tried,
+    Birth, Cause, Group, Lease, NoServer, Outcome, Seed, State, Timing, Transition, Tried,
 };
 use evener_plan::{Admin, HealthState, Initial, Pool, Readmit, Scheduler};
 use pools::{check, passive, pool};
@@ -679,4 +679,23 @@ fn whom_a_request_of_an_older_plan_ejects_comes_back_as_the_newer_one_says() {
 fn a_request_of_an_older_plan_ejects_nobody_where_the_newer_one_never_does() {
     let (new, change) = fails_late(None, Readmit::Tcp);
     assert_eq!((change, state(&new, 0)), (None, State::Up));
+}
+
+#[test]
+fn a_lease_of_days_leaves_nothing_behind_that_keeps_requests_away() {
+    const DAY: u64 = 86_400_000;
+    let mut plan = pool(&[1, 1]);
+    plan.scheduler = Scheduler::PeakEwma { decay: 10_000, unknown: 1_000 };
+    let group = group(&plan);
+    let long = pick_of(&group, 0, 1_000);
+    let _other = pick_of(&group, 0, 4 * DAY);
+    drop(long);
+    let mut picks = [0; 2];
+    for _ in 0..1_000 {
+        let lease = pick(&group, 4 * DAY + 10);
+        picks[lease.index()] += 1;
+        let whole = if lease.index() == 0 { 50_000 } else { 1_000_000 };
+        group.report_timed(&lease, OK, Timing { head: None, whole }, 4 * DAY + 10);
+    }
+    assert!(picks[0] > 700, "the second is much slower: {picks:?}");
 }

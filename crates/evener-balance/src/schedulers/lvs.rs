@@ -233,7 +233,7 @@ impl<R: Rule> Schedule for Lvs<R> {
         self.rule.on_load(&self.roll, place);
     }
 
-    fn ended(&mut self, place: usize, mark: u32) {
+    fn ended(&mut self, place: usize, mark: u32, _begun: u64) {
         self.roll.ended(place, self.now);
         if let Some(templates) = &mut self.templates {
             templates.ended(mark, self.now);

@@ -250,7 +250,7 @@ fn play(name: &str, weights: &[u32], most: &[u32], events: &[Event]) -> Result<(
                 model.active[place] -= 1;
                 model.inactive.push((place, model.now + INACTIVE));
                 model.weigh(place);
-                schedule.ended(place, 0);
+                schedule.ended(place, 0, 0);
                 schedule.set_in_flight(place, model.active[place] as u32);
             }
             Event::Close(_) => {}
@@ -360,7 +360,7 @@ fn a_template_holds_its_client_for_the_time_out_and_while_it_is_connected() {
     assert_eq!(pick("10.0.0.1:1", 1_600).0, first, "connections hold the template");
     let (_, last) = pick("10.0.0.1:1", 1_700);
     for _ in 0..4 {
-        schedule.ended(first, mark);
+        schedule.ended(first, mark, 0);
     }
     assert_eq!(mark, last);
     let key = Key { client: "10.0.0.1:1".parse().ok(), ..Key::default() };
@@ -378,7 +378,7 @@ fn a_template_that_is_renewed_lasts_from_then_on() {
         let key = Key { client: "10.0.0.1:1".parse().ok(), ..Key::default() };
         let place = schedule.pick(&Ask { key, now, tried: &[] }).unwrap();
         let mark = schedule.mark();
-        schedule.ended(place, mark);
+        schedule.ended(place, mark, 0);
         place
     };
     // Every 600 ms, so that each comes after what the one before the last began is over.
@@ -433,7 +433,7 @@ fn visit(schedule: &mut dyn Schedule, client: &str, now: u64) -> Option<usize> {
     let key = Key { client: client.parse().ok(), ..Key::default() };
     let place = schedule.pick(&Ask { key, now, tried: &[] })?;
     let mark = schedule.mark();
-    schedule.ended(place, mark);
+    schedule.ended(place, mark, 0);
     Some(place)
 }
 
@@ -470,7 +470,7 @@ fn a_shorter_time_out_holds_for_connections_that_ended_before_it() {
     let mut before = troop.make(&Scheduler::LvsLc(service(6_400_000)));
     let close = |schedule: &mut dyn Schedule, place, now| {
         schedule.pick(&Ask { tried: &[0, 1], now, ..Ask::default() });
-        schedule.ended(place, 0);
+        schedule.ended(place, 0, 0);
         schedule.set_in_flight(place, 0);
     };
     close(&mut *before, 1, 0);

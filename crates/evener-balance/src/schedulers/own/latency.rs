@@ -113,21 +113,19 @@ pub(super) fn sample_of(done: &Done, estimate: impl FnOnce() -> f64) -> Option<f
     Some(sample.min(MOST))
 }
 
-/// The start of a lease and a step of load (below 8) as its mark: the lower 28 bits of its
-/// milliseconds, never 0.
-pub(super) fn mark_of(now: u64, load: u32) -> u32 {
-    ((now as u32) << 4) | ((load & 7) << 1) | 1
+/// A step of load (below 8) as a lease's mark, which is never 0.
+pub(super) fn mark_of(load: u32) -> u32 {
+    ((load & 7) << 1) | 1
 }
 
-/// The start that a mark means, in the 3 days up to now.
-pub(super) fn began(mark: u32, now: u64) -> Option<u64> {
-    let since = ((now as u32) << 4).wrapping_sub(mark & !15) >> 4;
-    (mark != 0).then(|| now.saturating_sub(since.into()))
+/// Whether the lease was picked here, not under another plan.
+pub(super) fn is_mark(mark: u32) -> bool {
+    mark != 0
 }
 
 /// The step of load that a mark means.
 pub(super) fn load_of(mark: u32) -> Option<u32> {
-    (mark != 0).then_some((mark >> 1) & 7)
+    is_mark(mark).then_some((mark >> 1) & 7)
 }
 
 #[cfg(test)]
@@ -165,11 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_the_millisecond_a_lease_began_in() {
-        for (start, now) in [(0, 0), (1, 2), (7, 7), (6, 9), (1 << 40, (1 << 40) + 86_400_001)] {
-            assert_eq!(began(mark_of(start, 5), now), Some(start));
-            assert_eq!(load_of(mark_of(start, 5)), Some(5));
+    fn a_mark_is_a_step_of_load_and_leases_of_another_plan_have_none() {
+        for load in 0..8 {
+            assert!(is_mark(mark_of(load)));
+            assert_eq!(load_of(mark_of(load)), Some(load));
         }
-        assert_eq!(began(0, 5), None, "a lease of another plan");
+        assert_eq!((is_mark(0), load_of(0)), (false, None));
     }
 }

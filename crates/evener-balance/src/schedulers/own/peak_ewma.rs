@@ -23,8 +23,6 @@ pub(crate) struct PeakEwma {
     unknown: f64,
     /// Decaying mean of the times of all that work, in microseconds.
     mean: Latency,
-    /// The latest time of a pick: marks are read by it, and clocks of shards differ.
-    now: u64,
 }
 
 impl PeakEwma {
@@ -35,7 +33,6 @@ impl PeakEwma {
             decay,
             unknown: unknown as f64 * 1_000.0,
             mean: Latency::default(),
-            now: 0,
         }
     }
 }
@@ -55,13 +52,12 @@ impl Schedule for PeakEwma {
             let (one, other) = (draw()?, draw()?);
             Some(if cost(other) < cost(one) { other } else { one })
         })?;
-        self.now = self.now.max(ask.now);
-        self.latencies[picked].on_pick(self.now);
+        self.latencies[picked].on_pick(ask.now);
         Some(picked)
     }
 
     fn mark(&self) -> u32 {
-        latency::mark_of(self.now, 0)
+        latency::mark_of(0)
     }
 
     fn set_active(&mut self, place: usize, active: bool) {
@@ -76,14 +72,14 @@ impl Schedule for PeakEwma {
         self.field.set_leases(place, leases);
     }
 
-    fn ended(&mut self, place: usize, mark: u32) {
-        if let Some(began) = latency::began(mark, self.now) {
-            self.latencies[place].on_end(began);
+    fn ended(&mut self, place: usize, mark: u32, begun: u64) {
+        if latency::is_mark(mark) {
+            self.latencies[place].on_end(begun);
         }
     }
 
-    fn take_back(&mut self, place: usize, mark: u32, _now: u64) {
-        self.ended(place, mark);
+    fn take_back(&mut self, place: usize, mark: u32, now: u64) {
+        self.ended(place, mark, now);
     }
 
     fn times(&self) -> bool {
@@ -102,7 +98,6 @@ impl Schedule for PeakEwma {
     fn inherit(&mut self, before: &dyn Any, kept: &[Option<u32>]) {
         if let Some(before) = before.downcast_ref::<PeakEwma>() {
             self.mean = before.mean;
-            self.now = before.now;
             for (latency, kept) in self.latencies.iter_mut().zip(kept) {
                 if let Some(kept) = kept {
                     *latency = before.latencies[*kept as usize].without_leases();
@@ -125,7 +120,7 @@ mod tests {
         let (mark, (how, whole)) = (schedule.mark(), how(place));
         let done = Done { how, head: Some(whole), whole, headed: false, again: false, mark };
         schedule.on_done(place, &done, now);
-        schedule.ended(place, mark);
+        schedule.ended(place, mark, now);
         place
     }
 
@@ -157,7 +152,7 @@ mod tests {
         };
         let first = pick(&mut schedule, 1_000_000);
         pick(&mut schedule, 999_999);
-        schedule.ended(0, first);
+        schedule.ended(0, first, 1_000_000);
         let age = schedule.latencies[0].age(1_000_100);
         assert!((90_000.0..=110_000.0).contains(&age), "{age}");
     }

@@ -253,14 +253,14 @@ impl Schedule for Prequal {
         };
         self.drop_one();
         self.now = self.now.max(ask.now);
-        self.latencies[picked].on_pick(self.now);
+        self.latencies[picked].on_pick(ask.now);
         self.load = self.field.leases(picked);
         self.note_one_more(picked);
         Some(picked)
     }
 
     fn mark(&self) -> u32 {
-        latency::mark_of(self.now, step_of(self.load))
+        latency::mark_of(step_of(self.load))
     }
 
     fn set_active(&mut self, place: usize, active: bool) {
@@ -275,14 +275,14 @@ impl Schedule for Prequal {
         self.field.set_leases(place, leases);
     }
 
-    fn ended(&mut self, place: usize, mark: u32) {
-        if let Some(began) = latency::began(mark, self.now) {
-            self.latencies[place].on_end(began);
+    fn ended(&mut self, place: usize, mark: u32, begun: u64) {
+        if latency::is_mark(mark) {
+            self.latencies[place].on_end(begun);
         }
     }
 
-    fn take_back(&mut self, place: usize, mark: u32, _now: u64) {
-        self.ended(place, mark);
+    fn take_back(&mut self, place: usize, mark: u32, now: u64) {
+        self.ended(place, mark, now);
     }
 
     fn times(&self) -> bool {
