@@ -243,14 +243,14 @@ impl Health {
             run.verdict = found;
             run.against = 0;
         }
+        let why = Reason::Told(why.into());
+        // What was said is why the word was what it was.
+        let is_of_checks = self.found == HealthState::Down || ejected_until == 0;
+        if is_of_checks && self.found != HealthState::Unchecked {
+            self.found_why = why.clone();
+        }
         if ejected_until > 0 {
-            self.ejection = Some(Ejection {
-                until: ejected_until,
-                trial: false,
-                why: Reason::Told(why.into()),
-            });
-        } else if found != HealthState::Unchecked {
-            self.found_why = Reason::Told(why.into());
+            self.ejection = Some(Ejection { until: ejected_until, trial: false, why });
         }
         self.changed = changed;
     }

@@ -362,6 +362,19 @@ fn a_new_worker_takes_the_health_of_the_last() {
 }
 
 #[test]
+fn a_server_that_was_down_and_ejected_is_down_for_the_reason_it_was() {
+    let mut plan = pool(&[1, 1]);
+    plan.checks = vec![check(1, 1)];
+    plan.passive = passive(Readmit::Tcp);
+    let group = group(&plan);
+    let reason = "2 checks in a row failed: no connection".to_owned();
+    let seed = Seed { health: HealthState::Down, ejected_until: 5_000, changed: 3, reason };
+    group.seed(0, &seed);
+    let facts = group.facts(0).unwrap();
+    assert_eq!((facts.state, facts.reason.to_string()), (State::Down, seed.reason));
+}
+
+#[test]
 fn a_server_that_the_last_worker_ejected_comes_back_by_a_request_too() {
     let mut plan = pool(&[1, 1]);
     plan.passive = passive(Readmit::Request);
