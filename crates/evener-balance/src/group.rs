@@ -359,8 +359,9 @@ impl Group {
 
     /// Lets a request through to each ejected server whose time has come.
     fn open_trials(&self, now: u64) {
-        // A pinned older plan with other rules must not forget what the newer one waits for.
-        if !self.rules.tries_by_request() {
+        // A pinned older plan, of other servers, must not forget what the newer one waits for.
+        let serves = Arc::ptr_eq(&self.rules, &self.roster.house().rules());
+        if !serves || !self.rules.tries_by_request() {
             return;
         }
         // Forgotten first: an ejection meanwhile is either seen below or notes itself.

@@ -401,6 +401,19 @@ fn a_request_of_an_older_plan_does_not_use_up_the_trial_of_the_newer() {
 }
 
 #[test]
+fn a_request_of_an_older_plan_does_not_forget_a_trial_of_whom_it_does_not_know() {
+    let mut plan = pool(&[1, 1]);
+    plan.passive = passive(Readmit::Request);
+    let old = group(&plan);
+    plan.servers.push(pools::server(2, 1));
+    let new = Group::new(&plan, Some(&old), Birth::Reload, 1);
+    new.adopt(&plan, 1);
+    new.report(&pick_of(&new, 2, 2), REFUSED, 2);
+    drop(pick(&old, 20_000));
+    assert!(letters(&new, 6, 30_000).contains('c'));
+}
+
+#[test]
 fn what_is_left_to_try_takes_traffic_and_was_not_tried() {
     let mut plan = pool(&[1, 1, 0]);
     plan.passive = passive(Readmit::Tcp);
@@ -587,6 +600,7 @@ fn clients_that_weight_0_keeps_try_an_ejected_server_once() {
     let kept: Vec<u8> = (0..6).filter(|client| of(&before, *client, 0).index() == 1).collect();
     plan.servers[1].weight = 0;
     let group = Group::new(&plan, Some(&before), Birth::Reload, 0);
+    group.adopt(&plan, 0);
     let failed = of(&group, kept[0], 1);
     assert_eq!(words(group.report(&failed, REFUSED, 1)), (State::Up, State::Ejected));
     let trial = of(&group, kept[1], 20_000);

@@ -178,6 +178,9 @@ impl Sim {
         change(&mut plan);
         let running = build(plan, Some(&before));
         self.world.shard.swap(running.clone());
+        for pool in &running.pools {
+            pool.group.adopt(&pool.spec, clock::millis());
+        }
         *self.world.generation.borrow_mut() = running;
         self.world.settle();
     }
