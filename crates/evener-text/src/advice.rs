@@ -2,11 +2,37 @@
 //!
 //! Most such texts are values that begin with a character YAML keeps for itself (`*.example`,
 //! `[::]:80`, `{host}/x`, `@home`). The parser often notices only further on; here the beginning
-//! of such a value is looked for on the line of the error, to point there.
+//! of such a value is looked for on the line of the error, to point there. What the parser says of
+//! the rest is about its own states; what a person may have forgotten is told beside it.
 
 use saphyr_parser::ScanError;
 
 use crate::{Cause, Place, TextError};
+
+/// What to do about what the parser says, by words of its message; the first that fit.
+const REMEDIES: [(&[&str], &str); 5] = [
+    (
+        &["quoted scalar, found unexpected", "indentation in quoted scalar"],
+        "the quote that opens here is not closed",
+    ),
+    (
+        &["unknown escape"],
+        "in double quotes a backslash is written twice; in single quotes it is itself",
+    ),
+    (
+        &["mapping values are not allowed", "simple key expect"],
+        "each name has a colon and a space behind it, on the line above, too; a value with `: ` in it \
+         stands in quotes",
+    ),
+    (
+        &["expected ',' or", "invalid indentation", "misplaced bracket", "trailing content after"],
+        "each `{`, `[` and quote is closed, a comma stands between items, and a space behind a colon",
+    ),
+    (
+        &["'-' indicator", "expected key", "expected <document", "block sequence entries"],
+        "what belongs together begins in the same column, each item of a list with `- `",
+    ),
+];
 
 /// Characters that mean something to YAML at the start of a value.
 const SPECIAL: &str = "*&[{!%@`";
@@ -30,8 +56,13 @@ pub(crate) fn syntax(text: &str, error: &ScanError) -> TextError {
             );
             TextError { place: Place { column, ..place }, cause, hint: Some(hint) }
         }
-        None => TextError { place, cause, hint: None },
+        None => TextError { place, cause, hint: remedy(error.info()).map(str::to_owned) },
     }
+}
+
+fn remedy(said: &str) -> Option<&'static str> {
+    let fits = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    REMEDIES.iter().find(|(words, _)| fits(words)).map(|(_, remedy)| *remedy)
 }
 
 /// The last value on the line that begins with a special character at or before the column.

@@ -50,7 +50,7 @@ pub enum Cause {
     #[error("a second document begins here")]
     SecondDocument,
     /// Not YAML; the words are the parser's.
-    #[error("this is not YAML: {0}")]
+    #[error("what is not YAML ({0})")]
     Syntax(String),
 }
 

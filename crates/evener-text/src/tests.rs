@@ -94,7 +94,8 @@ fn lists_and_mappings_around_an_error_are_not_sent_to_quotes() {
     ] {
         let error = error(text);
         assert!(matches!(error.cause, Cause::Syntax(_)), "{text}: {error}");
-        assert_eq!(error.hint, None, "{text}: {error}");
+        let hint = error.hint.as_deref().unwrap_or_default();
+        assert!(!hint.contains("put it in quotes"), "{text}: {error}");
         assert!(error.place.column > 20, "{text}: {error}");
     }
     let error = error("listeners: {web: {bind: [::]:80, pool: app}}\n");
@@ -114,6 +115,29 @@ fn a_tab_as_indent_is_named() {
     let error = error("a:\n\tb: c\n");
     assert_eq!(error.place.line, 2);
     assert_eq!(error.hint.as_deref(), Some("indent with spaces, not tabs"));
+}
+
+#[test]
+fn what_was_forgotten_is_told_beside_the_parsers_words() {
+    for (text, line, advice) in [
+        ("listeners:\n  web\n    bind: \":80\"\n", 3, "a colon and a space behind it"),
+        ("listeners\n  web: {bind: \":80\"}\n", 2, "a colon and a space behind it"),
+        ("web:\n  bind:\":80\"\n  pool: app\n", 3, "a colon and a space behind it"),
+        ("web: {bind: \":80\", pool: app\npools: {}\n", 2, "`{`, `[` and quote is closed"),
+        ("app: [\"a:1\", \"b:2\"\nweb: {}\n", 2, "`{`, `[` and quote is closed"),
+        ("web: {bind: \":80\" pool: app}\n", 1, "a comma stands between items"),
+        ("pools: {app: [a]}}\n", 1, "`{`, `[` and quote is closed"),
+        ("web: {bind: \":80, pool: app}\napp: [a]\n", 1, "the quote that opens here"),
+        ("a: 'x\nb: y\n", 1, "the quote that opens here"),
+        ("app:\n  - address: a\n   weight: 2\n", 3, "begins in the same column"),
+        ("app:\n  servers: [a]\n   check: tcp\n", 3, "begins in the same column"),
+        ("a: - b\n", 1, "begins in the same column"),
+        ("a: \"\\d\"\n", 1, "a backslash is written twice"),
+    ] {
+        let error = error(text);
+        assert_eq!(error.place.line, line, "{text}: {error}");
+        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains(advice)), "{text}: {error}");
+    }
 }
 
 #[test]
