@@ -27,6 +27,8 @@ from evener.control.holder import holder_of, stranger
 
 #: What listen(2) is asked for; the kernel cuts it to net.core.somaxconn.
 BACKLOG = 65535
+#: What to do about an address that is taken.
+FREE_IT = "end what is there, or choose an address that is free"
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Listening:
         """
         made: list[Group] = []
         failed: list[str] = []
+        remedy = ""
         own = set(self._groups)
         covers = {cover_of(address) for address in own}
 
@@ -83,12 +86,13 @@ class Listening:
                 continue
             except OSError as error:
                 failed.append(_why(bind.address, error, ours()))
+                remedy = FREE_IT if error.errno == errno.EADDRINUSE else remedy
             else:
                 own.add(bind.address)
                 covers.add(cover_of(bind.address))
         if failed:
             discard(made)
-            raise BindError(failed)
+            raise BindError(failed, remedy)
         return made
 
     def adopt(self, made: Iterable[Group]) -> None:
@@ -346,7 +350,8 @@ def open_metrics(address: str | None, before: socket.socket | None = None) -> so
         sock.close()
         ours = set() if before is None else {str(os.fstat(before.fileno()).st_ino)}
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise BindError([f"evener.metrics.bind: {_why(where, error, ours)}"]) from error
+        remedy = FREE_IT if error.errno == errno.EADDRINUSE else ""
+        raise BindError([f"evener.metrics.bind: {_why(where, error, ours)}"], remedy) from error
     return sock
 
 

@@ -37,6 +37,7 @@ def test_a_taken_address_is_an_error_that_names_its_holder() -> None:
             Listening(2).prepare([bind(f"127.0.0.1:{port}")])
     name = Path("/proc/self/comm").read_text().strip()
     assert caught.value.lines == (f"127.0.0.1:{port}: {name} (pid {os.getpid()}) listens there",)
+    assert caught.value.remedy == "end what is there, or choose an address that is free"
 
 
 def test_a_holder_that_shares_ports_is_found_too() -> None:
