@@ -8,9 +8,11 @@ Rules kept here:
 Not known here: what is logged.
 """
 
+import errno
 import logging
 import os
 import time
+from pathlib import Path
 
 from evener.control.errors import ControlError
 from evener.control.log_writer import Writer
@@ -120,6 +122,9 @@ def _open(path: str, key: str, mode: int) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(path, flags, mode)
     except OSError as error:
+        if error.errno == errno.ENXIO and Path(path).is_fifo():
+            remedy = "start who reads it first, or name a file"
+            raise ControlError(f"{key}: {path} is a pipe that nobody reads", remedy) from error
         raise ControlError(f"{key}: {path}: {error.strerror}") from error
     os.set_blocking(descriptor, True)
     return descriptor
