@@ -3,6 +3,7 @@
 import os
 
 from evener.admin.status import Scene, waiting_at
+from evener.config.errors import printable
 from evener.control.keeper import now_ms
 from evener.control.queues import queued
 from evener.control.supervisor import Supervisor
@@ -20,8 +21,9 @@ async def scene_of(supervisor: Supervisor) -> Scene:
     return Scene(
         now=now_ms(),
         instance={
-            "run": str(supervisor.run_directory.path),
-            "config": supervisor.source.path,
+            # A path may be no text, and what a terminal would obey.
+            "run": printable(str(supervisor.run_directory.path)),
+            "config": printable(supervisor.source.path),
             "build": supervisor.build,
             "pid": os.getpid(),
             "worker": keeper.life.process.pid if keeper.life else None,

@@ -299,6 +299,18 @@ def test_python_runs_the_same(instance: Instance) -> None:
     assert code == 0 and said.endswith("\n0\n")
 
 
+def test_a_file_may_have_any_name_and_no_terminal_obeys_it(instance: Instance) -> None:
+    name = os.fsdecode(b"\x1b[31m\xff.yaml")
+    instance.file.rename(instance.tmp / name)
+    instance.start("run", name)
+    instance.ready()
+    shown = instance.command("show", "status", "--run", str(instance.run))
+    assert shown.stdout.startswith(f"{instance.tmp}/\\x1b[31m\\udcff.yaml  serving plan 1")
+    tree = json.loads(instance.command("show", "status", "--json", "--config", name).stdout)
+    assert tree["instance"]["config"] == f"{instance.tmp}/\\x1b[31m\\udcff.yaml"
+    assert instance.command("stop", "--config", name).returncode == 0
+
+
 def test_a_term_during_the_start_leaves_nothing_behind(instance: Instance) -> None:
     instance.start("run", "evener.yaml")
     instance.answer()
