@@ -27,6 +27,8 @@ _SHAPES = {
 }
 #: Columns that are used at most, and that a name gets at least.
 _WIDEST, _NARROWEST = 100, 10
+#: Columns of addresses: both of `:8080`, and beside a name of the narrowest all fits.
+_BIND = 26
 _LEVELS = {"error": ("✖", "red"), "warning": ("▲", "yellow"), "note": ("·", "cyan")}
 
 
@@ -61,7 +63,7 @@ class _Pen:
 
 def _head(tree: Tree, pen: _Pen) -> str:
     instance, plan, worker = tree["instance"], tree["plan"], tree["worker"]
-    name = instance["config"] or "evener quick"
+    name = instance["config"] or "no file"  # `evener quick`, or Python
     since = f", taken {ago(plan['since'], tree['now'])}" if plan["since"] else ""
     state = "stopping" if instance["stopping"] else "serving"
     lines = [
@@ -97,18 +99,22 @@ def _problems(tree: Tree, pen: _Pen) -> str:
 
 
 def _listeners(tree: Tree, pen: _Pen) -> str:
-    rows = [
-        [
+    rows = []
+    for listener in tree["listeners"]:
+        addresses = ", ".join(listener["bind"])
+        first, *more = textwrap.wrap(
+            addresses, _BIND, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+        row = [
             listener["name"],
-            ", ".join(listener["bind"]),
+            first,
             listener["protocol"],
             _number(listener["connections"]),
             _rate(listener["requests_per_second"]),
             _number(listener["requests"]),
             _number(listener["errors"]),
         ]
-        for listener in tree["listeners"]
-    ]
+        rows += [row, *(["", line, *[""] * (len(row) - 2)] for line in more)]
     head = ["LISTENER", "BIND", "PROTOCOL", "CONNS", "REQ/S", "REQUESTS", "ERRORS"]
     return "\n".join(_table(head, rows, pen, left=3))
 

@@ -37,6 +37,22 @@ def test_nothing_is_wider_than_eighty_columns_and_no_name_is_cut() -> None:
     assert all(any(name in line for line in lines) for name in NAMES)
 
 
+def test_many_addresses_of_a_listener_stand_below_each_other() -> None:
+    tree = status(scene(facts("a")))
+    bound = ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:8443", "[2001:db8::1]:8443", "192.0.2.1:80"]
+    (listener,) = tree["listeners"]
+    listener |= {"bind": bound, "name": "web"}
+    text = screen({**tree, "instance": {**_instance(), "config": "/e"}}, False)
+    assert max(map(len, text.splitlines())) <= 80
+    for addresses in (
+        "web       0.0.0.0:8080, [::]:8080,  http",
+        "\n          10.0.0.1:8443,\n",
+        "\n          [2001:db8::1]:8443,\n",
+        "\n          192.0.2.1:80\n",
+    ):
+        assert addresses in text, text
+
+
 def test_problems_stand_before_the_tables() -> None:
     text = drawn()
     assert text.index("▲ app/web2") < text.index("LISTENER") < text.index("pool app")
@@ -56,7 +72,7 @@ def test_no_problems_is_said() -> None:
     calm: Scene = scene(facts("a"))
     tree = {**status(calm), "instance": {**_instance(), "config": ""}}
     assert "● no problems" in screen(tree, False)
-    assert screen(tree, False).startswith("evener quick  serving plan 3")
+    assert screen(tree, False).startswith("no file  serving plan 3")
 
 
 def _instance() -> dict[str, object]:
