@@ -59,7 +59,7 @@ _plot = click.option(
 def run(
     scenario: Path, schedulers: tuple[str, ...], seeds: int, plot: Path | None, as_json: bool
 ) -> None:
-    """Run SCENARIO, a YAML file, under each scheduler and say what came of it.
+    """Run SCENARIO, a YAML file, under each scheduler; say what comes.
 
     \b
     Examples:
@@ -93,9 +93,10 @@ def run(
 @as_json
 @told
 def compare(study: str | None, as_json: bool) -> None:
-    """Make the table of quality: what is published of schedulers, and what ours must reach.
+    """Hold schedulers to what is published of them.
 
-    All studies take about a minute; with STUDY only that one. Ends with 1 if a bound is left.
+    Makes the table of quality: each study's figures, and the bounds that ours must reach. All
+    studies take about a minute; with STUDY only that one. Ends with 1 if a bound is left.
 
     \b
     Examples:
@@ -135,7 +136,7 @@ def replay(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Play an access LOG to other schedulers and recommend one, with the evidence.
+    """Play an access LOG to other schedulers and recommend one.
 
     Reads Evener's own (JSON), the combined format with upstream's address and time added, and
     HAProxy's httplog.

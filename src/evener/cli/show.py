@@ -26,7 +26,15 @@ def show() -> None:
 @as_json
 @told
 def status(run: str | None, config: str | None, as_json: bool) -> None:
-    """Everything on one screen, problems first."""
+    """Everything on one screen, problems first.
+
+    Rates are over the last seconds, p50 and p99 over the last minute.
+
+    \b
+    Examples:
+      evener show status
+      evener show status --json | jq '.problems'
+    """
     tree = Client(run, config).read("/v1/status")
     if as_json:
         _print(tree)
@@ -41,7 +49,15 @@ def status(run: str | None, config: str | None, as_json: bool) -> None:
 @as_json
 @told
 def servers(run: str | None, config: str | None, as_json: bool) -> None:
-    """A line per server: state, numbers, last check."""
+    """A line per server: state and numbers.
+
+    With --json also its last check, and the reason for its state; `evener why` has them in words.
+
+    \b
+    Examples:
+      evener show servers
+      evener show servers --json | jq '.[] | {server, state, reason}'
+    """
     rows = Client(run, config).read("/v1/servers")
     if as_json:
         _print(rows)
@@ -56,7 +72,13 @@ def servers(run: str | None, config: str | None, as_json: bool) -> None:
 @click.option("--resolved", is_flag=True, help="The long form, with every default.")
 @told
 def show_config(run: str | None, config: str | None, resolved: bool) -> None:
-    """The configuration that is served, as YAML; secrets are not in it."""
+    """The configuration that is served, as YAML; secrets are not in it.
+
+    \b
+    Examples:
+      evener show config
+      evener show config --resolved
+    """
     client = Client(run, config)
     click.echo(client.text(f"/v1/config?resolved={int(resolved)}"), nl=False)
 
@@ -66,7 +88,12 @@ def show_config(run: str | None, config: str | None, resolved: bool) -> None:
 @as_json
 @told
 def plan(run: str | None, config: str | None, as_json: bool) -> None:
-    """What the worker was told, as JSON."""
+    """What the worker was told, as JSON; on one line with --json.
+
+    \b
+    Example:
+      evener show plan | jq '.pools[].scheduler'
+    """
     _print(Client(run, config).read("/v1/plan"), indent=None if as_json else 2)
 
 
@@ -74,7 +101,12 @@ def plan(run: str | None, config: str | None, as_json: bool) -> None:
 @instance
 @told
 def metrics(run: str | None, config: str | None) -> None:
-    """The Prometheus page."""
+    """The Prometheus page.
+
+    \b
+    Example:
+      evener show metrics | grep evener_requests_total
+    """
     click.echo(Client(run, config).text("/v1/metrics"), nl=False)
 
 

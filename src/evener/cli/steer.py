@@ -115,6 +115,11 @@ def server() -> None:
 
     A word stands over reloads and restarts, until the file changes that very value (`admin`,
     `weight`) of that server.
+
+    \b
+    Examples:
+      evener server drain app/10.0.0.1:8000 --wait 5m
+      evener server ready app/10.0.0.1:8000
     """
 
 
