@@ -212,5 +212,5 @@ def _ms(ms: float | None) -> str:
     if ms is None:
         return "–"
     if ms < 10:
-        return f"{ms:.1f}ms"
+        return f"{ms:.2f}ms" if ms < 0.1 else f"{ms:.1f}ms"
     return f"{ms:.0f}ms" if ms < 1000 else f"{ms / 1000:.1f}s"

@@ -92,4 +92,5 @@ def test_numbers_are_short() -> None:
         "5.0G",
     ]
     assert [_rate(each) for each in (None, 0.0, 0.25, 7037.4)] == ["–", "0", "0.2", "7037"]
-    assert [_ms(each) for each in (None, 0.42, 274.3, 2500)] == ["–", "0.4ms", "274ms", "2.5s"]
+    times = (None, 0.034, 0.42, 274.3, 2500)
+    assert [_ms(each) for each in times] == ["–", "0.03ms", "0.4ms", "274ms", "2.5s"]
