@@ -67,7 +67,8 @@ def explain(asked: str) -> str:
     word = asked.rpartition(".")[2]
     if any(word in section.form.planned for section in _sections()):
         raise UnknownKeyError(f"`{word}` is planned but not built yet")
-    hint = nearest(asked, known) or "`evener explain` alone lists all keys"
+    names = [path.rpartition(".")[2] for path in known]
+    hint = nearest(asked, known) or nearest(word, names) or "`evener explain` alone lists all keys"
     raise UnknownKeyError(f"no key `{asked}`; {hint}")
 
 

@@ -57,6 +57,8 @@ def test_a_key_that_ends_several_paths_lists_them() -> None:
 def test_an_unknown_key_gets_the_nearest() -> None:
     with pytest.raises(UnknownKeyError, match=re.escape("did you mean `pools.NAME.check`?")):
         explain("pools.NAME.chek")
+    with pytest.raises(UnknownKeyError, match=re.escape("did you mean `scheduler`?")):
+        explain("schedular")
 
 
 def test_a_planned_key_is_told_to_be_planned() -> None:
