@@ -25,7 +25,7 @@ const REMEDIES: [(&[&str], &str); 5] = [
          stands in quotes",
     ),
     (
-        &["expected ',' or", "invalid indentation", "misplaced bracket", "trailing content after"],
+        &["',' or", "invalid indentation", "misplaced bracket", "trailing content", "node content"],
         "each `{`, `[` and quote is closed, a comma stands between items, and a space behind a colon",
     ),
     (

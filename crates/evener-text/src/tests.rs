@@ -125,6 +125,7 @@ fn what_was_forgotten_is_told_beside_the_parsers_words() {
         ("web:\n  bind:\":80\"\n  pool: app\n", 3, "a colon and a space behind it"),
         ("web: {bind: \":80\", pool: app\npools: {}\n", 2, "`{`, `[` and quote is closed"),
         ("app: [\"a:1\", \"b:2\"\nweb: {}\n", 2, "`{`, `[` and quote is closed"),
+        ("app: [\n", 2, "`{`, `[` and quote is closed"),
         ("web: {bind: \":80\" pool: app}\n", 1, "a comma stands between items"),
         ("pools: {app: [a]}}\n", 1, "`{`, `[` and quote is closed"),
         ("web: {bind: \":80, pool: app}\napp: [a]\n", 1, "the quote that opens here"),
