@@ -175,6 +175,17 @@ def test_a_refused_request_goes_to_the_next_server_and_the_dead_one_leaves(
     assert spread(evener, 6) == {"one": 3, "two": 3}
 
 
+def test_a_failure_that_no_other_server_can_make_good_is_no_retry(
+    evener: Evener, origins: Callable[..., Origin]
+) -> None:
+    alone = origins(name="alone")
+    alone.refuse()
+    evener.start(pool(evener, f"'{alone.address}'"))
+    assert get(evener.listen).status == 502
+    evener.until_counts(1, "evener_pool_no_server_total", reason="all_tried")
+    assert evener.metrics().value("evener_pool_retries_total") == 0
+
+
 @pytest.mark.leaf("pools.NAME.passive.readmit")
 def test_readmit_request_lets_a_live_request_try(
     evener: Evener, origins: Callable[..., Origin]

@@ -271,6 +271,7 @@ def test_without_any_server_the_session_ends_and_is_counted(evener: Evener) -> N
     with Wire(evener.listen) as wire:
         assert wire.closes()
     evener.until_counts(1, "evener_listener_sessions_total", result="refused")
+    assert evener.metrics().value("evener_pool_retries_total") == 0
 
 
 def test_sessions_have_their_idle_time_and_their_end(

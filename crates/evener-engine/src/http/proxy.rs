@@ -211,7 +211,8 @@ impl<'p> Tries<'p> {
     /// One server: perhaps a stale connection first, then a fresh one.
     async fn one(&mut self, exchange: &mut Exchange<'_>, mut lease: Lease) -> Verdict {
         let index = lease.index();
-        if self.last.is_some() {
+        if let Some(fault) = self.last {
+            self.pool.counters.retry(fault);
             exchange.record.asked = exchange.shard.micros();
             // What the try before met is not what this one will.
             exchange.record.detail = None;
@@ -322,7 +323,6 @@ impl<'p> Tries<'p> {
         if !allowed || exchange.record.head_sent {
             return Verdict::Refuse(fault);
         }
-        self.pool.counters.retry(fault);
         Verdict::Next
     }
 

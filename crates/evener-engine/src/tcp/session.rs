@@ -198,6 +198,9 @@ impl<'s> Session<'s> {
             let picked = if pool.group().times() { shard.micros() } else { 0 };
             tried.insert(lease.index());
             self.server = Some(lease.index());
+            if self.tries > 0 {
+                pool.counters.add(PoolCounter::RetriesConnect);
+            }
             self.tries = self.tries.saturating_add(1);
             let dialed = dial::dial(shard, pool, lease.index(), until, speaks).await;
             // Of a session that is the time to a connection: what follows is people's pace.
@@ -220,7 +223,6 @@ impl<'s> Session<'s> {
                     if !again || shard.now() >= until {
                         return None;
                     }
-                    pool.counters.add(PoolCounter::RetriesConnect);
                 }
             }
         }
