@@ -22,8 +22,10 @@ pub struct Line<'a> {
     pub target: &'a [u8],
     /// `HTTP/1.1`; empty where it was not read.
     pub version: &'a str,
-    /// Host as sent.
+    /// Host as sent, without its port.
     pub host: &'a [u8],
+    /// The port that stood behind it.
+    pub port: Option<u16>,
     /// Status of the answer.
     pub status: u16,
     /// Bytes of its payload.
@@ -72,6 +74,9 @@ impl Entry for Line<'_> {
             text(out, "url.query", query);
         }
         text(out, "server.address", self.host);
+        if let Some(port) = self.port {
+            number(out, "server.port", u64::from(port));
+        }
         number(out, "http.response.status_code", u64::from(self.status));
         number(out, "http.response.body.size", self.sent);
         let _ = write!(out, ",\"duration\":{:.6}", self.took as f64 / 1e6);
@@ -101,8 +106,10 @@ impl Entry for Line<'_> {
         out.extend_from_slice(b" - - [");
         Moment::now().common(out);
         out.extend_from_slice(b"] \"");
-        for (index, part) in [self.method, self.target, self.version.as_bytes()].iter().enumerate()
-        {
+        let request = [self.method, self.target, self.version.as_bytes()];
+        // What was not read has no version either; a dash is what Apache says of it.
+        let request = if self.method.is_empty() { &[&b"-"[..]][..] } else { &request[..] };
+        for (index, part) in request.iter().enumerate() {
             if index > 0 && !part.is_empty() {
                 out.push(b' ');
             }
@@ -253,6 +260,7 @@ mod tests {
             target,
             version: "HTTP/1.1",
             host: b"a.example",
+            port: Some(8080),
             status: 200,
             sent: 5,
             took: 1500,
@@ -292,6 +300,10 @@ mod tests {
         assert_eq!(read["user_agent.original"], "x\ny");
         assert_eq!(read["duration"], 0.0015);
         assert_eq!(
+            (&read["server.address"], &read["server.port"]),
+            (&"a.example".into(), &8080.into())
+        );
+        assert_eq!(
             (&read["evener.scheduler"], &read["evener.key"]),
             (&"nginx/hash".into(), &"a\"b".into())
         );
@@ -306,5 +318,13 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("192.0.2.1 - - ["));
         assert!(text.ends_with("\"GET /x HTTP/1.1\" 200 5 \"-\" \"a\\x22\\x0D\\x0Ab\"\n"));
+    }
+
+    #[test]
+    fn a_request_that_was_not_read_is_a_dash_and_claims_no_version() {
+        let mut out = Vec::new();
+        Line { method: b"", status: 400, ..line(b"", b"-") }.combined(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("+0000] \"-\" 400 5 \"-\" \"-\"\n"), "{text}");
     }
 }
