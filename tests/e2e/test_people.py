@@ -260,6 +260,22 @@ def test_access_lines_in_the_combined_form(evener: Evener, origin: Origin, home:
     ), path.read_text()
 
 
+def test_a_request_that_is_refused_for_its_form_has_its_bytes_counted_and_logged(
+    evener: Evener, origin: Origin
+) -> None:
+    evener.start(two(evener, origin, origin).replace(f", '{origin.address}'", ""))
+    asked = b"GET / HTTP/1.1\r\nHost: a.example:8080\r\nTransfer-Encoding: x\r\n\r\n"
+    with Wire(evener.listen) as wire:
+        wire.send(asked)
+        answer = wire.rest()
+    line = evener.until_logged(lambda line: line["http.response.status_code"] == 501)
+    assert (line["server.address"], line["server.port"]) == ("a.example", 8080)
+    _, body = answer.split(b"\r\n\r\n")
+    assert line["http.response.body.size"] == len(body) > 0
+    evener.until_counts(len(answer), "evener_listener_bytes_total", direction="out")
+    evener.until_counts(len(asked), "evener_listener_bytes_total", direction="in")
+
+
 @pytest.mark.leaf("evener.log.access.sample")
 def test_access_lines_can_be_off_and_sampled(evener: Evener, origin: Origin, home: Path) -> None:
     text = two(evener, origin, origin).replace(f", '{origin.address}'", "")

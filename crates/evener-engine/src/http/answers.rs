@@ -113,6 +113,8 @@ pub async fn refuse(
     let head_only = work.request.head().method == Method::Head && !client.inbox.is_empty();
     let date = shard.date.line();
     work.desk.down.own(|out| write(&whole, &date, None, Some("close"), head_only, out));
+    view.counters.add_n(ListenerCounter::BytesIn, client.inbox.bytes().len() as u64);
+    view.counters.add_n(ListenerCounter::BytesOut, work.desk.down.total() as u64);
     let send = view.spec().timeouts.send;
     let sent = write_out(shard, client, work, send, true).await;
     if !sent && client.open.is_cut(shard.now()) {
@@ -125,7 +127,8 @@ pub async fn refuse(
         // Of a head that did not come the time that it had counts.
         let waited = if local.cause == LATE { view.spec().timeouts.head * 1000 } else { 0 };
         let took = shard.micros().saturating_sub(started) + waited;
-        log_refused(shard, client, work, view, local, took);
+        let payload = if head_only { 0 } else { body.len() as u64 };
+        log_refused(shard, client, work, view, local, (took, payload));
     }
     if sent { After::Linger } else { After::Gone }
 }
@@ -390,7 +393,7 @@ fn words(status: u16, json: bool) -> String {
 /// Somebody is turned away without a word: the log has it all the same.
 pub fn log_unsaid(shard: &Shard, client: &Client, view: &ListenerView, local: &Local) {
     if shard.log.wants() {
-        log_refused(shard, client, &Work::default(), view, local, 0);
+        log_refused(shard, client, &Work::default(), view, local, (0, 0));
     }
 }
 
@@ -400,7 +403,7 @@ fn log_refused(
     work: &Work,
     view: &ListenerView,
     local: &Local,
-    took: u64,
+    (took, sent): (u64, u64),
 ) {
     let bytes = client.inbox.bytes();
     let head = work.request.head();
@@ -415,7 +418,7 @@ fn log_refused(
         host: head.authority.host.of(bytes),
         port: head.authority.port,
         status: local.status,
-        sent: 0,
+        sent,
         took,
         listener: &view.spec().name,
         route: "default",
