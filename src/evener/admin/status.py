@@ -131,7 +131,7 @@ def _of_pools(scene: Scene) -> Iterator[Tree]:
     for pool in scene.plan["pools"]:
         facts = _facts_of(scene, pool)
         yield from _of_policy(scene, pool["name"])
-        if pool["servers"] and all(each["state"] in OUT for each in facts):
+        if pool["servers"] and not any(each["state"] == "up" and each["weight"] for each in facts):
             yield _problem("error", f"pool {pool['name']}: none of its servers takes traffic")
         if not pool["servers"]:
             yield _problem("error", f"pool {pool['name']} has no servers")

@@ -110,6 +110,13 @@ def test_servers_that_are_out_are_named_with_their_reason() -> None:
     ]
 
 
+def test_a_pool_whose_servers_are_all_of_weight_0_or_out_serves_nobody() -> None:
+    nobody = "error: pool app: none of its servers takes traffic"
+    assert said(scene({**facts("a"), "weight": 0}, {**facts("b"), "weight": 0})) == [nobody]
+    assert said(scene({**facts("a"), "weight": 0}, facts("b", "starting"))) == [nobody]
+    assert said(scene({**facts("a"), "weight": 0}, facts("b"))) == []
+
+
 def test_the_worst_comes_first() -> None:
     every = replace(
         scene(facts("a", "down", "refused")),
