@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from evener.cli.words import say
+from evener.cli.words import USAGE, fail, say
 from evener.control.errors import ControlError, LinesError, NoInstanceError
 from evener.control.finding import find
 from evener.control.instance import admin_of, identity_of
@@ -111,14 +111,10 @@ def _run_of(config: str | None) -> str | None:
 
 
 def server_path(name: str) -> str:
-    """The API's path of `POOL/SERVER`.
-
-    Raises:
-        ControlError: the name has not that form.
-    """
+    """The API's path of `POOL/SERVER`; ends the command where the name has not that form."""
     pool, slash, server = name.partition("/")
     if not (pool and slash and server):
-        raise ControlError(f"{name!r} is not POOL/SERVER", "`evener show servers` lists the names")
+        fail(f"{name!r} is not POOL/SERVER", "`evener show servers` lists the names", USAGE)
     return f"/v1/servers/{quote(pool, safe='')}/{quote(server, safe='/')}"
 
 

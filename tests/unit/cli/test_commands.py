@@ -88,7 +88,8 @@ async def test_why_says_sentences_and_names_what_there_is(tmp_path: Path) -> Non
         assert unknown.exit_code == 1 and unknown.stdout == ""
         assert "there is no server app/nobody" in unknown.stderr
         assert "10.0.0.1:80" in unknown.stderr
-        assert "is not POOL/SERVER" in (await evener(tmp_path, "why", "app")).stderr
+        unnamed = await evener(tmp_path, "why", "app")
+        assert "is not POOL/SERVER" in unnamed.stderr and unnamed.exit_code == 2
 
 
 async def test_a_server_is_drained_and_made_ready(tmp_path: Path) -> None:
