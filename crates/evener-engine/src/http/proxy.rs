@@ -38,7 +38,7 @@ use crate::io::buffers::Size;
 use crate::io::{Buffer, Stream};
 use crate::policies::{self, Post};
 use crate::pool::dial;
-use crate::pool::idle::Spare;
+use crate::pool::idle::Returned;
 use crate::shard::PoolView;
 use crate::steps::step;
 
@@ -507,11 +507,11 @@ impl Exchange<'_> {
         let ServerConnection { stream, inbox, born, owned, .. } = attempt.server;
         if whole && attempt.codec.reusable() {
             let identified = attempt.codec.identifies();
-            let spare = Spare { stream, born, lasts: attempt.codec.lasts() };
+            let returned = Returned { stream, born, lasts: attempt.codec.lasts() };
             let now = self.shard.now();
             match owned || identified {
-                true => self.client.owned.keep(pool, index, spare, now),
-                false => pool.keep_idle(index, spare, now),
+                true => self.client.owned.keep(pool, index, returned, now),
+                false => pool.keep_idle(index, returned, now),
             }
         }
         let ended = match attempt.down.at {

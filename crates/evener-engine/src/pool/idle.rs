@@ -17,7 +17,7 @@ use evener_plan::Keepalive;
 use crate::io::Stream;
 
 /// A connection that has carried a request to its end.
-pub struct Spare {
+pub struct Returned {
     /// The connection itself.
     pub stream: Stream,
     /// When it was made; milliseconds on the shard's clock.
@@ -42,7 +42,7 @@ pub struct Idle {
     shown: usize,
 }
 
-impl Spare {
+impl Returned {
     /// Until when it can be used again.
     pub fn until(&self, now: u64, rules: &Keepalive) -> u64 {
         let oldest = self.born.saturating_add(rules.max_age);
@@ -69,9 +69,9 @@ impl Idle {
     }
 
     /// Keeps a connection, if the rules allow.
-    pub fn keep(&mut self, spare: Spare, now: u64, rules: &Keepalive) {
-        let until = spare.until(now, rules);
-        let Spare { stream, born, .. } = spare;
+    pub fn keep(&mut self, returned: Returned, now: u64, rules: &Keepalive) {
+        let until = returned.until(now, rules);
+        let Returned { stream, born, .. } = returned;
         if until <= now || rules.per_shard == 0 {
             return;
         }
@@ -123,7 +123,7 @@ mod tests {
     fn kept(idle: &mut Idle, born: u64, now: u64, rules: &Keepalive) -> Rc<RefCell<Pipe>> {
         let (stream, pipe) = pair(Wire::Whole);
         let stream = Stream::Scripted(Box::new(stream));
-        idle.keep(Spare { stream, born, lasts: u64::MAX }, now, rules);
+        idle.keep(Returned { stream, born, lasts: u64::MAX }, now, rules);
         pipe
     }
 

@@ -11,7 +11,7 @@
 
 use std::task::Context;
 
-use super::idle::Spare;
+use super::idle::Returned;
 use super::target::Target;
 use crate::io::Stream;
 use crate::shard::PoolView;
@@ -48,10 +48,10 @@ impl Owned {
     }
 
     /// Keeps a connection of the server with this index; another one to the same pool ends.
-    pub fn keep(&mut self, pool: &PoolView, index: usize, spare: Spare, now: u64) {
+    pub fn keep(&mut self, pool: &PoolView, index: usize, returned: Returned, now: u64) {
         self.forget(pool);
-        let until = spare.until(now, &pool.spec().keepalive);
-        let Spare { stream, born, .. } = spare;
+        let until = returned.until(now, &pool.spec().keepalive);
+        let Returned { stream, born, .. } = returned;
         let server = pool.group().server(index).zip(pool.target(index));
         let Some((server, target)) = server.filter(|_| until > now) else { return };
         stream.forget();

@@ -22,7 +22,7 @@ use crate::counters::{ListenerCounters, PoolCounters, RouteBlock, ServerCounters
 use crate::http::template::Template;
 use crate::io::Stream;
 use crate::policies::Post;
-use crate::pool::idle::{Idle, Spare};
+use crate::pool::idle::{Idle, Returned};
 use crate::pool::target::Target;
 use crate::running::{Running, RunningListener, RunningPool};
 use crate::tcp::speakers::Speakers;
@@ -278,14 +278,14 @@ impl PoolView {
 
     /// Keeps a connection for later requests.
     #[inline]
-    pub fn keep_idle(&self, index: usize, spare: Spare, now: u64) {
+    pub fn keep_idle(&self, index: usize, returned: Returned, now: u64) {
         if self.retired.get() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
         let Some(place) = idle.get_mut(index) else { return };
         let before = place.len();
-        place.keep(spare, now, &self.pool.spec.keepalive);
+        place.keep(returned, now, &self.pool.spec.keepalive);
         self.kept.set(self.kept.get() + place.len() - before);
     }
 
