@@ -307,7 +307,10 @@ fn authority(text: &[u8]) -> bool {
     let host_fits = match inside.map(std::str::from_utf8) {
         Some(Ok(address)) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         Some(Err(_)) => false,
-        None => !host.is_empty() && host != b"." && host.iter().all(name),
+        None => {
+            let no_label = host == b"." || host.windows(2).any(|two| two == b"..");
+            !host.is_empty() && !no_label && host.iter().all(name)
+        }
     };
     port_fits && host_fits
 }
