@@ -298,7 +298,7 @@ pub struct PoolTimeouts {
     pub send: Millis,
     /// From the request sent to the answer's head.
     pub response: Millis,
-    /// Between two pieces of an answer's body.
+    /// Between two pieces of an answer's body, once the request is sent.
     pub receive: Millis,
 }
 

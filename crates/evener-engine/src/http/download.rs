@@ -192,15 +192,15 @@ impl Exchange<'_> {
         }
     }
 
+    /// The server's time runs from the request's end, or from its head where the client waits for a
+    /// word before it sends the rest: who is still sent a request may wait for it.
     fn poll_server_late(&self, attempt: &mut Attempt, cx: &mut Context<'_>) -> Poll<Fault> {
+        if !attempt.up.is_over() && !self.awaits_word() {
+            attempt.down.wait.disarm();
+            return Poll::Pending;
+        }
         let (after, fault) = match attempt.down.begun {
             true => (attempt.timeouts.receive, Fault::Stalled),
-            // The clock for an answer runs from the request's end, or from its head where the client
-            // waits for a word before it sends the rest.
-            false if !attempt.up.is_over() && !self.awaits_word() => {
-                attempt.down.wait.disarm();
-                return Poll::Pending;
-            }
             false => (attempt.timeouts.response, Fault::Server(Cause::ResponseTimeout)),
         };
         attempt.down.wait.poll_wait(cx, after).map(|()| fault)

@@ -360,7 +360,7 @@ class PoolTimeouts:
     )
     receive: int = key(
         Duration(),
-        "Between two pieces of an answer's body.",
+        "Between two pieces of an answer's body, once the request is sent.",
         default="60s",
         reason="nginx's proxy_read_timeout",
     )

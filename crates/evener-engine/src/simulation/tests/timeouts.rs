@@ -99,6 +99,43 @@ fn an_answer_that_stalls_is_cut_visibly() {
 }
 
 #[test]
+fn a_server_that_has_begun_to_answer_is_not_late_while_the_client_still_sends() {
+    let sim = Sim::new(&["a"]);
+    let client = sim.client();
+    client.sends(POST).sends("x");
+    let server = sim.server("a").connection(0);
+    server.sends("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    for _ in 0..8 {
+        sim.run_for(20_000);
+        client.sends("x".repeat(10_000));
+    }
+    client.stays_connected();
+    client.sends("x".repeat(19_999));
+    sim.run_for_less_than(60_000);
+    server.sends(" more");
+    assert_eq!(client.receives_message().1, b"half more");
+    sim.saw(&[("a", answered(200))]);
+}
+
+#[test]
+fn who_has_neither_more_of_a_body_nor_of_an_answer_has_both_times_and_no_more() {
+    for expects in ["", "Expect: 100-continue\r\n"] {
+        let sim = Sim::new(&["a"]);
+        let client = sim.client();
+        let head = "POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 9\r\n";
+        client.sends(format!("{head}{expects}\r\n"));
+        let server = sim.server("a").connection(0);
+        server.sends("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+        let body = if expects.is_empty() { 30_000 } else { 0 };
+        sim.run_for_less_than(body + 60_000);
+        client.stays_connected();
+        sim.run_for(300);
+        client.sees_the_end();
+        sim.saw(&[("a", Outcome::AnswerStalled)]);
+    }
+}
+
+#[test]
 fn an_answer_may_be_slow_while_it_moves() {
     let sim = Sim::new(&["a"]);
     let client = sim.client();
