@@ -369,6 +369,23 @@ def test_a_client_that_leaves_is_seen_by_the_server_and_counted(
     evener.until_counts(1, "evener_requests_aborted_total")
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_answer_is_counted(
+    front: Callable[..., Evener], origins: Callable[..., Origin]
+) -> None:
+    def behave(talk: Talk) -> None:
+        talk.request()
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
+        talk.until_left()
+
+    evener = front(origins(behave))
+    with Wire(evener.listen) as wire:
+        wire.send("GET /half HTTP/1.1\r\nHost: a\r\n\r\n").until(b"abc")
+        wire.reset()
+    line = evener.until_logged(lambda line: line["url.path"] == "/half")
+    assert (line["http.response.status_code"], line["error.type"]) == (200, "client_gone")
+    evener.until_counts(1, "evener_requests_aborted_total")
+
+
 def test_a_half_closed_client_is_still_answered(
     front: Callable[..., Evener], origins: Callable[..., Origin]
 ) -> None:

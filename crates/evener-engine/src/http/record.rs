@@ -153,7 +153,7 @@ impl Record {
         let route = view.route_counters(shard, asked.route);
         route.add_status(self.status);
         route.record(RouteHistogram::Duration, took);
-        if self.status == 499 {
+        if self.status == 499 || self.cause == Some("client_gone") {
             route.add(RouteCounter::Aborted, 1);
         }
         if self.cause == Some("answer_cut") || self.cause == Some("answer_stalled") {
