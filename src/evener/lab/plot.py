@@ -42,7 +42,8 @@ def plot(results: Sequence[Result], path: Path, title: str) -> None:
     try:
         figure.savefig(path)
     except (ValueError, OSError) as error:
-        raise NoPlotError(f"{path} cannot be written: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise NoPlotError(f"{path} cannot be written: {why}") from None
     finally:
         plots.close(figure)
 

@@ -258,6 +258,8 @@ def _fault(window: int, what: Any) -> dict[str, Any]:
 
 
 def _of_pool(log: Log, pool: str | None) -> list[Entry]:
+    if not log.entries and not log.unread:
+        raise LabError("the log is empty")
     if not log.entries:
         error = LabError("no line of the log is in a form that is known")
         error.remedy = "known are Evener's JSON, HAProxy's httplog and the combined format"

@@ -220,6 +220,11 @@ def test_a_page_of_the_proxys_own_is_no_pool_to_choose_from() -> None:
     assert Replay(log).servers == ["s1", "s2"]
 
 
+def test_an_empty_log_is_told_as_such() -> None:
+    with pytest.raises(LabError, match="the log is empty"):
+        Replay(Log())
+
+
 def test_a_packed_log_is_told_as_such(tmp_path: Path) -> None:
     file = tmp_path / "access.log.1.gz"
     file.write_bytes(gzip.compress(ours(1, 0.1).encode()))

@@ -66,6 +66,8 @@ def test_the_command_prints_a_table_json_and_a_plot(tmp_path: Path) -> None:
     odd = CliRunner().invoke(app, [*run, "--plot", str(tmp_path / "a.nosuch")])
     assert odd.exit_code == 1
     assert "cannot be written" in odd.stderr
+    nowhere = CliRunner().invoke(app, [*run, "--plot", str(tmp_path / "no" / "a.svg")])
+    assert nowhere.stderr.endswith("no/a.svg cannot be written: No such file or directory\n")
 
 
 def test_without_a_seed_nothing_is_compared() -> None:
