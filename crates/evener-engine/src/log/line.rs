@@ -73,7 +73,8 @@ impl Entry for Line<'_> {
         if let Some(query) = query {
             text(out, "url.query", query);
         }
-        text(out, "server.address", self.host);
+        let bare = self.host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]"));
+        text(out, "server.address", bare.unwrap_or(self.host));
         if let Some(port) = self.port {
             number(out, "server.port", u64::from(port));
         }
@@ -309,6 +310,15 @@ mod tests {
         );
         assert_eq!(read["evener.picked_by"], "fallback: timeout");
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
+    }
+
+    #[test]
+    fn an_ipv6_host_is_written_as_clients_addresses_are() {
+        let mut out = Vec::new();
+        Line { host: b"[2001:db8::1]", port: None, ..line(b"/", b"x") }.json(&mut out);
+        let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(read["server.address"], "2001:db8::1");
+        assert!(read.get("server.port").is_none());
     }
 
     #[test]
