@@ -345,10 +345,17 @@ class Section(Type):
         chosen = [name for name in mapping.entries if name in self.form.kinds]
         if len(chosen) == 1:
             return True
+        if not chosen and any(map(self._may_be_a_kind, mapping.entries)):
+            return False  # it was reported as the unknown key that it is
         words = " or ".join(f"`{name}`" for name in self.form.kinds)
         got = " and ".join(f"`{name}`" for name in chosen) or "none of them"
         report.add(mapping, path, got, f"exactly one of {words}")
         return False
+
+    def _may_be_a_kind(self, name: str) -> bool:
+        """Whether an unknown key is what was to say the kind: misspelt, or not built."""
+        unknown = name not in self.keys
+        return unknown and (name in self.form.planned or bool(nearest(name, self.form.kinds)))
 
     def _kept(self, base: Mapping, over: Mapping) -> dict[str, tuple[Scalar, Node]]:
         """What of `base` stands when `over` is laid over it: another kind replaces."""

@@ -214,6 +214,17 @@ FORMS = {
         "f:1:71: listeners.web.routes[0].respond.body: found a body with status 204, expected none "
         "(this status has no body)",
     ),
+    "check of a kind that is misspelt": (
+        P % "check: {htp: /}",
+        "f:1:42: pools.app.check[0].htp: found the key `htp`, expected one of http, tcp, every, "
+        "timeout, rise, fall, fast, down, jitter, host, method, headers, expect, port "
+        "(did you mean `http`?)",
+    ),
+    "affinity of a kind that is not built": (
+        P % "affinity: {cookie: x}",
+        "f:1:45: pools.app.affinity.cookie: found the key `cookie`, expected keys that are built "
+        "(`cookie` is planned but not built yet)",
+    ),
     "check without a kind": (
         P % "check: {every: 1s}",
         "f:1:41: pools.app.check[0]: found none of them, expected exactly one of `http` or `tcp`",
