@@ -137,6 +137,15 @@ def test_health_is_seeded_into_the_next_worker(
     assert after == connects, "a request went to the server that was known to be down"
 
 
+def test_what_a_server_has_answered_stands_after_a_death(evener: Evener, origin: Origin) -> None:
+    evener.start(web(evener, origin.address))
+    get(evener.listen)
+    evener.until_counts(1, "evener_server_requests_total")
+    next_worker(evener, kill_worker(evener))
+    # Also before the next worker has sent it anything.
+    assert evener.server(f"app/{origin.address}")["requests"] == 1
+
+
 def test_peoples_words_stand_after_a_death(evener: Evener, origins: Callable[..., Origin]) -> None:
     one, two = origins(name="one"), origins(name="two")
     evener.start(web(evener, one.address, two.address))

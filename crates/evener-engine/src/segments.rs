@@ -233,9 +233,10 @@ fn word(kind: Kind) -> &'static str {
     }
 }
 
+/// Also of what no living segment has: a new worker finds the counters of a server or a route when
+/// they are first used, and until then their sums stand where the last one left them.
 fn entries<'t>(family: &Family, totals: &'t Totals) -> Vec<Entry<'t>> {
-    let entry = |(names, values)| entry(family, names, values);
-    totals.entries(family.kind).map(entry).collect()
+    totals.all(family.kind).map(|(names, values, _)| entry(family, names, values)).collect()
 }
 
 fn entry<'t>(family: &Family, names: Vec<&'t str>, sums: Values<'t>) -> Entry<'t> {
