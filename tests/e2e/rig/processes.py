@@ -134,9 +134,17 @@ def output_of(command: Sequence[str], within: float = 30.0, stdin: bytes = b"") 
 
 
 def exists(pid: int) -> bool:
-    """Whether a process of this id runs (a zombie does not)."""
+    """Whether a process of this id runs.
+
+    A zombie does not; but while one of its threads still ends, the first being a zombie already,
+    its sockets are open.
+    """
+    return any(_runs(task) for task in Path(f"/proc/{pid}/task").glob("*"))
+
+
+def _runs(task: Path) -> bool:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = (task / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
