@@ -153,7 +153,7 @@ class Check:
         Duration(100),
         "Time between two checks.",
         default="2s",
-        reason="a dead server is found within four seconds, at a cost that is not felt",
+        reason="a dead server is found within six seconds, at a cost that is not felt",
     )
     timeout: int = key(
         Duration(10),
@@ -170,8 +170,8 @@ class Check:
     fall: int = key(
         Integer(1, 1000),
         "Failures in a row that take it down.",
-        default="2",
-        reason="one failure may be a lost packet",
+        default="3",
+        reason="one failure may be a lost packet, two a full queue; as HAProxy",
     )
     fast: int | None = key(
         Duration(100),
