@@ -16,7 +16,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
-import os
 import re
 import shutil
 import socket
@@ -89,9 +88,7 @@ def _built(tree: Path) -> Path:
     builds = (ROOT / "target") if tree == ROOT else ROOM / "builds"
     command = ["cargo", "build", "--release", "--locked", "--quiet"]
     command += ["-p", "evener-engine", "--example", "serve_plan"]
-    # As it ships: nobody's own profile for builds counts.
-    own = {name: value for name, value in os.environ.items() if "CARGO_PROFILE" not in name}
-    environment = {**build.environment(tree, own), "CARGO_TARGET_DIR": str(builds)}
+    environment = {**build.environment(tree, build.as_shipped()), "CARGO_TARGET_DIR": str(builds)}
     subprocess.run(command, cwd=tree, env=environment, check=True)
     return builds / "release" / "examples" / "serve_plan"
 

@@ -21,6 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PROFILE = Path("crates") / "evener-py" / "engine.profdata"
+#: Settings of somebody's own, in place of those that ship.
+OWN = "CARGO_PROFILE_"
 #: `-no-pgo-warn-mismatch`: that a function changed since the training is not worth a warning each.
 USE = ("-Cprofile-use={profile}", "-Cllvm-args=-no-pgo-warn-mismatch")
 
@@ -33,10 +35,15 @@ def environment(tree: Path = ROOT, base: Mapping[str, str] = os.environ) -> dict
     """
     made = {**base, "PATH": search_path(base)}
     profile = tree / PROFILE
-    if profile.exists() and not any(name.startswith("CARGO_PROFILE_") for name in base):
+    if profile.exists() and not any(name.startswith(OWN) for name in base):
         flags = [flag.format(profile=profile) for flag in USE]
         made["RUSTFLAGS"] = " ".join([base.get("RUSTFLAGS", ""), *flags]).strip()
     return made
+
+
+def as_shipped(base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables without anybody's own settings for builds."""
+    return {name: value for name, value in base.items() if not name.startswith(OWN)}
 
 
 def search_path(base: Mapping[str, str] = os.environ) -> str:

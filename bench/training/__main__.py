@@ -82,8 +82,7 @@ def _instrumented() -> Path:
         "RUSTFLAGS": f"-Cprofile-generate={ROOM / 'counts'}",
         "CARGO_TARGET_DIR": str(ROOM / "build"),
     }
-    own = {name: value for name, value in os.environ.items() if "CARGO_PROFILE" not in name}
-    wheel = build.wheel(ROOM, {**own, "PATH": build.search_path(), **flags})
+    wheel = build.wheel(ROOM, {**build.as_shipped(), "PATH": build.search_path(), **flags})
     site = ROOM / "site"
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(site)

@@ -10,6 +10,16 @@ import os
 import signal
 import sys
 
+#: What an instance is told by signals (CONFIG.md): the supervisor obeys them, its worker does not.
+SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
 
 def main(arguments: list[str]) -> None:
     """Serves until the supervisor says otherwise.
@@ -32,17 +42,9 @@ def main(arguments: list[str]) -> None:
 
 def ignore_signals() -> None:
     """Ignores what is the supervisor's to obey, and unblocks it: it was held back until now."""
-    told = (
-        signal.SIGTERM,
-        signal.SIGQUIT,
-        signal.SIGINT,
-        signal.SIGHUP,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-    )
-    for number in told:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, told)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def end_with(parent: int) -> None:

@@ -17,17 +17,6 @@ if TYPE_CHECKING:
 
     from evener.config import Config
 
-#: What an instance is told by signals (CONFIG.md).
-SIGNALS = frozenset(
-    {
-        signal.SIGTERM,
-        signal.SIGQUIT,
-        signal.SIGINT,
-        signal.SIGHUP,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-    }
-)
 #: The commands that are an instance.
 INSTANCES = frozenset({"run", "quick"})
 
@@ -35,6 +24,8 @@ INSTANCES = frozenset({"run", "quick"})
 def main() -> None:
     """The entry point of the installed command."""
     if INSTANCES.intersection(sys.argv[1:2]):
+        from evener.worker import SIGNALS
+
         # They wait until there is somebody to obey them: a HUP would end what has just begun.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     from evener.cli.app import app

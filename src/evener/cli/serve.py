@@ -11,11 +11,11 @@ import signal
 from pathlib import Path
 
 from evener import dataplane
-from evener.cli import SIGNALS
 from evener.control import log_writer, logs
 from evener.control.instance import quick_run, sweep
 from evener.control.source import Source
 from evener.control.supervisor import Means, Supervisor
+from evener.worker import SIGNALS
 
 #: Group whose members may give commands to an instance that was started as root.
 ADMINS = "evener-admin"

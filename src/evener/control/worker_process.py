@@ -21,16 +21,8 @@ from pathlib import Path
 from typing import Protocol
 
 from evener.control.errors import StartError
+from evener.worker import SIGNALS
 
-#: Signals that are the supervisor's to obey and the worker's to ignore.
-IGNORED = (
-    signal.SIGTERM,
-    signal.SIGQUIT,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
 _BOOT = (
     "import sys,json;sys.path[:]=json.loads(sys.argv[1]);"
     "from evener.worker import main;main(sys.argv[2:])"
@@ -109,7 +101,7 @@ def spawn(control_socket: Path, tied: bool) -> WorkerProcess:
     command = [sys.executable, "-I", "-c", _BOOT, json.dumps(path), str(control_socket)]
     if tied:
         command.append(f"--tied-to={os.getpid()}")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         return WorkerProcess(subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd="/"))
     except OSError as error:

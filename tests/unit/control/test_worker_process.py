@@ -12,7 +12,8 @@ import pytest
 import evener
 from evener.control.errors import StartError
 from evener.control.link import _reach
-from evener.control.worker_process import IGNORED, spawn, where_it_hangs
+from evener.control.worker_process import spawn, where_it_hangs
+from evener.worker import SIGNALS
 
 pytestmark = pytest.mark.asyncio
 
@@ -56,7 +57,7 @@ async def test_a_worker_is_isolated_light_and_open_to_no_signal(engine: Path) ->
     mask, place, heavy = await listening(engine)
     assert (mask, place) == ("[]", "/ False 1")
     assert heavy == "heavy: ['json.decoder']"
-    for number in IGNORED:
+    for number in SIGNALS:
         os.kill(worker.pid, number)
     await asyncio.sleep(0)
     assert not worker.ended.done()

@@ -141,7 +141,8 @@ fn bounded(mut words: String) -> String {
 
 fn is_ours(why: &io::Error) -> bool {
     use rustix::io::Errno;
-    // No descriptor, no memory. The last: a user may have only so many watched (epoll(7), max_user_watches).
+    // No descriptor, no memory. The last: a user may have only so many watched (epoll(7),
+    // max_user_watches).
     let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOSPC];
     Errno::from_io_error(why).is_some_and(|code| ours.contains(&code))
 }
