@@ -1,17 +1,20 @@
 //! A thread's event loop: runs tasks, and when none can go on asks the kernel what has happened.
 //!
 //! Rules kept here:
-//! - Sockets of clients and of servers are asked about separately and in turn, clients a handful at
-//!   a time: a request that has begun goes on before many others begin. What it touches is still in
-//!   the cache, few connections to servers are in use at once, and servers are not flooded when this
-//!   thread is what everybody waits for.
+//! - What servers did is handed out at once, what clients did a handful at a time: a request that has
+//!   begun goes on before many others begin. What it touches is still in the cache, few connections
+//!   to servers are in use at once, and servers are not flooded when this thread is what everybody
+//!   waits for.
+//! - The kernel is asked once a turn, about both: one epoll descriptor behind another would cost each
+//!   event of a client a second wake-up.
 //! - Other threads reach tasks through their wakers alone: the bell, rung only for a loop that
 //!   sleeps.
 //! - Tasks are tokio's; nothing else of it runs here.
 //!
 //! Not known here: what tasks do. Deadlines are a table of their own, moved by a ticking descriptor.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::fcntl_dupfd_cloexec;
 use tokio::task::LocalSet;
 
@@ -31,16 +34,19 @@ use crate::clock;
 
 /// An event loop and what it listens to.
 pub struct EventLoop {
-    /// Servers' sockets, and everything that is not a client's: asked about on every turn.
+    /// Servers' sockets, and everything that is not a client's.
     pub servers: Rc<Poller>,
     /// Clients' sockets.
     pub clients: Rc<Poller>,
     /// Moments that tasks wait for.
     pub timers: Rc<Timers>,
-    /// Some of what clients did may not have been handed out yet.
-    pending: Cell<bool>,
-    /// Tells that clients did something.
-    door: Watched,
+    epoll: Rc<OwnedFd>,
+    /// What the kernel has told last; its length is the most it tells at once.
+    events: RefCell<Vec<epoll::Event>>,
+    /// Places of clients that have not been woken yet, the first to come first.
+    waiting: RefCell<VecDeque<u32>>,
+    /// Clients woken in one turn.
+    handful: usize,
     bell: Arc<Bell>,
     /// The bell's end in the loop; its events only end a sleep.
     _hears: Watched,
@@ -55,30 +61,34 @@ struct Bell {
     descriptor: OwnedFd,
 }
 
+/// The upper half of an event's data.
+const SERVER: u32 = 0;
+const CLIENT: u32 = 1;
+
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 impl EventLoop {
-    /// A loop that takes so many events of either kind at once.
+    /// A loop that takes so many events at once, and wakes so many clients in a turn.
     ///
     /// # Errors
     /// When the kernel has no descriptors left for us.
-    pub fn new(servers: usize, clients: usize) -> io::Result<EventLoop> {
-        let servers = Poller::new(servers)?;
-        let clients = Poller::new(clients)?;
-        let door = Watched::not_ready(&servers, fcntl_dupfd_cloexec(&*clients, 0)?);
+    pub fn new(most: usize, handful: usize) -> io::Result<EventLoop> {
+        let epoll = Rc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let servers = Poller::new(&epoll, SERVER);
+        let clients = Poller::new(&epoll, CLIENT);
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let descriptor = eventfd(0, flags)?;
         let hears = Watched::not_ready(&servers, fcntl_dupfd_cloexec(&descriptor, 0)?);
         let (rung, sleeps) = (AtomicBool::new(false), AtomicBool::new(false));
         let bell = Arc::new(Bell { rung, sleeps, descriptor });
         let mut nobody = Context::from_waker(Waker::noop());
-        for watched in [&door, &hears] {
-            if let Poll::Ready(refused) = watched.poll_ready(&mut nobody, Way::Read) {
-                refused?;
-            }
+        if let Poll::Ready(refused) = hears.poll_ready(&mut nobody, Way::Read) {
+            refused?;
         }
-        let (timers, pending) = (Rc::default(), Cell::new(false));
-        Ok(EventLoop { servers, clients, timers, pending, door, bell, _hears: hears })
+        let (events, waiting) = (RefCell::new(Vec::with_capacity(most)), RefCell::default());
+        let timers = Rc::default();
+        let _hears = hears;
+        Ok(EventLoop { servers, clients, timers, epoll, events, waiting, handful, bell, _hears })
     }
 
     /// Runs until the future is ready; tasks begun meanwhile with `spawn_local` run beside it and
@@ -103,20 +113,50 @@ impl EventLoop {
     /// Asks the kernel; sleeps if no task can go on.
     fn turn(&self) -> io::Result<()> {
         self.bell.sleeps.store(true, Ordering::SeqCst);
-        let busy = self.pending.get() || self.bell.rung.load(Ordering::SeqCst);
-        let taken = self.servers.take(if busy { Some(AT_ONCE) } else { self.longest_sleep() });
+        let busy = !self.waiting.borrow().is_empty() || self.bell.rung.load(Ordering::SeqCst);
+        let taken = self.take(if busy { Some(AT_ONCE) } else { self.longest_sleep() });
         // From here on only other threads would have to ring.
         self.bell.sleeps.store(false, Ordering::SeqCst);
         taken?;
-        self.servers.hand_out();
+        self.hand_out();
         if self.timers.next().is_some() {
             self.timers.fire(clock::micros());
         }
-        if self.door.take_ready(Way::Read) || self.pending.get() {
-            self.clients.take(Some(AT_ONCE))?;
-            self.pending.set(self.clients.hand_out());
+        let mut waiting = self.waiting.borrow_mut();
+        for _ in 0..self.handful {
+            let Some(index) = waiting.pop_front() else { break };
+            self.clients.wake(index);
         }
         Ok(())
+    }
+
+    /// Takes what has happened, waiting for the first of it at most so long (`None`: as long as it
+    /// takes).
+    fn take(&self, timeout: Option<Timespec>) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        let room = rustix::buffer::spare_capacity(&mut *events);
+        match epoll::wait(&self.epoll, room, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Wakes whom servers' events are for, and has clients stand in line.
+    fn hand_out(&self) {
+        let mut waiting = self.waiting.borrow_mut();
+        for event in self.events.borrow().iter() {
+            let data = event.data.u64();
+            let (kind, index) = ((data >> 32) as u32, data as u32);
+            match kind {
+                CLIENT if self.clients.note(index, event.flags) => waiting.push_back(index),
+                CLIENT => {}
+                _ => {
+                    self.servers.note(index, event.flags);
+                    self.servers.wake(index);
+                }
+            }
+        }
     }
 
     /// Until the next moment that somebody waits for.
@@ -156,6 +196,7 @@ pub async fn give_way() {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::future::poll_fn;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
@@ -218,6 +259,44 @@ mod tests {
             heard
         });
         assert_eq!(heard.unwrap(), 14);
+    }
+
+    #[test]
+    fn what_has_begun_goes_on_before_more_than_a_handful_begins() {
+        const HANDFUL: usize = 2;
+        let events = EventLoop::new(16, HANDFUL).unwrap();
+        let near = |poller: &Rc<Poller>| {
+            let (near, far) = UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            (Watched::not_ready(poller, near.into()), far)
+        };
+        let (begun, done, most) = <(Rc<Cell<usize>>, Rc<Cell<usize>>, Rc<Cell<usize>>)>::default();
+        let all = events.run(async {
+            let mut fars = Vec::new();
+            let tasks: Vec<_> = (0..7)
+                .map(|_| {
+                    let ((client, far), (server, mut away)) =
+                        (near(&events.clients), near(&events.servers));
+                    fars.push(far);
+                    let (begun, done, most) = (begun.clone(), done.clone(), most.clone());
+                    tokio::task::spawn_local(async move {
+                        poll_fn(|cx| client.poll_ready(cx, Way::Read)).await.unwrap();
+                        begun.set(begun.get() + 1);
+                        most.set(most.get().max(begun.get() - done.get()));
+                        away.write_all(b"x").unwrap();
+                        poll_fn(|cx| server.poll_ready(cx, Way::Read)).await.unwrap();
+                        done.set(done.get() + 1);
+                    })
+                })
+                .collect();
+            give_way().await;
+            fars.iter_mut().for_each(|far| far.write_all(b"x").unwrap());
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+        all.unwrap();
+        assert_eq!((done.get(), most.get()), (7, HANDFUL));
     }
 
     #[test]

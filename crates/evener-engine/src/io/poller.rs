@@ -1,4 +1,4 @@
-//! Readiness of many sockets behind one epoll descriptor.
+//! Readiness of many sockets: those of one kind behind an epoll descriptor that kinds share.
 //!
 //! Rules kept here:
 //! - A descriptor is registered when something has to be waited for and not before, for reading
@@ -7,7 +7,8 @@
 //! - Who finds a descriptor ready again and again lets other tasks go on now and then.
 //! - One task waits for a descriptor at a time, whichever way bytes go.
 //!
-//! Not known here: what the descriptors are, when events are asked for (`event_loop`).
+//! Not known here: what the descriptors are, when events are asked for and who is woken when
+//! (`event_loop`).
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -15,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::epoll;
 
 /// What a descriptor can be ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +31,18 @@ pub enum Way {
 const CALLS: u8 = 16;
 /// The end or an error has come: reads find out about it without being told again.
 const ENDED: u8 = 4;
+/// It is an error.
+const BROKEN: u8 = 16;
 /// Urgent bytes have come (tcp(7)): reads stop short at them, with more behind.
 const URGENT: u8 = 8;
 const BOTH: u8 = Way::Read as u8 | Way::Write as u8;
 
-/// Descriptors and who waits for them.
+/// Descriptors of one kind and who waits for them.
 pub struct Poller {
-    epoll: OwnedFd,
-    events: RefCell<Vec<epoll::Event>>,
+    epoll: Rc<OwnedFd>,
+    /// What an event of this kind has in its data beside the number of a place.
+    kind: u64,
     places: RefCell<Places>,
-    /// Most events taken at once.
-    most: usize,
 }
 
 #[derive(Default)]
@@ -51,8 +53,10 @@ struct Places {
 
 #[derive(Default)]
 struct Place {
-    /// Bits of [`Way`], [`ENDED`] and [`URGENT`].
+    /// Bits of [`Way`], [`ENDED`], [`URGENT`] and [`BROKEN`].
     ready: u8,
+    /// Its owner is to be woken, and has not been yet.
+    due: bool,
     waker: Option<Waker>,
 }
 
@@ -73,48 +77,33 @@ struct Seat {
 }
 
 impl Poller {
-    /// One that takes so many events at once.
-    ///
-    /// # Errors
-    /// When the kernel has no epoll descriptor left for us.
-    pub fn new(most: usize) -> io::Result<Rc<Poller>> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let (events, places) = (RefCell::new(Vec::with_capacity(most)), RefCell::default());
-        Ok(Rc::new(Poller { epoll, events, places, most }))
+    /// One whose events have this in the upper half of their data.
+    pub fn new(epoll: &Rc<OwnedFd>, kind: u32) -> Rc<Poller> {
+        let kind = u64::from(kind) << 32;
+        Rc::new(Poller { epoll: epoll.clone(), kind, places: RefCell::default() })
     }
 
-    /// Takes a handful of events, waiting for the first one at most so long (`None`: as long as it
-    /// takes). They are for [`Poller::hand_out`].
-    ///
-    /// # Errors
-    /// Those of epoll_wait(2).
-    pub fn take(&self, timeout: Option<Timespec>) -> io::Result<()> {
-        let mut events = self.events.borrow_mut();
-        events.clear();
-        let room = rustix::buffer::spare_capacity(&mut *events);
-        match epoll::wait(&self.epoll, room, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(why) => Err(why.into()),
-        }
-    }
-
-    /// Wakes those whom the events are for. Whether there may be more.
-    pub fn hand_out(&self) -> bool {
-        let events = self.events.borrow();
+    /// Keeps what an event says. Whether its owner is to be woken and nobody knew.
+    pub fn note(&self, index: u32, flags: epoll::EventFlags) -> bool {
         let mut places = self.places.borrow_mut();
-        for event in events.iter() {
-            let Some(place) = places.all.get_mut(event.data.u64() as usize) else { continue };
-            place.ready |= bits(event.flags);
-            if let Some(waker) = &place.waker {
-                waker.wake_by_ref();
-            }
+        let Some(place) = places.all.get_mut(index as usize) else { return false };
+        place.ready |= bits(flags);
+        !std::mem::replace(&mut place.due, true)
+    }
+
+    /// Wakes who waits at a place.
+    pub fn wake(&self, index: u32) {
+        let mut places = self.places.borrow_mut();
+        let Some(place) = places.all.get_mut(index as usize) else { return };
+        place.due = false;
+        if let Some(waker) = &place.waker {
+            waker.wake_by_ref();
         }
-        events.len() >= self.most
     }
 
     fn take_seat(self: &Rc<Self>, ready: u8) -> Seat {
         let mut places = self.places.borrow_mut();
-        let place = Place { ready, waker: None };
+        let place = Place { ready, due: false, waker: None };
         let index = match places.free.pop() {
             Some(index) => index,
             None => places.all.len() as u32,
@@ -146,6 +135,9 @@ fn bits(flags: epoll::EventFlags) -> u8 {
     if flags.intersects(Flags::HUP | Flags::ERR) {
         ready |= BOTH | ENDED;
     }
+    if flags.contains(Flags::ERR) {
+        ready |= BROKEN;
+    }
     ready
 }
 
@@ -176,7 +168,7 @@ impl Watched {
                 return Poll::Ready(Ok(()));
             }
             if self.told.get() & way as u8 == 0 {
-                self.listen(way)?;
+                self.listen(way as u8)?;
             }
             if !place.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                 place.waker = Some(cx.waker().clone());
@@ -184,6 +176,18 @@ impl Watched {
             self.calls.set(0);
             Poll::Pending
         })
+    }
+
+    /// Ready when a connection under way is made or has failed. Whether bytes come is told with it:
+    /// they are what is waited for next.
+    ///
+    /// # Errors
+    /// When the kernel refuses to watch the descriptor.
+    pub fn poll_made(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.told.get() == 0 {
+            self.listen(BOTH)?;
+        }
+        self.poll_ready(cx, Way::Write)
     }
 
     /// Makes a call that may say that it would wait; then it is made again when that has changed.
@@ -234,19 +238,17 @@ impl Watched {
         self.seat.with(|place| place.ready & ENDED != 0)
     }
 
+    /// Whether all that will ever come has come, an orderly end behind it: a read that leaves room has
+    /// met that end.
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        self.seat.with(|place| place.ready & (ENDED | BROKEN | URGENT) == ENDED)
+    }
+
     /// Nobody waits for it any more: a task that has ended need not be remembered.
     pub fn forget(&self) {
         let waker = self.seat.with(|place| place.waker.take());
         drop(waker);
-    }
-
-    /// Whether it was told to be ready in this way since it was last asked.
-    pub fn take_ready(&self, way: Way) -> bool {
-        self.seat.with(|place| {
-            let ready = place.ready & way as u8 != 0;
-            place.ready &= !(way as u8);
-            ready
-        })
     }
 
     /// Says that a call in this way is worth trying.
@@ -270,9 +272,9 @@ impl Watched {
     }
 
     #[cold]
-    fn listen(&self, way: Way) -> io::Result<()> {
+    fn listen(&self, ways: u8) -> io::Result<()> {
         let before = self.told.get();
-        let told = before | way as u8;
+        let told = before | ways;
         let mut flags = epoll::EventFlags::ET | epoll::EventFlags::RDHUP | epoll::EventFlags::PRI;
         if told & Way::Read as u8 != 0 {
             flags |= epoll::EventFlags::IN;
@@ -280,20 +282,14 @@ impl Watched {
         if told & Way::Write as u8 != 0 {
             flags |= epoll::EventFlags::OUT;
         }
-        let poller = &self.seat.poller.epoll;
-        let data = epoll::EventData::new_u64(u64::from(self.seat.index));
+        let poller = &self.seat.poller;
+        let data = epoll::EventData::new_u64(poller.kind | u64::from(self.seat.index));
         match before {
-            0 => epoll::add(poller, &self.descriptor, data, flags)?,
-            _ => epoll::modify(poller, &self.descriptor, data, flags)?,
+            0 => epoll::add(&poller.epoll, &self.descriptor, data, flags)?,
+            _ => epoll::modify(&poller.epoll, &self.descriptor, data, flags)?,
         }
         self.told.set(told);
         Ok(())
-    }
-}
-
-impl AsFd for Poller {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Rules kept here:
 //! - A read that does not fill its room has taken all there was: the next one waits without asking
-//!   the kernel again, unless the end is known to follow.
+//!   the kernel again. Where the end was known to have come before, that is the end.
 //!
 //! Not known here: TLS, protocols.
 
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -28,6 +28,8 @@ pub struct Socket {
     watched: Watched,
     /// The handshake's last acknowledgement waits for the first bytes.
     held_back: Cell<bool>,
+    /// All was read, an orderly end stands behind it.
+    over: Cell<bool>,
 }
 
 /// Ports below are never given to who connects (ip(7): ip_local_port_range).
@@ -38,14 +40,18 @@ const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 impl Socket {
     /// A connected socket that does not block.
     pub fn new(poller: &Rc<Poller>, descriptor: OwnedFd) -> Socket {
-        Socket { watched: Watched::new(poller, descriptor), held_back: Cell::new(false) }
+        Socket::with(Watched::new(poller, descriptor), false)
     }
 
     /// One whose other end has probably said nothing yet: the kernel is not asked before it tells.
     pub fn quiet(poller: &Rc<Poller>, descriptor: OwnedFd) -> Socket {
         let watched = Watched::not_ready(poller, descriptor);
         watched.set_ready(Way::Write);
-        Socket { watched, held_back: Cell::new(false) }
+        Socket::with(watched, false)
+    }
+
+    fn with(watched: Watched, held_back: bool) -> Socket {
+        Socket { watched, held_back: Cell::new(held_back), over: Cell::new(false) }
     }
 
     /// Connects over TCP. Who speaks at once has the handshake's last acknowledgement travel with
@@ -67,7 +73,9 @@ impl Socket {
         sockopt::set_tcp_nodelay(&socket, true)?;
         // A kernel that does not know this sends the packet.
         let held_back = speaks && sockopt::set_tcp_quickack(&socket, false).is_ok();
-        Socket::connect(poller, socket, address, held_back).await
+        // Over loopback there is a connection as soon as it is asked for.
+        let near = address.ip().is_loopback();
+        Socket::connect(poller, socket, address, held_back, near).await
     }
 
     async fn connect(
@@ -75,14 +83,15 @@ impl Socket {
         socket: OwnedFd,
         address: SocketAddr,
         held_back: bool,
+        near: bool,
     ) -> io::Result<Socket> {
         let begun = net::connect(&socket, &address);
         let watched = Watched::not_ready(poller, socket);
-        let socket = Socket { watched, held_back: Cell::new(held_back) };
+        let socket = Socket::with(watched, held_back);
         match begun {
             Ok(()) => {}
             Err(Errno::INPROGRESS) => {
-                std::future::poll_fn(|cx| socket.poll_connected(cx)).await?;
+                std::future::poll_fn(|cx| socket.poll_connected(cx, near)).await?;
             }
             Err(why) => return Err(why.into()),
         }
@@ -113,9 +122,16 @@ impl Socket {
         Ok(Socket::new(poller, socket))
     }
 
-    /// Asks whether there is a connection by now: over loopback there is one at once.
-    fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watched.set_ready(Way::Write);
+    /// Waits for a connection. `near`: there may be one already, so it is asked for first.
+    fn poll_connected(&self, cx: &mut Context<'_>, near: bool) -> Poll<io::Result<()>> {
+        if near {
+            self.watched.set_ready(Way::Write);
+        } else {
+            ready!(self.watched.poll_made(cx))?;
+            if !self.watched.has_end() {
+                return Poll::Ready(Ok(())); // nothing went wrong: no call has to find out
+            }
+        }
         self.watched.poll_call(cx, Way::Write, |descriptor| {
             match net::getpeername(descriptor) {
                 Ok(_) => Ok(()),
@@ -154,7 +170,10 @@ impl Socket {
     /// Those of recv(2).
     #[inline]
     pub fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let size = room.len();
+        if self.over.get() {
+            return Poll::Ready(Ok(0));
+        }
+        let (size, complete) = (room.len(), self.watched.is_complete());
         let read = self.watched.poll_call(cx, Way::Read, |descriptor| {
             net::recv(descriptor, &mut *room, RecvFlags::empty()).map(|(count, _)| count)
         });
@@ -163,6 +182,7 @@ impl Socket {
             && count > 0
         {
             self.watched.drained(Way::Read);
+            self.over.set(complete);
             if self.held_back.get() && !self.has_end() {
                 self.acknowledge_at_once();
             }
@@ -437,10 +457,73 @@ mod tests {
                 net::socket_with(AddressFamily::INET, SocketType::STREAM, FLAGS, None).unwrap();
             net::bind(&socket, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
             let address: SocketAddr = net::getsockname(&socket).unwrap().try_into().unwrap();
-            let refused = Socket::connect(&poller, socket, address, false).await.err();
+            let refused = Socket::connect(&poller, socket, address, false, true).await.err();
             assert_eq!(refused.map(|why| why.kind()), Some(io::ErrorKind::ConnectionRefused));
             // Nor is it in anybody's way.
             TcpListener::bind(address).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_connection_far_away_is_waited_for_and_its_bytes_and_its_refusal_are_told_of() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let far = async || {
+                let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, FLAGS, None);
+                Socket::connect(&poller, socket.unwrap(), address, false, false).await
+            };
+            let socket = far().await.unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(socket.poll_read(&mut cx, &mut [0; 10]).is_pending());
+            server.write_all(b"welcome").unwrap();
+            assert_eq!(read(&socket, &mut [0; 10]).await.unwrap(), 7);
+            drop(listener);
+            let refused = far().await.err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        });
+    }
+
+    #[test]
+    fn an_orderly_end_that_was_reached_stays_one_whatever_comes_behind_it() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            assert!(
+                socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 4]).is_pending()
+            );
+            far.write_all(b"last words").unwrap();
+            far.shutdown(std::net::Shutdown::Write).unwrap();
+            poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+            // Not the end while something is unread, and not one that a reset took the place of.
+            assert_eq!(read(&socket, &mut [0; 5]).await.unwrap(), 5);
+            assert_eq!(read(&socket, &mut [0; 10]).await.unwrap(), 5);
+            socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(far);
+            assert_eq!(read(&socket, &mut [0; 10]).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn a_reset_behind_bytes_is_no_orderly_end() {
+        within(4, async |poller| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
+            let (mut far, _) = listener.accept().unwrap();
+            assert!(
+                socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 4]).is_pending()
+            );
+            far.write_all(b"cut").unwrap();
+            socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(far);
+            poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+            assert_eq!(read(&socket, &mut [0; 10]).await.unwrap(), 3);
+            let reset = read(&socket, &mut [0; 10]).await.err().unwrap();
+            assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
         });
     }
 

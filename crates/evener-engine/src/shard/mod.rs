@@ -150,11 +150,11 @@ pub struct Shard {
     trimmed: Cell<(usize, u64)>,
 }
 
-/// Events of clients taken at once, see [`crate::io::event_loop`]. Measured best of 4 to 1024 with 1000
+/// Clients woken in one turn, see [`crate::io::event_loop`]. Measured best of 4 to 1024 with 1000
 /// busy clients (1024 cost an eighth more) and with new connections.
 const CLIENTS: usize = 16;
-/// Events of servers taken at once.
-const SERVERS: usize = 256;
+/// Events taken at once.
+const EVENTS: usize = 256;
 /// Warnings about servers a second, per shard.
 const WARNINGS: u32 = 5;
 
@@ -192,7 +192,7 @@ pub fn run(
     commands: UnboundedReceiver<Command>,
 ) -> Result<(), String> {
     let why = |why: std::io::Error| format!("shard {id}: no event loop: {why}");
-    let events = EventLoop::new(SERVERS, CLIENTS).map_err(why)?;
+    let events = EventLoop::new(EVENTS, CLIENTS).map_err(why)?;
     let shard = Rc::new(Shard::new(id, memory, common, &events)?);
     let timer = timer(&events).map_err(why)?;
     // A task like others: it is asked when it can go on, and not once a turn.
