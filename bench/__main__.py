@@ -15,7 +15,7 @@ from bench.profile import profile
 from bench.proxies import NAMES, default_evener, version
 from bench.rounds import Settings, run_row
 from bench.rows import ROWS, chosen
-from bench.stage import set_up
+from bench.stage import Servers, set_up
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -33,6 +33,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--quick", action="store_true", help="3 rounds of 1 s, 1,000 idle connections: a look")
     add("--evener-cmd", help="how Evener starts, with {config}, {plan} and {secrets} filled in")
     add("--cores", default="0,1", help="the proxy's core and the load's (0,1)")
+    add("--servers", default="small", choices=[one.value for one in Servers], help="behind all")
     add("--write", action="store_true", help="put the table into bench/RESULTS.md")
     add("--profile", metavar="PROXY", help="perf record PROXY under the first chosen row instead")
     options = parser.parse_args(arguments)
@@ -58,7 +59,7 @@ def main() -> int:
         wanted = "evener" in names if options.profile is None else options.profile == "evener"
         evener = options.evener_cmd or (default_evener() if wanted else "")
         os.sched_setaffinity(0, {load_core})
-        with set_up(proxy_core, load_core) as stage:
+        with set_up(proxy_core, load_core, Servers(options.servers)) as stage:
             if options.profile:
                 return profile(options.profile, options.chosen_rows[0], stage, evener)
             idle = 1_000 if options.quick else 10_000
@@ -86,7 +87,7 @@ def _setting(options: argparse.Namespace) -> str:
     return (
         f"{datetime.now(UTC).date()}, {os.cpu_count()} cores, Linux {platform.release()}, "
         f"{options.rounds} interleaved rounds of {options.seconds:g} s, "
-        f"proxy on core {proxy_core}, load and servers on core {load_core}."
+        f"proxy on core {proxy_core}, load and servers ({options.servers}) on core {load_core}."
     )
 
 

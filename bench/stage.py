@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from bench.machine import Running, free_ports, start
@@ -25,6 +26,13 @@ PROXY_PORTS = ("HTTP", "HTTPS", "TCP", "STREAM", "ADMIN")
 NAME = re.compile(r"\$\{(BENCH_[A-Z0-9]+)\}")
 
 TUNED = "# tuned:"
+
+
+class Servers(Enum):
+    """What stands behind the proxies, on the load's core."""
+
+    SMALL = "small"  # our own: that core is the load's, what servers spend there is taken from it
+    NGINX = "nginx"
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def fill(pattern: Path, values: Mapping[str, str], tuned: bool = True) -> Path:
 
 
 @contextmanager
-def set_up(proxy_core: int, load_core: int) -> Iterator[Stage]:
+def set_up(proxy_core: int, load_core: int, servers: Servers = Servers.SMALL) -> Iterator[Stage]:
     """Makes the stage and starts the servers behind the proxies; ends and removes all of it."""
     shm = Path("/dev/shm")  # "from memory" also where the temporary directory is a disk
     with ExitStack() as ends:
@@ -99,7 +107,7 @@ def set_up(proxy_core: int, load_core: int) -> Iterator[Stage]:
         values = {f"BENCH_{key}": str(port) for key, port in ports.items()}
         values["BENCH_BODY64"] = (directory / "www" / "64").read_text()
         stage = Stage(directory, values, proxy_core, load_core)
-        ends.callback(_start_origin(stage).stop)
+        ends.callback(_start_origin(stage, servers).stop)
         ends.callback(_start_iperf(stage).stop)
         yield stage
 
@@ -127,7 +135,11 @@ def _write_certificate(directory: Path) -> None:
 
 
 def _build_programs(directory: Path) -> None:
-    for name, libraries in (("relay", []), ("client", ["-lssl", "-lcrypto"])):
+    for name, libraries in (
+        ("relay", []),
+        ("origin", []),
+        ("client", ["-lssl", "-lcrypto"]),
+    ):
         subprocess.run(
             ["gcc", "-O2", "-D_GNU_SOURCE", "-Wall", "-o", str(directory / name)]
             + [str(HERE / f"{name}.c"), *libraries],
@@ -135,10 +147,16 @@ def _build_programs(directory: Path) -> None:
         )
 
 
-def _start_origin(stage: Stage) -> Running:
+def _start_origin(stage: Stage, servers: Servers) -> Running:
     values = {**stage.values, "BENCH_DIR": str(stage.directory)}
-    filled = fill(HERE / "origin.conf", values)
-    command = ["nginx", "-c", str(filled), "-p", str(stage.directory)]
+    match servers:
+        case Servers.SMALL:
+            ports = [values[f"BENCH_ORIGIN{number}"] for number in (1, 2, 3)]
+            bodies = [str(stage.body(size)) for size in (64, 65536)]
+            command = [stage.program("origin"), *bodies, *ports]
+        case Servers.NGINX:
+            filled = fill(HERE / "origin.conf", values)
+            command = ["nginx", "-c", str(filled), "-p", str(stage.directory)]
     origin = start("origin", command, stage.load_core, stage.directory)
     origin.wait_for_port(int(values["BENCH_ORIGIN1"]))
     return origin

@@ -27,7 +27,7 @@ from bench import load
 from bench.machine import MachineError, install_missing
 from bench.proxies import start_proxy
 from bench.rows import ROWS, Work
-from bench.stage import Stage, set_up
+from bench.stage import Servers, Stage, set_up
 from bench.training import loads
 from house import build
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         counts = ROOM / "counts"
         for old in counts.glob("*"):
             old.unlink()
-        with set_up(proxy_core, load_core) as stage:
+        with set_up(proxy_core, load_core, Servers.NGINX) as stage:
             _rows(stage, site, options.seconds)
             with loads.started(stage, lambda name: _command(site, name)) as others:
                 for one in others:
