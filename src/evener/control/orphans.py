@@ -21,8 +21,10 @@ from evener.control.link import Link
 from evener.control.predecessors import HELLO
 
 #: Seconds beyond the drain's own bound that a worker may take to end, and after being told to end
-#: at once.
+#: at once, or between its last word and the end of its sockets.
 SLACK, ENDING = 5.0, 1.0
+#: Seconds between two looks at whether it is gone.
+LOOK = 0.005
 
 
 def end(path: Path, hello: Message, requests: int, now: bool) -> int:
@@ -63,6 +65,7 @@ async def _end(path: Path, hello: Message, requests: int, now: bool) -> int:
         link = await Link.connect(str(path), hello, listen, 0.0, HELLO, any_build=True)
     except LinkLostError:
         _kill(worker)  # it hangs, or has ended by itself
+        await _gone(path)
         return 0
     try:
         if not now:
@@ -75,7 +78,16 @@ async def _end(path: Path, hello: Message, requests: int, now: bool) -> int:
             await asyncio.wait({link.lost})
     finally:
         await link.close()
+    await _gone(path)
     return cut
+
+
+async def _gone(path: Path) -> None:
+    """Waits until it listens no more: a process that ends closes its sockets one by one."""
+    for _ in range(round(ENDING / LOOK)):
+        if not worker_at(path):
+            return
+        await asyncio.sleep(LOOK)
 
 
 async def _drain(link: Link, requests: int) -> None:

@@ -208,7 +208,7 @@ async def test_stop_does_not_wait_for_the_next_one_in_that_place(tmp_path: Path)
 
 async def test_what_a_dead_supervisor_left_is_said_and_stopped(tmp_path: Path) -> None:
     scene, worker = orphan(tmp_path)
-    scene.script.cut = 2
+    scene.script.cut, scene.script.lingers = 2, 0.05
     for command in (["show", "status"], ["reload"]):
         said = await evener(tmp_path, *command)
         assert said.exit_code == 3 and f"worker {os.getpid()} serves on" in said.stderr

@@ -68,7 +68,10 @@ class FakeWorker:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._listener)
         self.cut_links()
-        self._listener.close()
+        if self._script.lingers:
+            loop.call_later(self._script.lingers, self._listener.close)
+        else:
+            self._listener.close()
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors.clear()
@@ -196,6 +199,8 @@ class Script:
         self.silent: set[str] = set()
         self.deadly: dict[str, Callable[[Message], bool]] = {}
         self.cut = 0
+        #: Seconds between the end of its links and that of its listener.
+        self.lingers = 0.0
         self.stillborn = False
         self.lives: list[FakeWorker] = []
 
