@@ -324,3 +324,30 @@ def test_a_storm_of_reloads_costs_no_answer(evener: Evener, webs: Callable[..., 
         assert not account.anomalies, account.anomalies
     assert evener.status()["plan"]["generation"] >= 61
     assert evener.status()["worker"]["deaths"] == 0
+
+
+def test_a_reload_that_replaces_all_servers_of_a_checked_pool_refuses_nobody(
+    evener: Evener, webs: Callable[..., Webs]
+) -> None:
+    nginx = webs("a", "b")
+
+    def only(name: str) -> str:
+        return (
+            f"listeners: {{web: {{bind: '{evener.listen}', pool: app}}}}\n"
+            f"pools: {{app: {{servers: ['{nginx[name]}'], check: {{tcp, every: 60s}}}}}}\n"
+        )
+
+    evener.start(only("a"))
+    with (
+        CheckingClient(evener.listen, connections=4, pipeline=4) as client,
+        CheckingClient(evener.listen, connections=2, per_connection=1) as short,
+    ):
+        eventually(lambda: client.account.answered > 50, what="load")
+        for turn in range(20):
+            before = client.account.answered
+            evener.write(only("ba"[turn % 2]))
+            evener.ask("/v1/reload", "POST")
+            eventually(lambda before=before: client.account.answered > before + 20, what="load")
+        accounts = [client.stop(), short.stop()]
+    for account in accounts:
+        assert not account.anomalies, account.anomalies

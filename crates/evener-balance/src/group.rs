@@ -40,7 +40,8 @@ pub struct Group {
 pub enum Birth {
     /// With the first plan of a worker: `initial` says whether they take traffic.
     Start,
-    /// Later: they wait for one pass of their checks.
+    /// Later: they wait for one pass of their checks while others take traffic. Where nobody would,
+    /// it is as at a start: a reload that replaces all servers must refuse nobody.
     Reload,
 }
 
@@ -420,15 +421,22 @@ fn states(
     birth: Birth,
     now: u64,
 ) -> Vec<Arc<ServerState>> {
-    let admitted = birth == Birth::Start && pool.initial == Initial::Up;
-    let state = |server: &evener_plan::Server| {
+    let kept = |server: &evener_plan::Server| {
         let old = before.and_then(|roster| Some(roster.state(roster.index_of(&server.id)?)));
-        match old.filter(|old| **old.address() == *server.address) {
-            Some(old) => old.clone(),
-            None => {
-                let health = Health::new(rules, server.admin, admitted, now);
-                Arc::new(ServerState::new(&server.id, &server.address, health))
-            }
+        old.filter(|old| **old.address() == *server.address)
+    };
+    let serves = |server: &evener_plan::Server| {
+        server.admin == Admin::Ready
+            && server.weight > 0
+            && kept(server).is_some_and(|old| old.standing() == Standing::In)
+    };
+    let waits = birth == Birth::Reload && pool.servers.iter().any(serves);
+    let admitted = pool.initial == Initial::Up && !waits;
+    let state = |server: &evener_plan::Server| match kept(server) {
+        Some(old) => old.clone(),
+        None => {
+            let health = Health::new(rules, server.admin, admitted, now);
+            Arc::new(ServerState::new(&server.id, &server.address, health))
         }
     };
     pool.servers.iter().map(state).collect()

@@ -253,6 +253,31 @@ fn initial_up_serves_before_its_first_check_and_added_servers_wait_for_theirs() 
 }
 
 #[test]
+fn where_no_kept_server_takes_traffic_added_ones_are_as_at_a_start() {
+    let mut plan = pool(&[1]);
+    plan.checks = vec![check(2, 2)];
+    let first = group(&plan);
+    let reloaded = |servers: Vec<evener_plan::Server>, initial| {
+        let next = Pool { servers, initial, ..plan.clone() };
+        let second = Group::new(&next, Some(&first), Birth::Reload, 5);
+        second.adopt(&next, 5);
+        (0..second.len()).map(|index| state(&second, index)).collect::<Vec<_>>()
+    };
+    let (old, new) = (plan.servers[0].clone(), pools::server(1, 1));
+    let leaving = evener_plan::Server { admin: Admin::Drain, ..old.clone() };
+    let unused = evener_plan::Server { weight: 0, ..old.clone() };
+    // All are replaced; the one that stays is drained, or gets nothing; somebody wants to wait for checks always.
+    assert_eq!(reloaded(vec![new.clone()], Initial::Up), [State::Up]);
+    assert_eq!(reloaded(vec![leaving, new.clone()], Initial::Up), [State::Draining, State::Up]);
+    assert_eq!(reloaded(vec![unused, new.clone()], Initial::Up), [State::Up; 2]);
+    assert_eq!(reloaded(vec![new.clone()], Initial::Down), [State::Starting]);
+    for _ in 0..2 {
+        first.on_check(0, 0, Err("refused".into()), 6);
+    }
+    assert_eq!(reloaded(vec![old, new], Initial::Up), [State::Down, State::Up]);
+}
+
+#[test]
 fn out_of_maintenance_a_checked_server_waits_for_a_pass() {
     let mut plan = pool(&[1, 1]);
     plan.checks = vec![check(3, 3)];

@@ -500,7 +500,8 @@ class Pool:
     )
     initial: str = key(
         Choice("up", "down"),
-        "What servers are before their first check of a start.",
+        "What servers are before their first check of a start, or of a reload that leaves no other "
+        "server that takes traffic.",
         default="up",
         reason="a start serves at once; `passive` finds the dead ones",
     )
