@@ -30,6 +30,9 @@ from tests.acceptance.verdicts import Result, Verdict, together
 # holds itself to its budget.
 CLONED = {"make demo": 360.0, ".ci/run": None}
 
+# Characters of a failed command's output that are shown.
+TAIL = 6000
+
 _RUST_LINE = re.compile(r"(?m)^test (?:\S+::)?(\w+)(?: - should panic)? \.\.\. (ok|FAILED)")
 _RUST_FIGURE = re.compile(
     r"(?ms)^---- (?:\S+::)?(\w+) stdout ----$(?:(?!^----).)*?^figure: ([^\n]+)"
@@ -149,8 +152,10 @@ def _timed(command: str, folder: Path, bound: float | None) -> Result:
         stdin=subprocess.DEVNULL,
     )
     took = time.monotonic() - begun
-    last = next(iter(reversed((done.stdout + done.stderr).strip().splitlines())), "")
+    last = next(iter(reversed((done.stdout.strip() or done.stderr.strip()).splitlines())), "")
     held = done.returncode == 0 and (bound is None or took <= bound)
+    if not held:
+        print(done.stdout[-TAIL:], done.stderr[-TAIL:], sep="\n", file=sys.stderr)
     most = f" of {bound:.0f} s" if bound is not None else " s"
     figure = f"{took:.0f}{most}" if held else f"{took:.0f}{most}, exit {done.returncode}: {last}"
     return Result(Verdict.HELD if held else Verdict.FAILED, figure)
