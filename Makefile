@@ -1,6 +1,6 @@
 # The one way to run anything. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel demo test test-rust build-rust test-python test-alone check accept bench profile fuzz fuzz-long fuzz-planted mutants gen lock
+.PHONY: help setup wheel demo test test-rust test-python check accept bench profile fuzz fuzz-long fuzz-planted mutants gen lock
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -23,20 +23,14 @@ demo:  ## three servers, one dies, nobody notices; ≤ 6 minutes from nothing, n
 
 test:  ## every test
 	@$(PYTHON) -m house.setup --tests
-	@$(MAKE) --no-print-directory --jobs=2 test-python build-rust  # processes under test often wait
-	@$(MAKE) --no-print-directory test-rust test-alone
+	@$(MAKE) --no-print-directory test-rust test-python
 
 test-rust:
-	$(GENTLY) cargo test --workspace --locked --quiet $(ONLY)
-	$(GENTLY) cargo test --manifest-path fuzz/Cargo.toml --locked --quiet --target-dir $${CARGO_TARGET_DIR:-target} $(ONLY)
-
-build-rust:
-	@$(MAKE) --no-print-directory test-rust GENTLY="nice -n 19" ONLY=--no-run
+	cargo test --workspace --locked --quiet
+	cargo test --manifest-path fuzz/Cargo.toml --locked --quiet --target-dir $${CARGO_TARGET_DIR:-target}
 
 test-python:
 	$(VENV)/python -m pytest -n 2 --dist loadgroup -m "not alone"
-
-test-alone:
 	$(VENV)/python -m pytest -m alone --durations=8 || [ $$? -eq 5 ]  # 5: nothing is marked so
 
 check: setup  ## format, lint, types, layers, sizes, licences and the repository's other rules
