@@ -436,8 +436,12 @@ def test_a_stale_kept_connection_is_replaced_where_that_is_safe(
 def test_a_kept_connection_that_the_server_closed_is_not_used(
     front: Callable[..., Evener], origins: Callable[..., Origin]
 ) -> None:
+    closed = threading.Semaphore(0)
+
     def behave(talk: Talk) -> None:
         talk.answer(talk.request().target.encode())  # keeps quiet about closing, then closes
+        talk.sock.close()
+        closed.release()
 
     origin = origins(behave)
     evener = front(origin, shards=1)
@@ -445,6 +449,7 @@ def test_a_kept_connection_that_the_server_closed_is_not_used(
         for at in range(5):
             target = f"/{at}"
             assert wire.ask(target, method="POST", body=b"x").body == target.encode()
+            assert closed.acquire(timeout=10)
             eventually(
                 lambda: not evener.metrics().value("evener_server_idle_connections"),
                 what="the closed connection is noticed",
