@@ -300,6 +300,34 @@ mod tests {
     }
 
     #[test]
+    fn clients_who_stand_in_line_are_not_slept_over() {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let events = EventLoop::new(16, 2).unwrap();
+            let mut fars = Vec::new();
+            // None of them wakes anybody when it has been heard.
+            events.run(async {
+                for _ in 0..7 {
+                    let (near, mut far) = UnixStream::pair().unwrap();
+                    far.write_all(b"x").unwrap();
+                    fars.push(far);
+                    let near = Watched::not_ready(&events.clients, near.into());
+                    let tell = tell.clone();
+                    tokio::task::spawn_local(async move {
+                        poll_fn(|cx| near.poll_ready(cx, Way::Read)).await.unwrap();
+                        tell.send(()).unwrap();
+                        std::future::pending::<()>().await;
+                    });
+                }
+                std::future::pending::<()>().await;
+            })
+        });
+        for _ in 0..7 {
+            assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(()));
+        }
+    }
+
+    #[test]
     fn the_loop_does_not_ring_for_itself() {
         let events = EventLoop::new(4, 4).unwrap();
         let (near, mut far) = UnixStream::pair().unwrap();
