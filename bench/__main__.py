@@ -33,7 +33,8 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--quick", action="store_true", help="3 rounds of 1 s, 1,000 idle connections: a look")
     add("--evener-cmd", help="how Evener starts, with {config}, {plan} and {secrets} filled in")
     add("--cores", default="0,1", help="the proxy's core and the load's (0,1)")
-    add("--servers", default="small", choices=[one.value for one in Servers], help="behind all")
+    kinds = [one.value for one in Servers]
+    add("--servers", default=Servers.SMALL.value, choices=kinds, help="what is behind (small)")
     add("--write", action="store_true", help="put the table into bench/RESULTS.md")
     add("--profile", metavar="PROXY", help="perf record PROXY under the first chosen row instead")
     options = parser.parse_args(arguments)

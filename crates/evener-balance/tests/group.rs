@@ -266,7 +266,8 @@ fn where_no_kept_server_takes_traffic_added_ones_are_as_at_a_start() {
     let (old, new) = (plan.servers[0].clone(), pools::server(1, 1));
     let leaving = evener_plan::Server { admin: Admin::Drain, ..old.clone() };
     let unused = evener_plan::Server { weight: 0, ..old.clone() };
-    // All are replaced; the one that stays is drained, or gets nothing; somebody wants to wait for checks always.
+    // All are replaced; the one that stays is drained, or gets nothing; somebody wants to wait for
+    // checks always.
     assert_eq!(reloaded(vec![new.clone()], Initial::Up), [State::Up]);
     assert_eq!(reloaded(vec![leaving, new.clone()], Initial::Up), [State::Draining, State::Up]);
     assert_eq!(reloaded(vec![unused, new.clone()], Initial::Up), [State::Up; 2]);

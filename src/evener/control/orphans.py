@@ -49,7 +49,9 @@ def end(path: Path, hello: Message, requests: int, now: bool) -> int:
 
 async def _end_all(directory: RunDirectory, hello: Message, requests: int, now: bool) -> int:
     paths = [path for _, path in directory.worker_sockets()]
-    return sum(await asyncio.gather(*(_end(path, hello, requests, now) for path in paths)))
+    cut = sum(await asyncio.gather(*(_end(path, hello, requests, now) for path in paths)))
+    await asyncio.gather(*map(_gone, paths))
+    return cut
 
 
 async def _end(path: Path, hello: Message, requests: int, now: bool) -> int:
@@ -65,7 +67,6 @@ async def _end(path: Path, hello: Message, requests: int, now: bool) -> int:
         link = await Link.connect(str(path), hello, listen, 0.0, HELLO, any_build=True)
     except LinkLostError:
         _kill(worker)  # it hangs, or has ended by itself
-        await _gone(path)
         return 0
     try:
         if not now:
@@ -78,7 +79,6 @@ async def _end(path: Path, hello: Message, requests: int, now: bool) -> int:
             await asyncio.wait({link.lost})
     finally:
         await link.close()
-    await _gone(path)
     return cut
 
 

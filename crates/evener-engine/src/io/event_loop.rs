@@ -41,7 +41,7 @@ pub struct EventLoop {
     /// Moments that tasks wait for.
     pub timers: Rc<Timers>,
     epoll: Rc<OwnedFd>,
-    /// What the kernel has told last; its length is the most it tells at once.
+    /// What the kernel has told last; its capacity is the most it tells at once.
     events: RefCell<Vec<epoll::Event>>,
     /// Places of clients that have not been woken yet, the first to come first.
     waiting: RefCell<VecDeque<u32>>,
@@ -204,6 +204,12 @@ mod tests {
 
     use super::*;
 
+    fn near(poller: &Rc<Poller>) -> (Watched, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        (Watched::not_ready(poller, near.into()), far)
+    }
+
     #[test]
     fn a_task_is_woken_by_another_thread_however_deep_the_loop_sleeps() {
         let events = EventLoop::new(4, 4).unwrap();
@@ -230,11 +236,6 @@ mod tests {
     #[test]
     fn clients_and_servers_are_both_heard_while_tasks_never_rest() {
         let events = EventLoop::new(4, 2).unwrap();
-        let near = |poller: &Rc<Poller>| {
-            let (near, far) = UnixStream::pair().unwrap();
-            near.set_nonblocking(true).unwrap();
-            (Watched::not_ready(poller, near.into()), far)
-        };
         let mut clients: Vec<_> = (0..7).map(|_| near(&events.clients)).collect();
         let mut servers: Vec<_> = (0..7).map(|_| near(&events.servers)).collect();
         let heard = events.run(async {
@@ -265,11 +266,6 @@ mod tests {
     fn what_has_begun_goes_on_before_more_than_a_handful_begins() {
         const HANDFUL: usize = 2;
         let events = EventLoop::new(16, HANDFUL).unwrap();
-        let near = |poller: &Rc<Poller>| {
-            let (near, far) = UnixStream::pair().unwrap();
-            near.set_nonblocking(true).unwrap();
-            (Watched::not_ready(poller, near.into()), far)
-        };
         let (begun, done, most) = <(Rc<Cell<usize>>, Rc<Cell<usize>>, Rc<Cell<usize>>)>::default();
         let all = events.run(async {
             let mut fars = Vec::new();
@@ -308,10 +304,9 @@ mod tests {
             // None of them wakes anybody when it has been heard.
             events.run(async {
                 for _ in 0..7 {
-                    let (near, mut far) = UnixStream::pair().unwrap();
+                    let (near, mut far) = near(&events.clients);
                     far.write_all(b"x").unwrap();
                     fars.push(far);
-                    let near = Watched::not_ready(&events.clients, near.into());
                     let tell = tell.clone();
                     tokio::task::spawn_local(async move {
                         poll_fn(|cx| near.poll_ready(cx, Way::Read)).await.unwrap();

@@ -322,7 +322,7 @@ impl AsFd for Socket {
 mod tests {
     use std::future::poll_fn;
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::task::Waker;
 
     use super::super::event_loop::give_way;
@@ -331,6 +331,20 @@ mod tests {
 
     async fn read(socket: &Socket, room: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| socket.poll_read(cx, room)).await
+    }
+
+    /// A socket that is watched, and its other end, which has said nothing yet.
+    async fn connected(poller: &Rc<Poller>) -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = Socket::connect_tcp(poller, address, false).await.unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(socket.poll_read(&mut cx, &mut [0; 4]).is_pending());
+        (socket, listener.accept().unwrap().0)
+    }
+
+    fn reset(far: TcpStream) {
+        socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     #[test]
@@ -416,12 +430,8 @@ mod tests {
     #[test]
     fn bytes_behind_urgent_ones_do_not_lie_until_more_come() {
         within(4, async |poller| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
-            let (mut far, _) = listener.accept().unwrap();
+            let (socket, mut far) = connected(&poller).await;
             let (mut room, mut cx) = ([0; 100], Context::from_waker(Waker::noop()));
-            assert!(socket.poll_read(&mut cx, &mut room).is_pending());
             far.write_all(b"abc").unwrap();
             socket2::SockRef::from(&far).send_out_of_band(b"!").unwrap();
             far.write_all(b"def").unwrap();
@@ -488,21 +498,14 @@ mod tests {
     #[test]
     fn an_orderly_end_that_was_reached_stays_one_whatever_comes_behind_it() {
         within(4, async |poller| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
-            let (mut far, _) = listener.accept().unwrap();
-            assert!(
-                socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 4]).is_pending()
-            );
+            let (socket, mut far) = connected(&poller).await;
             far.write_all(b"last words").unwrap();
             far.shutdown(std::net::Shutdown::Write).unwrap();
             poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
             // Not the end while something is unread, and not one that a reset took the place of.
             assert_eq!(read(&socket, &mut [0; 5]).await.unwrap(), 5);
             assert_eq!(read(&socket, &mut [0; 10]).await.unwrap(), 5);
-            socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
-            drop(far);
+            reset(far);
             // Nor is the kernel asked: so many calls in a row would let others go on first.
             for _ in 0..100 {
                 let mut cx = Context::from_waker(Waker::noop());
@@ -514,16 +517,9 @@ mod tests {
     #[test]
     fn a_reset_behind_bytes_is_no_orderly_end() {
         within(4, async |poller| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
-            let (mut far, _) = listener.accept().unwrap();
-            assert!(
-                socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 4]).is_pending()
-            );
+            let (socket, mut far) = connected(&poller).await;
             far.write_all(b"cut").unwrap();
-            socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
-            drop(far);
+            reset(far);
             poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
             assert_eq!(read(&socket, &mut [0; 10]).await.unwrap(), 3);
             let reset = read(&socket, &mut [0; 10]).await.err().unwrap();
@@ -534,12 +530,8 @@ mod tests {
     #[test]
     fn a_reset_is_told_once_and_has_no_direction_left_to_end() {
         within(4, async |poller| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            let socket = Socket::connect_tcp(&poller, address, false).await.unwrap();
-            let (far, _) = listener.accept().unwrap();
-            socket2::SockRef::from(&far).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-            drop(far);
+            let (socket, far) = connected(&poller).await;
+            reset(far);
             let reset = read(&socket, &mut [0; 10]).await.err().unwrap();
             assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
             socket.shut().unwrap();
